@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a worker asks of a backend.
+ *
+ * A backend runs commands on data that lies in memory of the worker, most of
+ * it mapped guest RAM: it must expect the bytes to change while it reads them.
+ * Lengths and addresses were checked by the caller.  Functions return 0 or a
+ * negative errno; those with `err` set a GError on failure as well.  All calls
+ * come from one thread.  A backend is a GModule whose vgpu_backend_get()
+ * returns its table, or is linked in (cpu).
+ */
+#ifndef VGPU_BACKEND_H
+#define VGPU_BACKEND_H
+
+#include <glib.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vgpu_abi.h"
+
+#define VGPU_BACKEND_API 1u
+
+/* A run of bytes; `base` is aligned to 4 and `length` a multiple of 4 for float data. */
+struct vgpu_run {
+	uint8_t *base;
+	uint64_t length;
+};
+
+/* An operand: `nruns` runs, one after the other, `length` bytes in all. */
+struct vgpu_operand {
+	const struct vgpu_run *run;
+	uint32_t nruns;
+	uint64_t length;
+};
+
+/* Counters that a call adds to. */
+struct vgpu_work {
+	uint64_t nanoseconds; /* spent in the backend */
+	uint64_t host_copied; /* payload bytes that the host's CPU copied */
+};
+
+struct vgpu_backend; /* private to each backend */
+
+struct vgpu_backend_ops {
+	uint32_t api; /* VGPU_BACKEND_API */
+	uint32_t id;  /* VGPU_BACKEND_CPU, VGPU_BACKEND_CUDA */
+	const char *name;
+
+	/* Counts devices, allocates and frees; for the gate at start.  No other call needed. */
+	int (*probe)(unsigned int device, char **description, GError **err);
+	/* Cheap: no GPU context is made before a command needs one. */
+	int (*open)(struct vgpu_backend **be, unsigned int device, GError **err);
+	void (*close)(struct vgpu_backend *be);
+
+	/* A region of shareable RAM appears or goes; may be used later by operands. */
+	int (*map)(struct vgpu_backend *be, void *base, size_t length);
+	void (*unmap)(struct vgpu_backend *be, void *base, size_t length);
+
+	int (*info)(struct vgpu_backend *be, struct vgpu_info_result *out);
+	/* out = a + b, `n` floats; the three operands may overlap anyhow. */
+	int (*vector_add)(struct vgpu_backend *be, const struct vgpu_operand *a,
+			  const struct vgpu_operand *b, const struct vgpu_operand *out, uint64_t n,
+			  struct vgpu_work *work);
+	/* out[m][n] = a[m][k] * b[k][n]; overlapping operands give unspecified results only. */
+	int (*matmul)(struct vgpu_backend *be, const struct vgpu_operand *a,
+		      const struct vgpu_operand *b, const struct vgpu_operand *out,
+		      const struct vgpu_matmul *dims, struct vgpu_work *work);
+	/* As VGPU_CMD_BANDWIDTH; fills in everything but `backend`. */
+	int (*bandwidth)(struct vgpu_backend *be, const struct vgpu_operand *buf,
+			 uint32_t repetitions, struct vgpu_bandwidth_result *out,
+			 struct vgpu_work *work);
+};
+
+/* The symbol that a loadable backend exports. */
+typedef const struct vgpu_backend_ops *(*vgpu_backend_get_fn)(void);
+#define VGPU_BACKEND_SYMBOL "vgpu_backend_get"
+
+const struct vgpu_backend_ops *vgpu_backend_cpu(void);
+
+#endif /* VGPU_BACKEND_H */

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: (GPL-2.0-or-later WITH Linux-syscall-note) OR BSD-3-Clause */
+/*
+ * The guest's side of a queue, in user space: push requests, pop responses.
+ *
+ * Used by whatever drives a queue outside a kernel: the guest's library, the
+ * device core (register path), the tests.  No system calls, no allocation.
+ * Not thread-safe: one caller at a time for each direction's function group.
+ * What the host writes is checked before it is used.
+ */
+#ifndef VGPU_RING_H
+#define VGPU_RING_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "vgpu_abi.h"
+
+struct vgpu_ring {
+	struct vgpu_queue_header *hdr;
+	uint8_t *req;
+	uint8_t *rsp;
+	uint32_t req_slots; /* powers of two */
+	uint32_t rsp_slots;
+	uint32_t req_prod; /* private copies of what we publish */
+	uint32_t rsp_cons;
+};
+
+struct vgpu_piece {
+	const void *data;
+	size_t length;
+};
+
+/* Bytes of queue memory that rings of these sizes take. */
+static inline size_t vgpu_ring_bytes(uint32_t req_slots, uint32_t rsp_slots)
+{
+	return VGPU_PAGE + ((size_t)req_slots + rsp_slots) * VGPU_SLOT;
+}
+
+/* `mem`: zeroed, vgpu_ring_bytes() long, stays the caller's. */
+static inline void vgpu_ring_init(struct vgpu_ring *r, void *mem, uint32_t req_slots,
+				  uint32_t rsp_slots)
+{
+	r->hdr = mem;
+	r->req = (uint8_t *)mem + VGPU_PAGE;
+	r->rsp = r->req + (size_t)req_slots * VGPU_SLOT;
+	r->req_slots = req_slots;
+	r->rsp_slots = rsp_slots;
+	r->req_prod = 0;
+	r->rsp_cons = 0;
+}
+
+static inline uint32_t vgpu_slots_of(uint32_t bytes)
+{
+	return (bytes + VGPU_SLOT - 1) / VGPU_SLOT;
+}
+
+/* Copies into a ring of `slots` slots from byte position `pos` on, wrapping. */
+static inline void vgpu_ring_put(uint8_t *ring, uint32_t slots, uint64_t pos, const void *src,
+				 size_t len)
+{
+	size_t size = (size_t)slots * VGPU_SLOT;
+	size_t at = pos % size;
+	size_t first = len < size - at ? len : size - at;
+
+	memcpy(ring + at, src, first);
+	memcpy(ring, (const uint8_t *)src + first, len - first);
+}
+
+static inline void vgpu_ring_get(const uint8_t *ring, uint32_t slots, uint64_t pos, void *dst,
+				 size_t len)
+{
+	size_t size = (size_t)slots * VGPU_SLOT;
+	size_t at = pos % size;
+	size_t first = len < size - at ? len : size - at;
+
+	memcpy(dst, ring + at, first);
+	memcpy((uint8_t *)dst + first, ring, len - first);
+}
+
+/*
+ * Writes one request record made of `n` pieces and publishes it.
+ * 0, -EMSGSIZE, -EAGAIN (no room now) or -EPROTO (the host's index is impossible).
+ */
+static inline int vgpu_ring_push(struct vgpu_ring *r, const struct vgpu_piece *piece, size_t n)
+{
+	uint32_t cons = __atomic_load_n(&r->hdr->req_cons, __ATOMIC_ACQUIRE);
+	uint32_t used = r->req_prod - cons;
+	uint64_t pos = (uint64_t)(r->req_prod & (r->req_slots - 1)) * VGPU_SLOT;
+	size_t total = 0;
+
+	for (size_t i = 0; i < n; i++)
+		total += piece[i].length;
+	if (total < sizeof(struct vgpu_request) || total > VGPU_RECORD_MAX)
+		return -EMSGSIZE;
+	if (used > r->req_slots)
+		return -EPROTO;
+	if (r->req_slots - used < vgpu_slots_of(total))
+		return -EAGAIN;
+	for (size_t i = 0; i < n; i++) {
+		vgpu_ring_put(r->req, r->req_slots, pos, piece[i].data, piece[i].length);
+		pos += piece[i].length;
+	}
+	r->req_prod += vgpu_slots_of(total);
+	__atomic_store_n(&r->hdr->req_prod, r->req_prod, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* After a push: must the doorbell be rung? */
+static inline bool vgpu_ring_must_kick(struct vgpu_ring *r)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return !(__atomic_load_n(&r->hdr->host_flags, __ATOMIC_RELAXED) & VGPU_HOST_POLLS);
+}
+
+static inline bool vgpu_ring_has_response(struct vgpu_ring *r)
+{
+	return __atomic_load_n(&r->hdr->rsp_prod, __ATOMIC_ACQUIRE) != r->rsp_cons;
+}
+
+/*
+ * Takes the next response record into `buf` (VGPU_RECORD_MAX bytes or more).
+ * Its length, -EAGAIN (none) or -EPROTO (the host wrote nonsense).
+ */
+static inline int vgpu_ring_pop(struct vgpu_ring *r, void *buf)
+{
+	uint32_t prod = __atomic_load_n(&r->hdr->rsp_prod, __ATOMIC_ACQUIRE);
+	uint32_t avail = prod - r->rsp_cons;
+	uint64_t pos = (uint64_t)(r->rsp_cons & (r->rsp_slots - 1)) * VGPU_SLOT;
+	uint32_t length;
+
+	if (!avail)
+		return -EAGAIN;
+	if (avail > r->rsp_slots)
+		return -EPROTO;
+	vgpu_ring_get(r->rsp, r->rsp_slots, pos, &length, sizeof(length));
+	if (length < sizeof(struct vgpu_response) || length > VGPU_RECORD_MAX ||
+	    vgpu_slots_of(length) > avail)
+		return -EPROTO;
+	vgpu_ring_get(r->rsp, r->rsp_slots, pos, buf, length);
+	memcpy(buf, &length, sizeof(length)); /* what was checked is what is used */
+	r->rsp_cons += vgpu_slots_of(length);
+	__atomic_store_n(&r->hdr->rsp_cons, r->rsp_cons, __ATOMIC_RELEASE);
+	return (int)length;
+}
+
+/* After pops: does the host wait for room in the response ring? */
+static inline bool vgpu_ring_must_kick_full(struct vgpu_ring *r)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return __atomic_load_n(&r->hdr->host_flags, __ATOMIC_RELAXED) & VGPU_HOST_FULL;
+}
+
+/* Says whether we poll; after turning it off, look once more before sleeping. */
+static inline void vgpu_ring_set_polling(struct vgpu_ring *r, bool on)
+{
+	__atomic_store_n(&r->hdr->guest_flags, on ? VGPU_GUEST_POLLS : 0, __ATOMIC_SEQ_CST);
+}
+
+#endif /* VGPU_RING_H */
