@@ -1,2 +1,103 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# Style and static checks; each prints what it found and the last line says which failed.
+
+# The kernel's own checkpatch, out of Debian's source package of the kernel.
+checkpatch() { # prints its path
+	local dir=$cache/checkpatch deb
+	if [ ! -x "$dir/scripts/checkpatch.pl" ]; then
+		mkdir -p "$cache/download" "$dir.tmp"
+		step "fetching the kernel's checkpatch" >&2
+		(cd "$cache/download" && quietly linux-source apt-get \
+			-o APT::Sandbox::User=root download linux-source-6.1)
+		deb=$(find "$cache/download" -name 'linux-source-6.1_*.deb' | sort | tail -n 1)
+		dpkg --fsys-tarfile "$deb" | tar -xO ./usr/src/linux-source-6.1.tar.xz |
+			tar -xJ -C "$dir.tmp" --strip-components=1 --wildcards \
+				'*/scripts/checkpatch.pl' '*/scripts/spelling.txt' \
+				'*/scripts/const_structs.checkpatch'
+		rm -f "$deb"
+		mv -T "$dir.tmp" "$dir"
+	fi
+	echo "$dir/scripts/checkpatch.pl"
+}
+
+# C files in our own style: all but the kernel's and QEMU's.
+own_c_files() {
+	git ls-files '*.[ch]' | grep -Ev '^(guest-driver/module|tests/bench/guest/edu|qemu-device/qemu)/'
+}
+
+lint_format() {
+	own_c_files | xargs clang-format --dry-run --Werror
+}
+
+lint_tidy() {
+	build_host >&2
+	git ls-files 'mediator/*.c' 'qemu-device/core/*.c' 'guest-driver/lib/*.c' 'guest-driver/tools/*.c' |
+		xargs -P 2 -n 4 clang-tidy --quiet -p "$build/host" 2>/dev/null
+}
+
+lint_checkpatch() {
+	local script
+	script=$(checkpatch)
+	git ls-files 'guest-driver/module/*.[ch]' 'tests/bench/guest/edu/*.[ch]' |
+		xargs perl "$script" --no-tree --strict --terse --show-types --file --max-line-length=100 \
+			--ignore FILE_PATH_CHANGES,SPDX_LICENSE_TAG
+}
+
+lint_qemu() {
+	local dir
+	dir=$(qemu_source)
+	git ls-files 'qemu-device/qemu/*.[ch]' |
+		while read -r file; do
+			(cd "$dir" && perl scripts/checkpatch.pl --no-tree --terse -f "$top/$file") || exit 1
+		done
+}
+
+lint_sparse() {
+	local release dst
+	release=$(guest_kernel)
+	for src in guest-driver/module tests/bench/guest/edu; do
+		dst=$build/sparse/$(basename "$src")
+		rm -rf "$dst"
+		mkdir -p "$dst"
+		cp -a "$src/." "$dst/"
+		make -C "/usr/src/linux-headers-$release" M="$dst" VGPU_PROTOCOL="$top/protocol" \
+			W=1 C=2 modules >"$dst/out" 2>&1 || { cat "$dst/out"; return 1; }
+		if grep -E 'warning|error' "$dst/out" | grep -v 'Skipping BTF\|the compiler differs'; then
+			return 1
+		fi
+	done
+}
+
+lint_shell() {
+	local scripts
+	mapfile -t scripts < <(git ls-files '*.sh' .ci/run | grep -v '^scripts/')
+	shellcheck -x run
+	[ ${#scripts[@]} -eq 0 ] || shellcheck "${scripts[@]}"
+}
+
+lint_documents() {
+	git ls-files 'doc/man/*' | grep -E '\.[1-8]$' | xargs mandoc -T lint -W warning
+	/usr/bin/python3 doc/check-docs.py
+}
+
+lint_python() {
+	git ls-files '*.py' | xargs /usr/bin/python3 -m py_compile
+}
+
+run_lint() { # [CHECK...]
+	local check failed=() passed=0
+	need_packages "${packages_base[@]}" "${packages_dev[@]}"
+	[ $# -gt 0 ] || set -- format shell python documents sparse checkpatch qemu tidy
+	for check in "$@"; do
+		step "lint: $check"
+		if (set -e; "lint_$check"); then
+			passed=$((passed + 1))
+		else
+			failed+=("$check")
+		fi
+	done
+	[ ${#failed[@]} -eq 0 ] || echo "failed: ${failed[*]}"
+	echo "lint: $passed passed, ${#failed[@]} failed"
+	[ ${#failed[@]} -eq 0 ]
+}

@@ -25,7 +25,7 @@ need_packages() { # PACKAGE...
 	[ ${#missing[@]} -eq 0 ] && return 0
 	if [ "$(id -u)" != 0 ]; then
 		command -v sudo >/dev/null ||
-			die "missing packages; as root: apt-get install --no-install-recommends ${missing[*]}"
+			die "missing packages; as root run: apt-get install --no-install-recommends ${missing[*]}"
 		sudo=(sudo)
 	fi
 	step "installing packages: ${missing[*]}"

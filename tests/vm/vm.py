@@ -193,7 +193,8 @@ class VM:
     """One QEMU with the device; `daemon` is a Daemon or a socket's path."""
 
     def __init__(self, daemon, name="vm1", memory="512M", smp=1, shared=True, device=True,
-                 device_options="", append="", extra=(), initrd=None):
+                 device_options="", append="", extra=(), initrd=None,
+                 reboot=False):
         self.name = name
         self._dir = tempfile.TemporaryDirectory(prefix=f"vgpu-{name}-")
         self.folder = pathlib.Path(self._dir.name)
@@ -205,7 +206,8 @@ class VM:
                    else f"memory-backend-ram,id=ram,size={memory}")
         self.argv = qemu_command() + [
             "-name", name, "-machine", "pc,memory-backend=ram", "-object", backend,
-            "-m", memory, "-smp", str(smp), "-display", "none", "-no-reboot",
+            "-m", memory, "-smp", str(smp), "-display", "none",
+            *([] if reboot else ["-no-reboot"]),
             "-accel", "tcg,thread=multi" if self.accel == "tcg" else self.accel,
             "-kernel", str(image / "vmlinuz"),
             "-initrd", str(initrd or image / "initramfs.cpio.gz"),

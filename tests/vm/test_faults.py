@@ -1,0 +1,201 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What breaks and comes back: daemon, workers, VMs, guest processes, the device itself."""
+
+import os
+import pathlib
+import signal
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import tap  # noqa: E402
+from test_two import operations  # noqa: E402
+from vm import VM, Daemon, Failure, wait_until  # noqa: E402
+
+
+class Faults(unittest.TestCase):
+    """One daemon and one VM for all; each case leaves both working."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = Daemon().start()
+        cls.addClassCleanup(cls.daemon.stop)
+        cls.vm = VM(cls.daemon, "alpha").start()
+        cls.addClassCleanup(cls.vm.stop)
+        cls.vm.ready()
+
+    def tearDown(self):
+        """Whatever happened: the next command works with the guest untouched."""
+        wait_until("the VM works again",
+                   lambda: self.vm.run("gpu_test vector_add").status == 0, 20, 0.2)
+
+    def spawn_stress(self, tag, seconds, options="--reopen"):
+        self.vm.background(f"gpu_test stress --seconds {seconds} {options}", tag)
+        wait_until("the stress to have a worker", self.daemon.workers, 20)
+        time.sleep(1)
+
+    def test_daemon_killed_under_load(self):
+        self.spawn_stress("load", 8)
+        before = set(self.daemon.workers())
+        self.daemon.kill()
+        time.sleep(1)
+        self.daemon.start()
+        result = self.vm.collect("load")
+        self.assertEqual(result.status, 0, result)
+        self.assertGreater(operations(result.output)[0], 0)
+        print(f"# {result.output.strip().splitlines()[0]}; workers before: {len(before)}")
+
+    def test_daemon_and_workers_killed_under_load(self):
+        """What was in flight is lost with EIO; the program opens again and goes on."""
+        self.spawn_stress("load", 8)
+        workers = self.daemon.workers()
+        self.daemon.kill()
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(1)
+        self.daemon.start()
+        result = self.vm.collect("load")
+        self.assertEqual(result.status, 0, result)
+
+    def test_worker_killed(self):
+        """Its session alone fails, with EIO; another session of the same VM goes on."""
+        self.spawn_stress("bystander", 8, "")
+        others = set(self.daemon.workers())
+        self.vm.background("gpu_test stress --seconds 30", "victim")
+        victim = wait_until("the victim's worker",
+                            lambda: set(self.daemon.workers()) - others, 20)
+        time.sleep(1)
+        os.kill(victim.pop(), signal.SIGKILL)
+        result = self.vm.collect("victim", 20)
+        self.assertEqual(result.status, 1, result)
+        self.assertIn("Input/output error", result.output)
+        result = self.vm.collect("bystander")
+        self.assertEqual(result.status, 0, result)
+
+    def test_vm_killed(self):
+        with VM(self.daemon, "doomed") as doomed:
+            doomed.ready()
+            mine = set(self.daemon.workers())
+            doomed.background("gpu_test stress --seconds 60", "load")
+            theirs = wait_until("workers of the doomed VM",
+                                lambda: set(self.daemon.workers()) - mine, 20)
+            doomed.kill()
+            began = time.monotonic()
+            wait_until("the killed VM's workers gone",
+                       lambda: not theirs & set(self.daemon.workers()), 10, 0.01)
+            print(f"# workers gone {time.monotonic() - began:.2f} s after the VM's SIGKILL")
+
+    def test_guest_process_killed(self):
+        self.spawn_stress("load", 60)
+        theirs = set(self.daemon.workers())
+        self.vm.check("kill -9 $(pidof gpu_test)")
+        wait_until("its worker gone", lambda: not theirs & set(self.daemon.workers()), 10)
+        self.assertEqual(self.vm.run("pidof gpu_test").status, 1)
+
+    def test_guest_process_killed_while_reading(self):
+        """A blocked read() can be interrupted: nothing answers, and the process still dies."""
+        self.vm.check("( cat /dev/vgpu_stub >/dev/null & echo $! >/tmp/pid; wait $! ) "
+                      ">/dev/null 2>&1 &")
+        wait_until("cat in the guest", lambda: self.vm.run("test -s /tmp/pid").status == 0, 10)
+        time.sleep(0.5)
+        self.vm.check("kill -9 $(cat /tmp/pid)")
+        wait_until("cat gone", lambda: self.vm.run("kill -0 $(cat /tmp/pid)").status != 0, 5)
+
+    def test_unplug_with_files_open(self):
+        vm = self.vm
+        vm.background("gpu_test stress --seconds 60", "load")
+        vm.background("exec 3<>/dev/vgpu_stub; touch /tmp/open; "
+                      "while [ ! -e /tmp/gone ]; do sleep 0.1; done; echo NOP >&3", "holder")
+        wait_until("the holder's open file", lambda: vm.run("test -e /tmp/open").status == 0)
+        self.assertIn("vgpu0", self.peripherals())
+        vm.qmp("device_del", id="vgpu0")
+        wait_until("the device unplugged", lambda: "vgpu0" not in self.peripherals(), 30)
+        result = vm.collect("load", 30)
+        self.assertEqual(result.status, 1, result)
+        vm.check("touch /tmp/gone")
+        result = vm.collect("holder", 30)
+        self.assertNotEqual(result.status, 0)
+        self.assertIn("No such device", result.output)
+        self.assertEqual(vm.run("gpu_test nop").status, 77)
+        self.plug()
+        wait_until("the device in the guest again",
+                   lambda: vm.run("gpu_test nop").status == 0, 30, 0.3)
+        self.assertNotIn("Call Trace", vm.console())
+
+    def test_plug_and_unplug_ten_times(self):
+        for _ in range(10):
+            self.vm.qmp("device_del", id="vgpu0")
+            wait_until("the device unplugged", lambda: "vgpu0" not in self.peripherals(), 30)
+            self.plug()
+            wait_until("the device in the guest again",
+                       lambda: self.vm.run("gpu_test nop").status == 0, 30, 0.2)
+        self.assertNotIn("Call Trace", self.vm.console())
+
+    def peripherals(self):
+        return {x["name"] for x in self.vm.qmp("qom-list", path="/machine/peripheral")}
+
+    def plug(self):
+        self.vm.qmp("device_add", driver="vgpu-stub", id="vgpu0", socket=str(self.daemon.socket))
+
+    def test_module_reloaded_fifty_times(self):
+        self.vm.check("for i in $(seq 50); do rmmod vgpu_stub && "
+                      "insmod /lib/modules/vgpu_stub.ko || exit 1; done", 300)
+        self.assertNotIn("Call Trace", self.vm.console())
+
+    def test_module_in_use_stays(self):
+        self.vm.background("exec 3<>/dev/vgpu_stub; sleep 3", "holder")
+        time.sleep(1)
+        self.assertNotEqual(self.vm.run("rmmod vgpu_stub").status, 0)
+        self.vm.collect("holder")
+
+    def test_migration_is_refused(self):
+        with self.assertRaises(Failure) as caught:
+            self.vm.qmp("migrate", uri="exec:cat >/dev/null")
+        self.assertIn("vgpu-stub", str(caught.exception))
+
+    def test_more_sessions_than_queues(self):
+        out = self.vm.check(
+            "for i in $(seq 40); do ( exec 3<>/dev/vgpu_stub && echo opened && sleep 8 ) & done; "
+            "wait", 60)
+        opened = out.count("opened")
+        self.assertEqual(opened, 32)
+        self.assertIn("busy", out.lower())
+
+
+class Absent(unittest.TestCase):
+    """Things that need a VM of their own."""
+
+    def test_daemon_absent_at_start(self):
+        daemon = Daemon()
+        with VM(daemon, "early") as vm:
+            vm.ready()
+            result = vm.run("gpu_test nop")
+            self.assertEqual(result.status, 1, result)
+            self.assertNotEqual(vm.run("echo TEST > /dev/vgpu_stub").status, 0)
+            with daemon:
+                wait_until("the first command to work",
+                           lambda: vm.run("gpu_test nop").status == 0, 20, 0.2)
+
+    def test_guest_reset(self):
+        with Daemon() as daemon, VM(daemon, "phoenix", reboot=True) as vm:
+            vm.ready()
+            vm.background("gpu_test stress --seconds 60", "load")
+            wait_until("a worker", daemon.workers, 20)
+            vm.qmp("system_reset")
+            vm.ready()
+            vm.check("gpu_test vector_add")
+            wait_until("no worker of before the reset", lambda: not daemon.workers(), 10)
+
+    def test_ram_that_cannot_be_shared(self):
+        """Only registers are left; text commands take them, and the device says why."""
+        with Daemon() as daemon, VM(daemon, "private", shared=False) as vm:
+            vm.ready()
+            self.assertIn("share", vm.stderr())
+            out = vm.check("exec 3<>/dev/vgpu_stub; echo RUN_VECTOR_ADD >&3; head -n 1 <&3")
+            self.assertIn("Vector add passed: 1024 elements, 0 errors", out)
+
+
+if __name__ == "__main__":
+    tap.main()
