@@ -43,8 +43,10 @@ def qemu_command():
     """The QEMU to use and the arguments that bring the device in."""
     if os.environ.get("VGPU_QEMU", "distro") == "graft":
         graft = BUILD / "graft"
+        firmware = ([graft / "share"] if (graft / "share").exists()
+                    else ["/usr/share/qemu", "/usr/share/seabios"])
         return [str(graft / "qemu-system-x86_64"), "-nodefaults",
-                "-L", "/usr/share/qemu", "-L", "/usr/share/seabios"]
+                *(x for path in firmware for x in ("-L", str(path)))]
     return ["qemu-system-x86_64", "-nodefaults",
             "-plugin", f"file={BUILD / 'plugin' / 'vgpu-stub.so'}"]
 
