@@ -15,20 +15,20 @@ build_host() {
 }
 
 build_module() {
-	local release=${1:-$(guest_kernel)} dst
-	dst=$build/module/$release
+	local release
+	release=$(guest_kernel)
 	step "building vgpu_stub.ko for $release"
-	build_kernel_module guest-driver/module "$dst" "$release"
+	build_kernel_module guest-driver/module "$build/module/$release" "$release"
 	build_kernel_module tests/bench/guest/edu "$build/edu/$release" "$release"
 }
 
 # Kbuild writes beside the sources, so it gets a copy of them.
-build_kernel_module() { # SOURCE DESTINATION RELEASE
-	mkdir -p "$2"
-	cp -a -u "$1/." "$2/"
-	mkdir -p "$build/protocol"
-	quietly "kbuild-$(basename "$1")" make -C "/usr/src/linux-headers-$3" M="$2" \
-		VGPU_PROTOCOL="$top/protocol" modules
+build_kernel_module() { # SOURCE DESTINATION RELEASE [MAKE-ARGUMENTS...]
+	local src=$1 dst=$2 release=$3
+	shift 3
+	mkdir -p "$dst"
+	cp -a -u "$src/." protocol/vgpu_abi.h "$dst/"
+	quietly "kbuild-$(basename "$src")" make -C "/usr/src/linux-headers-$release" M="$dst" "$@" modules
 }
 
 run_build() {

@@ -54,16 +54,13 @@ lint_qemu() {
 }
 
 lint_sparse() {
-	local release dst
+	local release src dst
 	release=$(guest_kernel)
 	for src in guest-driver/module tests/bench/guest/edu; do
 		dst=$build/sparse/$(basename "$src")
 		rm -rf "$dst"
-		mkdir -p "$dst"
-		cp -a "$src/." "$dst/"
-		make -C "/usr/src/linux-headers-$release" M="$dst" VGPU_PROTOCOL="$top/protocol" \
-			W=1 C=2 modules >"$dst/out" 2>&1 || { cat "$dst/out"; return 1; }
-		if grep -E 'warning|error' "$dst/out" | grep -v 'Skipping BTF\|the compiler differs'; then
+		build_kernel_module "$src" "$dst" "$release" W=1 C=2
+		if grep -E 'warning|error' "$build/log/kbuild-$(basename "$src").log"; then
 			return 1
 		fi
 	done

@@ -6,7 +6,7 @@
 qemu_source() {
 	local version dir lists
 	version=$(dpkg-query -W -f '${source:Version}' qemu-system-x86)
-	dir=$cache/qemu-$version
+	dir=$cache/qemu-${version#*:} # configure takes no colon
 	if [ ! -e "$dir/configure" ]; then
 		lists=$cache/apt
 		mkdir -p "$lists/parts" "$lists/lists/partial" "$cache/download"
