@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Interrupts: vector 0 reports events of the device, the others wake queues.
+ */
+#include <linux/interrupt.h>
+
+#include "vgpu_drv.h"
+
+static void vgpu_link_report(struct vgpu_dev *vdev, u32 status)
+{
+	if (status & VGPU_STATUS_REFUSED)
+		dev_warn_ratelimited(&vdev->dev, "the host refuses this device; its log says why\n");
+	else
+		dev_info_ratelimited(&vdev->dev, "host %sconnected\n",
+				     status & VGPU_STATUS_LINK ? "" : "dis");
+}
+
+static irqreturn_t vgpu_irq_events(int irq, void *data)
+{
+	struct vgpu_dev *vdev = data;
+	u32 events, status;
+
+	if (vgpu_dev_enter(vdev))
+		return IRQ_HANDLED;
+	events = vgpu_read(vdev, VGPU_REG_INT_STATUS);
+	vgpu_write(vdev, VGPU_REG_INT_STATUS, events);
+	status = vgpu_read(vdev, VGPU_REG_STATUS);
+	vgpu_dev_leave(vdev);
+
+	if (events & VGPU_INT_LINK)
+		vgpu_link_report(vdev, status);
+	if (events & VGPU_INT_QUEUE)
+		vgpu_sessions_refresh(vdev);
+	wake_up_all(&vdev->wait);
+	return events ? IRQ_HANDLED : IRQ_NONE;
+}
+
+static irqreturn_t vgpu_irq_queue(int irq, void *data)
+{
+	struct vgpu_session *s = data;
+
+	wake_up_all(&s->wait);
+	return IRQ_HANDLED;
+}
+
+/**
+ * vgpu_irq_setup - get the vectors and listen on vector 0
+ * @vdev: device; the gate is shut until it is ready
+ *
+ * Vector 0 has a threaded handler, since finding out which queue changed may
+ * take many register accesses.
+ *
+ * Return: 0 or a negative errno.
+ */
+int vgpu_irq_setup(struct vgpu_dev *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	u32 want = clamp(vgpu_read(vdev, VGPU_REG_NUM_VECTORS), 1u,
+			 VGPU_QUEUES_MAX + 1);
+	int ret = pci_alloc_irq_vectors(pdev, 1, want, PCI_IRQ_MSIX);
+
+	if (ret < 0) {
+		dev_err(&pdev->dev, "no MSI-X vector (%d)\n", ret);
+		return ret;
+	}
+	vdev->nvectors = ret;
+	ret = request_threaded_irq(pci_irq_vector(pdev, 0), NULL,
+				   vgpu_irq_events, IRQF_ONESHOT,
+				   dev_name(&vdev->dev), vdev);
+	if (ret)
+		pci_free_irq_vectors(pdev);
+	return ret;
+}
+
+/**
+ * vgpu_irq_teardown - undo vgpu_irq_setup()
+ * @vdev: device without attached sessions
+ */
+void vgpu_irq_teardown(struct vgpu_dev *vdev)
+{
+	free_irq(pci_irq_vector(vdev->pdev, 0), vdev);
+	pci_free_irq_vectors(vdev->pdev);
+}
+
+/**
+ * vgpu_irq_attach - listen for the interrupt of a session's queue
+ * @s: session with a queue number
+ *
+ * Return: 0 or a negative errno.
+ */
+int vgpu_irq_attach(struct vgpu_session *s)
+{
+	struct vgpu_dev *vdev = s->vdev;
+	unsigned int vector = 1 + s->queue % (vdev->nvectors - 1);
+
+	s->irq = pci_irq_vector(vdev->pdev, vector);
+	snprintf(s->name, sizeof(s->name), "%s-q%u", dev_name(&vdev->dev),
+		 s->queue);
+	return request_irq(s->irq, vgpu_irq_queue, IRQF_SHARED, s->name, s);
+}
+
+/**
+ * vgpu_irq_detach - undo vgpu_irq_attach()
+ * @s: session
+ *
+ * Context: Process context; waits for a handler that runs.
+ */
+void vgpu_irq_detach(struct vgpu_session *s)
+{
+	free_irq(s->irq, s);
+}
