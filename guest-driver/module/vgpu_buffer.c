@@ -217,6 +217,7 @@ static void vgpu_buffer_publish(struct vgpu_session *s, struct vgpu_buffer *b,
 	WRITE_ONCE(e->length, cpu_to_le64(b->length));
 	WRITE_ONCE(e->list, cpu_to_le64(b->list[0].dma));
 	WRITE_ONCE(e->nsegments, cpu_to_le32(b->sgt.nents));
+	/* the host reads generation first; pairs with its acquire */
 	virt_store_release(&e->generation, cpu_to_le32(s->generation));
 }
 
@@ -346,6 +347,7 @@ static void vgpu_buffer_free(struct vgpu_session *s, u32 handle)
 
 static bool vgpu_buffer_in_use(struct vgpu_session *s, u32 handle)
 {
+	/* what the host did to the pages is done; pairs with its release */
 	return virt_load_acquire(&s->table[handle].users) != 0;
 }
 

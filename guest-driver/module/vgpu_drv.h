@@ -95,11 +95,11 @@ struct vgpu_dev {
 	struct rw_semaphore gate;
 	bool alive;
 	bool gone;
-	spinlock_t select_lock;
-	struct mutex command_lock;
+	spinlock_t select_lock; /* QUEUE_SELECT and what follows it */
+	struct mutex command_lock; /* one register command at a time */
 	wait_queue_head_t wait;
 
-	struct mutex sessions_lock;
+	struct mutex sessions_lock; /* the list, attaching, detaching */
 	struct list_head sessions;
 	struct ida queues;
 	atomic_t closing;
@@ -221,7 +221,7 @@ struct vgpu_session {
 	dma_addr_t table_dma;
 	struct page *sink;
 
-	struct mutex lock;
+	struct mutex lock; /* kernel's side of the rings, answers */
 	u32 req_prod;
 	u32 rsp_cons;
 	u32 inflight;
@@ -232,7 +232,7 @@ struct vgpu_session {
 	u32 answer_len;
 	u32 answer_done;
 
-	struct mutex buffers_lock;
+	struct mutex buffers_lock; /* buffers, generation, pinned */
 	struct vgpu_buffer **buffers;
 	u32 nbuffers;
 	u32 generation;

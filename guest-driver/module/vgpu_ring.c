@@ -85,6 +85,7 @@ int vgpu_ring_kick(struct vgpu_session *s)
 int vgpu_ring_push(struct vgpu_session *s, const void *record, u32 length)
 {
 	struct vgpu_queue_header *hdr = s->ring;
+	/* the host has read the slots that we reuse; pairs with its release */
 	u32 cons = le32_to_cpu(virt_load_acquire(&hdr->req_cons));
 	u32 used = s->req_prod - cons;
 	int ret = vgpu_session_error(s);
@@ -97,6 +98,7 @@ int vgpu_ring_push(struct vgpu_session *s, const void *record, u32 length)
 		return -EAGAIN;
 	vgpu_span_put(vgpu_req_span(s), s->req_prod, record, length);
 	s->req_prod += vgpu_slots_of(length);
+	/* the record before the index; pairs with the host's acquire */
 	virt_store_release(&hdr->req_prod, cpu_to_le32(s->req_prod));
 	s->inflight++;
 	virt_mb(); /* the host looks at req_prod after it stops polling */
@@ -116,6 +118,7 @@ int vgpu_ring_push(struct vgpu_session *s, const void *record, u32 length)
 int vgpu_ring_peek(struct vgpu_session *s, void *record)
 {
 	struct vgpu_queue_header *hdr = s->ring;
+	/* the index before the record; pairs with the host's release */
 	u32 prod = le32_to_cpu(virt_load_acquire(&hdr->rsp_prod));
 	u32 avail = prod - s->rsp_cons;
 	struct vgpu_response *rsp = record;
@@ -148,6 +151,7 @@ void vgpu_ring_advance(struct vgpu_session *s, u32 length)
 
 	s->rsp_cons += vgpu_slots_of(length);
 	s->inflight--;
+	/* our reads before the room we give; pairs with the host's acquire */
 	virt_store_release(&hdr->rsp_cons, cpu_to_le32(s->rsp_cons));
 	virt_mb(); /* the host looks at rsp_cons after it sets the flag */
 	if (le32_to_cpu(READ_ONCE(hdr->host_flags)) & VGPU_HOST_FULL)
@@ -163,6 +167,7 @@ bool vgpu_ring_readable(struct vgpu_session *s)
 	struct vgpu_queue_header *hdr = s->ring;
 	__le32 cons = READ_ONCE(hdr->rsp_cons);
 
+	/* pairs with the host's release of rsp_prod */
 	return virt_load_acquire(&hdr->rsp_prod) != cons;
 }
 
@@ -174,6 +179,7 @@ bool vgpu_ring_writable(struct vgpu_session *s)
 {
 	struct vgpu_queue_header *hdr = s->ring;
 	u32 prod = le32_to_cpu(READ_ONCE(hdr->req_prod));
+	/* pairs with the host's release of req_cons */
 	u32 used = prod - le32_to_cpu(virt_load_acquire(&hdr->req_cons));
 
 	return used <= s->req_slots &&
@@ -189,5 +195,6 @@ bool vgpu_ring_moved(struct vgpu_session *s, u32 rsp_cons)
 {
 	struct vgpu_queue_header *hdr = s->ring;
 
+	/* pairs with the host's release of rsp_prod */
 	return le32_to_cpu(virt_load_acquire(&hdr->rsp_prod)) != rsp_cons;
 }
