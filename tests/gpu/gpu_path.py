@@ -75,7 +75,8 @@ class GpuPath(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if subprocess.run([str(HOST / "mediator" / "gpu_mediator-worker"), "--probe"],
+    if subprocess.run([str(HOST / "mediator" / "gpu_mediator-worker"), "--probe",
+                       "--backend", "cuda"],
                       check=False).returncode != 0:
         print("no usable NVIDIA GPU on this machine (the worker's probe says why): skipped")
         sys.exit(77)
