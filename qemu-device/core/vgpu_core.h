@@ -72,7 +72,8 @@ struct vgpu_core_ops {
 	void (*watch_lifeline)(void *opaque, uint32_t q, int fd);
 	/* Ends the watch; the core closes the fd afterwards. */
 	void (*unwatch_lifeline)(void *opaque, uint32_t q, int fd);
-	/* Shuts both directions, so that the peer sees the end; goes on watching. */
+	/* Ends writing (SHUT_WR), so that the peer reads the end of the stream; goes on
+	 * watching for the peer's own end. */
 	void (*shutdown_lifeline)(void *opaque, int fd);
 
 	/* Maps a file shared and writable; NULL unless it is at least `length` bytes long

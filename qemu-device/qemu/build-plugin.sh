@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Builds the device as shared objects for the QEMU whose source is given:
+#   OUT/vgpu-stub.so          for -plugin file=...
+#   OUT/vgpu-stub-preload.so  for LD_PRELOAD; looks for vgpu-stub.so beside itself
+# The source must be that of the very package that will load them.
+# Usage: build-plugin.sh QEMU_SOURCE OUT
+set -euo pipefail
+
+die() {
+	echo "build-plugin.sh: $*" >&2
+	exit 1
+}
+
+[ $# -eq 2 ] || die "usage: build-plugin.sh QEMU_SOURCE OUT"
+[ -x "$1/configure" ] && [ -e "$1/include/qom/object.h" ] ||
+	die "$1 is no QEMU source tree; unpack the source of the installed QEMU package"
+src=$(cd "$1" && pwd)
+mkdir -p "$2/trace"
+out=$(cd "$2" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+core=$here/../core
+protocol=$here/../../protocol
+tree=$out/qemu-build # configured, never built
+export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
+
+# Only two generated headers are wanted of QEMU's build.
+configure_qemu() {
+	if [ -e "$tree/.vgpu-configured" ] && [ "$(cat "$tree/.vgpu-configured")" = "$src" ]; then
+		return
+	fi
+	rm -rf "$tree"
+	mkdir -p "$tree"
+	(cd "$tree" && "$src/configure" --target-list=x86_64-softmmu --without-default-features \
+		--without-default-devices --enable-kvm --enable-tcg --enable-plugins --disable-tools \
+		--disable-docs --disable-werror >configure.log 2>&1) ||
+		die "configure failed; see $tree/configure.log"
+	(cd "$tree" && ninja config-poison.h qapi/qapi-builtin-types.h >ninja.log 2>&1) ||
+		die "generating headers failed; see $tree/ninja.log"
+	echo "$src" >"$tree/.vgpu-configured"
+}
+
+plugin_api() {
+	cat "$src/include/qemu/qemu-plugin.h" "$src/include/plugins/qemu-plugin.h" 2>/dev/null |
+		sed -n 's/^#define QEMU_PLUGIN_VERSION \([0-9]*\)$/\1/p' | head -n1
+}
+
+trace_files() {
+	local tool=(/usr/bin/python3 "$src/scripts/tracetool.py" --backends=log
+		--group=hw_misc_vgpu_stub)
+	"${tool[@]}" --format=h "$here/trace-events" "$out/trace/trace-hw_misc_vgpu_stub.h"
+	"${tool[@]}" --format=c "$here/trace-events" "$out/trace/vgpu-trace.c"
+}
+
+compile() {
+	local cflags
+	read -ra cflags <<<"$(pkg-config --cflags glib-2.0)"
+	"${CC:-gcc}" -shared -fPIC -std=gnu11 -O2 -g -Wall -fvisibility=hidden -fno-strict-aliasing \
+		-fno-common -fwrapv -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVGPU_STUB_PLUGIN \
+		-DVGPU_PLUGIN_API="$(plugin_api)" \
+		-I"$out" -I"$out/trace" -I"$here" -I"$core" -I"$protocol" \
+		-I"$tree" -I"$tree/qapi" -I"$src/include" -iquote "$src" -iquote "$tree" \
+		"${cflags[@]}" "$here"/plugin.c "$here"/vgpu-*.c "$core"/*.c -o "$out/.vgpu-stub.so"
+	"${CC:-gcc}" -shared -fPIC -std=gnu11 -O2 -g -Wall -Wextra -D_GNU_SOURCE "$here/preload.c" \
+		-o "$out/.vgpu-stub-preload.so" -ldl
+}
+
+configure_qemu
+trace_files
+compile
+# In one step, so that nobody loads half a file.
+mv "$out/.vgpu-stub.so" "$out/vgpu-stub.so"
+mv "$out/.vgpu-stub-preload.so" "$out/vgpu-stub-preload.so"

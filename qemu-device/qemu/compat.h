@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What differs between QEMU 4.2 and 11, and nowhere else.
+ *
+ * The sources of the shell are written for QEMU 7.2; each piece below says for
+ * which releases it stands in.  Include after "qemu/osdep.h", before the rest.
+ */
+#ifndef VGPU_STUB_COMPAT_H
+#define VGPU_STUB_COMPAT_H
+
+#define VGPU_QEMU_AT_LEAST(major, minor)                                     \
+    (QEMU_VERSION_MAJOR > (major) ||                                         \
+     (QEMU_VERSION_MAJOR == (major) && QEMU_VERSION_MINOR >= (minor)))
+
+#include "qapi/error.h"
+#include "qemu/cutils.h"
+#include "qemu/error-report.h"
+#include "qemu/event_notifier.h"
+#include "qemu/log.h"
+#include "qemu/main-loop.h"
+#include "qemu/module.h"
+#include "qemu/timer.h"
+#include "qemu/uuid.h"
+#include "chardev/char-fe.h"
+#include "migration/blocker.h"
+#include "migration/vmstate.h"
+
+/* 8.0 split the header of PCI devices off. */
+#if VGPU_QEMU_AT_LEAST(8, 0)
+#include "hw/pci/pci_device.h"
+#else
+#include "hw/pci/pci.h"
+#endif
+#include "hw/pci/msi.h"
+#include "hw/pci/msix.h"
+
+/* 6.0 moved the properties of the system emulator, 11 moved qdev. */
+#if VGPU_QEMU_AT_LEAST(11, 0)
+#include "hw/core/qdev-properties.h"
+#include "hw/core/qdev-properties-system.h"
+#else
+#include "hw/qdev-properties.h"
+#if VGPU_QEMU_AT_LEAST(6, 0)
+#include "hw/qdev-properties-system.h"
+#endif
+#endif
+
+/* 10.0 renamed sysemu/, 10.1 moved exec/memory.h there. */
+#if VGPU_QEMU_AT_LEAST(10, 0)
+#include "system/kvm.h"
+#include "system/system.h"
+#else
+#include "sysemu/kvm.h"
+#include "sysemu/sysemu.h"
+#endif
+#if VGPU_QEMU_AT_LEAST(10, 1)
+#include "system/address-spaces.h"
+#include "system/memory.h"
+#include "system/ramblock.h"
+#else
+#include "exec/address-spaces.h"
+#include "exec/memory.h"
+#if VGPU_QEMU_AT_LEAST(8, 1)
+#include "exec/ramblock.h"
+#endif
+#endif
+
+/* 5.0 gave chardev events a type, 10.1 renamed the front end. */
+#if VGPU_QEMU_AT_LEAST(5, 0)
+typedef QEMUChrEvent VgpuChrEvent;
+#else
+typedef int VgpuChrEvent;
+#endif
+#if VGPU_QEMU_AT_LEAST(10, 1)
+typedef CharFrontend VgpuChardev;
+#else
+typedef CharBackend VgpuChardev;
+#endif
+
+/* 9.0 gave RAM blocks an offset of their own in the file (8.1 had it first). */
+static inline uint64_t vgpu_compat_ram_offset(MemoryRegion *mr)
+{
+#if VGPU_QEMU_AT_LEAST(8, 1)
+    return mr->ram_block->fd_offset;
+#else
+    return 0;
+#endif
+}
+
+/* 6.2 gave listeners a name. */
+#if VGPU_QEMU_AT_LEAST(6, 2)
+#define VGPU_LISTENER_NAME .name = "vgpu-stub",
+#else
+#define VGPU_LISTENER_NAME
+#endif
+
+/* 5.0: device_class_set_props(); 9.2: device_class_set_legacy_reset(). */
+#if !VGPU_QEMU_AT_LEAST(5, 0)
+#define device_class_set_props(dc, props_) ((dc)->props = (props_))
+#endif
+#if !VGPU_QEMU_AT_LEAST(9, 2)
+#define device_class_set_legacy_reset(dc, fn) ((dc)->reset = (fn))
+#endif
+
+/* 10.0: arrays of properties are const and need no end; 10.1: so is class data. */
+#if VGPU_QEMU_AT_LEAST(10, 0)
+#define VGPU_PROPERTY_ARRAY static const Property
+#define VGPU_PROPERTY_END
+#else
+#define VGPU_PROPERTY_ARRAY static Property
+#define VGPU_PROPERTY_END DEFINE_PROP_END_OF_LIST(),
+#endif
+#if VGPU_QEMU_AT_LEAST(10, 1)
+#define VGPU_CLASS_DATA const void
+#else
+#define VGPU_CLASS_DATA void
+#endif
+#if VGPU_QEMU_AT_LEAST(10, 1)
+#define VGPU_INTERFACES const InterfaceInfo
+#else
+#define VGPU_INTERFACES InterfaceInfo
+#endif
+
+/* 8.2: the blocker is handed over by reference. */
+static inline int vgpu_compat_block_migration(Error **reason, Error **errp)
+{
+#if VGPU_QEMU_AT_LEAST(8, 2)
+    return migrate_add_blocker(reason, errp);
+#else
+    return migrate_add_blocker(*reason, errp);
+#endif
+}
+
+static inline void vgpu_compat_unblock_migration(Error **reason)
+{
+#if VGPU_QEMU_AT_LEAST(8, 2)
+    migrate_del_blocker(reason);
+#else
+    migrate_del_blocker(*reason);
+    error_free(*reason);
+    *reason = NULL;
+#endif
+}
+
+/* 7.0: routes are changed in batches; 11: the batch belongs to the accelerator. */
+static inline int vgpu_compat_add_msi_route(PCIDevice *dev, unsigned vector)
+{
+#if VGPU_QEMU_AT_LEAST(11, 0)
+    AccelRouteChange c = kvm_irqchip_begin_route_changes(kvm_state);
+#elif VGPU_QEMU_AT_LEAST(7, 0)
+    KVMRouteChange c = kvm_irqchip_begin_route_changes(kvm_state);
+#endif
+    int virq;
+
+#if VGPU_QEMU_AT_LEAST(7, 0)
+    virq = kvm_irqchip_add_msi_route(&c, vector, dev);
+    if (virq >= 0) {
+        kvm_irqchip_commit_route_changes(&c);
+    }
+#else
+    virq = kvm_irqchip_add_msi_route(kvm_state, vector, dev);
+#endif
+    return virq;
+}
+
+#endif /* VGPU_STUB_COMPAT_H */

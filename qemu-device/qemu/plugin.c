@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Brings the device into a QEMU that was built without it: by -plugin, or by
+ * the preload shim.
+ *
+ * QEMU promises nothing about its inner structures, and changes them even
+ * within a stable series, so the very version must match, and as a second look
+ * the sizes of the types that the device builds on.
+ */
+#include "qemu/osdep.h"
+#include "vgpu-stub.h"
+#include "qapi/qapi-commands-control.h"
+#include "qapi/qapi-types-control.h"
+#include "trace/control.h"
+
+/* Generated from trace-events; its registration function is static. */
+#include "vgpu-trace.c"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* Of the plugin interface; written out as the header is not always installed. */
+typedef struct qemu_info_t qemu_info_t;
+EXPORT extern int qemu_plugin_version;
+EXPORT int qemu_plugin_install(uint64_t id, const qemu_info_t *info, int argc,
+                               char **argv);
+EXPORT void vgpu_stub_preload(void);
+
+EXPORT int qemu_plugin_version = VGPU_PLUGIN_API;
+
+static bool vgpu_version_fits(void)
+{
+    g_autoptr(VersionInfo) v = qmp_query_version(NULL);
+
+    if (v->qemu->major == QEMU_VERSION_MAJOR &&
+        v->qemu->minor == QEMU_VERSION_MINOR &&
+        v->qemu->micro == QEMU_VERSION_MICRO) {
+        return true;
+    }
+    error_report("vgpu-stub: built for QEMU %d.%d.%d, but this is %" PRId64
+                 ".%" PRId64 ".%" PRId64 "; build it again for this version",
+                 QEMU_VERSION_MAJOR, QEMU_VERSION_MINOR, QEMU_VERSION_MICRO,
+                 v->qemu->major, v->qemu->minor, v->qemu->micro);
+    return false;
+}
+
+static bool vgpu_sizes_fit(void)
+{
+    static const struct {
+        const char *type;
+        size_t size;
+    } types[] = {
+        { TYPE_OBJECT, sizeof(Object) },
+        { TYPE_DEVICE, sizeof(DeviceState) },
+        { TYPE_PCI_DEVICE, sizeof(PCIDevice) },
+        { TYPE_MEMORY_REGION, sizeof(MemoryRegion) },
+    };
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(types); i++) {
+        size_t size = object_type_get_instance_size(types[i].type);
+
+        if (size != types[i].size) {
+            error_report("vgpu-stub: built for another layout of this QEMU "
+                         "(%s has %zu bytes, not %zu); build it again from "
+                         "the source of this very package", types[i].type,
+                         size, types[i].size);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool vgpu_bring_in(void)
+{
+    if (!vgpu_version_fits() || !vgpu_sizes_fit()) {
+        return false;
+    }
+    vgpu_stub_register_type();
+    return true;
+}
+
+/* -plugin file=vgpu-stub.so[,trace=on] */
+int qemu_plugin_install(uint64_t id, const qemu_info_t *info, int argc,
+                        char **argv)
+{
+    TraceEventIter iter;
+    TraceEvent *ev;
+    int i;
+
+    if (!vgpu_bring_in()) {
+        return -1;      /* QEMU ends with a message of its own */
+    }
+    trace_hw_misc_vgpu_stub_register_events();
+    for (i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "trace=on")) {
+            error_report("vgpu-stub: unknown plugin option %s; there is only "
+                         "trace=on", argv[i]);
+            return -1;
+        }
+        trace_event_iter_init_pattern(&iter, "vgpu_stub_*");
+        while ((ev = trace_event_iter_next(&iter))) {
+            trace_event_set_state_dynamic(ev, true);
+        }
+        qemu_set_log(qemu_loglevel | LOG_TRACE, NULL);
+    }
+    return 0;
+}
+
+static void vgpu_bring_in_or_exit(void)
+{
+    if (!vgpu_bring_in()) {
+        exit(1);
+    }
+}
+
+/* Called by the shim before main(): the types we build on come first. */
+void vgpu_stub_preload(void)
+{
+    register_module_init(vgpu_bring_in_or_exit, MODULE_INIT_MIGRATION);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which pieces of guest RAM another process can map.
+ *
+ * QEMU rebuilds its view of memory about a hundred times while a guest boots;
+ * the core is told only when the shareable part really changed.
+ */
+#include "qemu/osdep.h"
+#include "vgpu-stub.h"
+#include "trace.h"
+
+/* Private pages behind an fd would be copies in another process: not shareable. */
+static bool vgpu_shareable(const MemoryRegionSection *section)
+{
+    MemoryRegion *mr = section->mr;
+
+    return memory_region_is_ram(mr) && !memory_region_is_rom(mr) &&
+           !memory_region_is_ram_device(mr) && !section->readonly &&
+           !(section->offset_within_address_space % VGPU_PAGE) &&
+           !(int128_get64(section->size) % VGPU_PAGE) &&
+           memory_region_get_fd(mr) >= 0 && qemu_ram_is_shared(mr->ram_block);
+}
+
+static void vgpu_memory_begin(MemoryListener *listener)
+{
+    VgpuStub *s = container_of(listener, VgpuStub, listener);
+
+    g_array_set_size(s->gather, 0);
+    g_ptr_array_set_size(s->gather_mr, 0);
+}
+
+static void vgpu_memory_add(MemoryListener *listener,
+                            MemoryRegionSection *section)
+{
+    VgpuStub *s = container_of(listener, VgpuStub, listener);
+    struct vgpu_core_region r;
+
+    if (!vgpu_shareable(section)) {
+        return;
+    }
+    memset(&r, 0, sizeof(r));       /* tables are compared byte by byte */
+    r.guest_addr = section->offset_within_address_space;
+    r.size = int128_get64(section->size);
+    r.offset = section->offset_within_region +
+               vgpu_compat_ram_offset(section->mr);
+    r.fd = memory_region_get_fd(section->mr);
+    g_array_append_val(s->gather, r);
+    memory_region_ref(section->mr);
+    g_ptr_array_add(s->gather_mr, section->mr);
+}
+
+/* The regions stay referenced, so that their fds live as long as the table. */
+static void vgpu_memory_commit(MemoryListener *listener)
+{
+    VgpuStub *s = container_of(listener, VgpuStub, listener);
+    GArray *table = s->table;
+    GPtrArray *mrs = s->table_mr;
+
+    if (s->gather->len == table->len &&
+        (!table->len ||
+         !memcmp(s->gather->data, table->data,
+                 table->len * sizeof(struct vgpu_core_region)))) {
+        return;
+    }
+    s->table = s->gather;
+    s->table_mr = s->gather_mr;
+    trace_vgpu_stub_memory(vgpu_id(s), s->table->len);
+    vgpu_enter(s);
+    vgpu_core_set_memory(s->core, (struct vgpu_core_region *)s->table->data,
+                         s->table->len);
+    vgpu_leave(s);
+    s->gather = table;
+    s->gather_mr = mrs;
+    g_array_set_size(table, 0);
+    g_ptr_array_set_size(mrs, 0);
+}
+
+static void vgpu_mr_unref(gpointer mr)
+{
+    memory_region_unref(mr);
+}
+
+void vgpu_memory_init(VgpuStub *s)
+{
+    s->gather = g_array_new(false, false, sizeof(struct vgpu_core_region));
+    s->table = g_array_new(false, false, sizeof(struct vgpu_core_region));
+    s->gather_mr = g_ptr_array_new_with_free_func(vgpu_mr_unref);
+    s->table_mr = g_ptr_array_new_with_free_func(vgpu_mr_unref);
+    s->listener = (MemoryListener) {
+        VGPU_LISTENER_NAME
+        .begin = vgpu_memory_begin,
+        .region_add = vgpu_memory_add,
+        .region_nop = vgpu_memory_add,
+        .commit = vgpu_memory_commit,
+    };
+    memory_listener_register(&s->listener, &address_space_memory);
+    if (!s->table->len) {
+        warn_report("vgpu-stub: guest RAM cannot be shared, so only commands "
+                    "by registers will work; for queues start QEMU with "
+                    "-object memory-backend-memfd,id=ram,size=SIZE,share=on "
+                    "-machine memory-backend=ram");
+    }
+}
+
+void vgpu_memory_exit(VgpuStub *s)
+{
+    memory_listener_unregister(&s->listener);
+    g_array_free(s->gather, true);
+    g_array_free(s->table, true);
+    g_ptr_array_free(s->gather_mr, true);
+    g_ptr_array_free(s->table_mr, true);
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the files of the QEMU shell share: the device's state, and one group of
+ * functions for each surrounding of the core (socket, interrupts, memory).
+ */
+#ifndef VGPU_STUB_H
+#define VGPU_STUB_H
+
+#include "compat.h"
+#include "vgpu_core.h"
+
+#define TYPE_VGPU_STUB "vgpu-stub"
+#define VGPU_STUB(obj) OBJECT_CHECK(VgpuStub, (obj), TYPE_VGPU_STUB)
+
+typedef struct VgpuStub VgpuStub;
+
+/* The eventfds and the lifeline of one queue. */
+typedef struct VgpuQueue {
+    VgpuStub *s;
+    uint32_t id;            /* or VGPU_QUEUE_REGISTERS */
+    bool made;              /* kick and call exist */
+    bool up;                /* they are connected */
+    bool irqfd;             /* call goes to KVM, not to the main loop */
+    uint32_t vector;
+    int lifeline;           /* watched; -1: none */
+    EventNotifier kick;
+    EventNotifier call;
+} VgpuQueue;
+
+/* An MSI-X vector under KVM. */
+typedef struct VgpuVector {
+    int virq;               /* -1: no route yet */
+    bool unmasked;
+} VgpuVector;
+
+/* A message that the socket had no room for. */
+typedef struct VgpuOut {
+    QSIMPLEQ_ENTRY(VgpuOut) next;
+    size_t length;
+    size_t done;
+    size_t nfds;
+    int fds[VGPU_MSG_FDS_MAX];      /* duplicates */
+    uint8_t data[];
+} VgpuOut;
+
+struct VgpuStub {
+    PCIDevice parent_obj;
+
+    /* Properties. */
+    char *socket_path;
+    VgpuChardev chr;
+    uint32_t queues;
+
+    struct vgpu_core *core;
+    int depth;              /* > 0 while in the core */
+    QEMUTimer *timer;
+    MemoryRegion regs;
+    MemoryRegion doorbells;
+    Error *migration_blocker;
+
+    /* Socket. */
+    int fd;                 /* -1: none; unused with a chardev */
+    bool chr_open;
+    QSIMPLEQ_HEAD(, VgpuOut) out;
+    size_t nout;
+
+    /* Queues, the register session's last; vectors. */
+    VgpuQueue *queue;
+    VgpuVector *vector;
+    uint32_t nvectors;
+
+    /* Guest RAM: the table being gathered, and the one in use. */
+    MemoryListener listener;
+    GArray *gather;         /* struct vgpu_core_region */
+    GPtrArray *gather_mr;   /* MemoryRegion, referenced */
+    GArray *table;
+    GPtrArray *table_mr;
+};
+
+/* For messages: what the user calls this device. */
+static inline const char *vgpu_id(VgpuStub *s)
+{
+    return DEVICE(s)->id ? DEVICE(s)->id : "-";
+}
+
+/* vgpu-stub.c: every call of the core lies between these two. */
+void vgpu_enter(VgpuStub *s);
+void vgpu_leave(VgpuStub *s);
+
+/* vgpu-socket.c */
+bool vgpu_socket_check(VgpuStub *s, Error **errp);
+void vgpu_socket_init(VgpuStub *s);
+void vgpu_socket_exit(VgpuStub *s);
+int vgpu_socket_connect(void *opaque);
+void vgpu_socket_disconnect(void *opaque);
+int vgpu_socket_send(void *opaque, const void *data, size_t length,
+                     const int *fds, size_t nfds);
+
+/* vgpu-queue.c */
+void vgpu_queues_init(VgpuStub *s);
+void vgpu_queues_exit(VgpuStub *s);
+void vgpu_queues_wait(VgpuStub *s, int ms);
+int vgpu_queue_make_fds(void *opaque, uint32_t id, int *kick, int *call);
+void vgpu_queue_up(void *opaque, uint32_t id, uint32_t vector);
+void vgpu_queue_down(void *opaque, uint32_t id);
+void vgpu_queue_kick(void *opaque, uint32_t id);
+void vgpu_queue_watch_lifeline(void *opaque, uint32_t id, int fd);
+void vgpu_queue_unwatch_lifeline(void *opaque, uint32_t id, int fd);
+
+/* vgpu-memory.c */
+void vgpu_memory_init(VgpuStub *s);
+void vgpu_memory_exit(VgpuStub *s);
+
+/* plugin.c or the graft: makes the type known. */
+void vgpu_stub_register_type(void);
+
+#endif /* VGPU_STUB_H */
