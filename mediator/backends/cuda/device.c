@@ -16,29 +16,34 @@ static const char *version_text(int version, char text[16])
 	return text;
 }
 
-/* Allocates, runs a kernel and looks at what it wrote: the module's code fits this device. */
-static cudaError_t try_device(int device, gboolean *right)
+/* Doubles a few floats: the module's code fits this device and the device computes. */
+static cudaError_t compute(float *at, gboolean *right)
 {
 	float host[4] = {1, 2, 3, 4};
-	float *at = NULL;
-	cudaError_t err = cudaSetDevice(device);
+	cudaError_t err = cudaMemcpy(at, host, sizeof(host), cudaMemcpyHostToDevice);
 
-	*right = FALSE;
-	if (err == cudaSuccess)
-		err = cudaMalloc((void **)&at, GATE_BYTES);
-	if (err != cudaSuccess)
-		return err;
-	err = cudaMemcpy(at, host, sizeof(host), cudaMemcpyHostToDevice);
 	if (err == cudaSuccess)
 		err = vgpu_kernel_vector_add(at, at, G_N_ELEMENTS(host), cudaStreamPerThread);
 	if (err == cudaSuccess)
 		err = cudaStreamSynchronize(cudaStreamPerThread);
 	if (err == cudaSuccess)
 		err = cudaMemcpy(host, at, sizeof(host), cudaMemcpyDeviceToHost);
-	if (err == cudaSuccess)
-		err = cudaFree(at);
-	*right = host[0] == 2 && host[3] == 8;
+	*right = host[0] == 2 && host[1] == 4 && host[2] == 6 && host[3] == 8;
 	return err;
+}
+
+static cudaError_t try_device(int device, gboolean *right)
+{
+	cudaError_t err = cudaSetDevice(device), freed;
+	float *at = NULL;
+
+	if (err == cudaSuccess)
+		err = cudaMalloc((void **)&at, GATE_BYTES);
+	if (err != cudaSuccess)
+		return err;
+	err = compute(at, right);
+	freed = cudaFree(at);
+	return err == cudaSuccess ? freed : err;
 }
 
 static int fail(GError **err, cudaError_t cause, const char *what)
@@ -77,7 +82,7 @@ int cuda_probe(unsigned int device, char **description, GError **err)
 	int driver = 0, runtime = 0, count = 0, rc;
 	char driver_text[16], runtime_text[16];
 	cudaError_t cause;
-	gboolean right;
+	gboolean right = FALSE;
 
 	rc = find_device(device, &driver, &runtime, &count, err);
 	if (rc)

@@ -94,10 +94,14 @@ static cudaError_t wait_for_stream(struct vgpu_backend *be)
 		err = cudaStreamQuery(be->stream);
 	} while (err == cudaErrorNotReady && session_now() < until);
 	cudaGetLastError(); /* "not ready" is kept as an error, too */
-	if (err != cudaErrorNotReady)
-		return err;
-	err = cudaEventRecord(be->done, be->stream);
-	return err == cudaSuccess ? cudaEventSynchronize(be->done) : err;
+	if (err == cudaErrorNotReady) {
+		err = cudaEventRecord(be->done, be->stream);
+		if (err == cudaSuccess)
+			err = cudaEventSynchronize(be->done);
+	}
+	if (err != cudaSuccess)
+		cudaStreamSynchronize(be->stream); /* whatever failed, nothing may run on */
+	return err;
 }
 
 int session_wait(struct vgpu_backend *be)
