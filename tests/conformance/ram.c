@@ -36,14 +36,14 @@ struct ram *ram_new(struct vgpu_backend *be, size_t size)
 	if (ram->base == MAP_FAILED || ram->shadow == MAP_FAILED)
 		g_error("mapping %zu bytes: %s", size, g_strerror(errno));
 	if (be)
-		assert_ok(subject.ops->map(be, ram->base, size));
+		subject_map(be, ram->base, size);
 	return ram;
 }
 
 void ram_free(struct ram *ram)
 {
 	if (ram->be)
-		subject.ops->unmap(ram->be, ram->base, ram->size);
+		subject_unmap(ram->be, ram->base, ram->size);
 	munmap(ram->base, ram->size);
 	munmap(ram->shadow, ram->size);
 	close(ram->fd);

@@ -67,3 +67,15 @@ struct vgpu_backend *subject_open(void)
 		g_error("open: %s", err ? err->message : g_strerror(-rc));
 	return be;
 }
+
+void subject_map(struct vgpu_backend *be, void *base, size_t length)
+{
+	if (subject.ops->map)
+		assert_ok(subject.ops->map(be, base, length));
+}
+
+void subject_unmap(struct vgpu_backend *be, void *base, size_t length)
+{
+	if (subject.ops->unmap)
+		subject.ops->unmap(be, base, length);
+}

@@ -30,6 +30,10 @@ bool subject_probe(char **text);
 /* A session, which the caller closes with subject.ops->close(); aborts the test on failure. */
 struct vgpu_backend *subject_open(void);
 
+/* A backend that does not care where data lies has no map and unmap. */
+void subject_map(struct vgpu_backend *be, void *base, size_t length);
+void subject_unmap(struct vgpu_backend *be, void *base, size_t length);
+
 /* Fails the test unless `rc` is 0; says which call. */
 #define assert_ok(rc)                                                                       \
 	do {                                                                                \

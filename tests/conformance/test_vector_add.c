@@ -15,6 +15,7 @@
 struct fixture {
 	struct vgpu_backend *be;
 	struct ram *ram;
+	bool overlaps; /* the operands do: a backend without memory of its own may copy */
 };
 
 static void set_up(struct fixture *f, gconstpointer data G_GNUC_UNUSED)
@@ -53,7 +54,10 @@ static void add_and_check(struct fixture *f, const struct vgpu_operand *a,
 	assert_ok(subject.ops->vector_add(f->be, a, b, out, n, &work));
 	operand_expect(f->ram, out, sum);
 	ram_check(f->ram, what);
-	g_assert_cmpuint(work.host_copied, ==, 0);
+	if (f->overlaps && subject.ops->id == VGPU_BACKEND_CPU)
+		g_assert_cmpuint(work.host_copied, <=, out->length);
+	else
+		g_assert_cmpuint(work.host_copied, ==, 0);
 	g_assert_cmpuint(work.nanoseconds, >=, 1000);
 	g_free(x);
 	g_free(y);
@@ -140,6 +144,7 @@ static void test_windows(struct fixture *f, gconstpointer data G_GNUC_UNUSED)
 {
 	static const int64_t shift[] = {0, 4, -4, 64, -64, 4096, -4096, 65536, -65536};
 
+	f->overlaps = true;
 	for (size_t i = 0; i < G_N_ELEMENTS(shift); i++) {
 		for (size_t j = 0; j < G_N_ELEMENTS(shift); j++) {
 			windows(f, 3000, shift[i], shift[j]);
@@ -157,6 +162,7 @@ static void test_in_place(struct fixture *f, gconstpointer data)
 	struct vgpu_operand *a, *b, reversed;
 	struct vgpu_run *run;
 
+	f->overlaps = true;
 	ram_reset(f->ram);
 	a = operand_new(f->ram, shape, n * sizeof(float));
 	b = operand_new(f->ram, shape, n * sizeof(float));

@@ -7,6 +7,7 @@
  */
 #include "session.h"
 
+#include <errno.h>
 #include <string.h>
 
 static int to_device(struct vgpu_backend *be, uint32_t repetitions, uint64_t *ns,
@@ -43,20 +44,9 @@ static int from_device(struct vgpu_backend *be, uint32_t repetitions, uint64_t *
 	return rc;
 }
 
-/* The bytes of an unfinished last word count as if zeros followed them. */
-static cudaError_t prepare(struct vgpu_backend *be, const struct vgpu_operand *op)
-{
-	uint64_t last = op->length / sizeof(uint32_t) * sizeof(uint32_t);
-	cudaError_t err = plan_make(&be->plan[0], op, &be->regions, be->stream);
-
-	if (err == cudaSuccess && last < op->length)
-		err = cudaMemsetAsync(be->buffer[0].at + last, 0, sizeof(uint32_t), be->stream);
-	return err;
-}
-
 static cudaError_t enqueue_checksum(struct vgpu_backend *be, uint64_t length)
 {
-	uint64_t words = length / sizeof(uint32_t) + (length % sizeof(uint32_t) != 0);
+	uint64_t words = length / sizeof(uint32_t);
 	cudaError_t err = cudaMemsetAsync(be->sum, 0, sizeof(*be->sum), be->stream);
 
 	if (err == cudaSuccess)
@@ -71,10 +61,11 @@ static cudaError_t enqueue_checksum(struct vgpu_backend *be, uint64_t length)
 static int bandwidth(struct vgpu_backend *be, const struct vgpu_operand *op, uint32_t repetitions,
 		     struct vgpu_bandwidth_result *out, struct vgpu_work *work)
 {
-	int rc = session_reserve(be, 0, op->length + sizeof(uint32_t));
+	int rc = session_reserve(be, 0, op->length);
 
 	if (!rc)
-		rc = session_check(be, prepare(be, op), "preparing the buffer");
+		rc = session_check(be, plan_make(&be->plan[0], op, &be->regions, be->stream),
+				   "preparing the buffer");
 	if (!rc)
 		rc = session_wait(be);
 	if (!rc)
@@ -95,8 +86,11 @@ int cuda_bandwidth(struct vgpu_backend *be, const struct vgpu_operand *buf, uint
 {
 	struct vgpu_work mine = {0};
 	uint32_t backend = out->backend;
-	int rc = session_begin(be);
+	int rc;
 
+	if (buf->length % sizeof(uint32_t) != 0)
+		return -EINVAL;
+	rc = session_begin(be);
 	memset(out, 0, sizeof(*out));
 	out->backend = backend;
 	if (!rc)
