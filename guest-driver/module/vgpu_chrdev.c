@@ -360,7 +360,8 @@ static void vgpu_dev_release(struct device *dev)
 {
 	struct vgpu_dev *vdev = container_of(dev, struct vgpu_dev, dev);
 
-	ida_free(&vgpu_minors, vdev->minor);
+	if (vdev->minor >= 0)
+		ida_free(&vgpu_minors, vdev->minor);
 	ida_destroy(&vdev->queues);
 	kfree(vdev);
 }
@@ -410,6 +411,9 @@ int vgpu_chrdev_add(struct vgpu_dev *vdev)
 void vgpu_chrdev_del(struct vgpu_dev *vdev)
 {
 	cdev_device_del(&vdev->cdev, &vdev->dev);
+	/* a device plugged in later gets the same name, whatever is still open */
+	ida_free(&vgpu_minors, vdev->minor);
+	vdev->minor = -1;
 }
 
 /**

@@ -62,7 +62,7 @@ struct vgpu_session;
  * @abi_version: of the device
  * @features: those in force
  * @nvectors: MSI-X vectors that we got
- * @max_queues: queues of the device
+ * @max_queues: doorbells of the device
  * @max_slots: largest ring
  * @max_buffers: largest buffer table
  * @gate: guards @alive; held for reading while registers are touched

@@ -72,8 +72,7 @@ int vgpu_regs_identify(struct vgpu_dev *vdev)
 		return -ENODEV;
 	}
 	vdev->abi_version = version;
-	vdev->max_queues = min3(vgpu_read(vdev, VGPU_REG_MAX_QUEUES),
-				VGPU_QUEUES_MAX, (u32)min_t(u64, pages, U32_MAX));
+	vdev->max_queues = min_t(u64, pages, VGPU_QUEUES_MAX);
 	vdev->max_slots = min(vgpu_read(vdev, VGPU_REG_MAX_SLOTS),
 			      VGPU_SLOTS_MAX);
 	vdev->max_buffers = min(vgpu_read(vdev, VGPU_REG_MAX_BUFFERS),
@@ -130,7 +129,7 @@ int vgpu_regs_negotiate(struct vgpu_dev *vdev)
 
 	features &= VGPU_F_ALL;
 	if (!vgpu_has_queues(features) || vdev->nvectors < 2 ||
-	    vdev->max_queues == 0 || vdev->max_slots < VGPU_SLOTS_MIN)
+	    vdev->max_queues == 0 || vdev->max_buffers == 0 || vdev->max_slots < VGPU_SLOTS_MIN)
 		features = 0;
 	vgpu_write(vdev, VGPU_REG_DRIVER_FEATURES_LO, lower_32_bits(features));
 	vgpu_write(vdev, VGPU_REG_DRIVER_FEATURES_HI, upper_32_bits(features));

@@ -102,7 +102,8 @@ int vgpu_ring_push(struct vgpu_session *s, const void *record, u32 length)
 	virt_store_release(&hdr->req_prod, cpu_to_le32(s->req_prod));
 	s->inflight++;
 	virt_mb(); /* the host looks at req_prod after it stops polling */
-	if (le32_to_cpu(READ_ONCE(hdr->host_flags)) & VGPU_HOST_POLLS)
+	if (s->vdev->features & VGPU_F_POLLING &&
+	    le32_to_cpu(READ_ONCE(hdr->host_flags)) & VGPU_HOST_POLLS)
 		return 0;
 	return vgpu_ring_kick(s);
 }

@@ -58,17 +58,32 @@ static void vgpu_session_free(struct vgpu_session *s)
 	kfree(s);
 }
 
+/* How many queues there are now: the daemon may grant fewer than doorbells. */
+static int vgpu_queue_limit(struct vgpu_dev *vdev)
+{
+	int ret = vgpu_dev_enter(vdev);
+
+	if (ret)
+		return ret;
+	ret = min(vgpu_read(vdev, VGPU_REG_MAX_QUEUES), vdev->max_queues);
+	vgpu_dev_leave(vdev);
+	return ret ?: -EBUSY;
+}
+
 /* A queue number, waiting a moment for a session that is just being closed. */
 static int vgpu_queue_number(struct vgpu_dev *vdev)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(vgpu_stop_timeout_ms);
 	DEFINE_WAIT_FUNC(entry, woken_wake_function);
+	int limit = vgpu_queue_limit(vdev);
 	int number;
+
+	if (limit < 0)
+		return limit;
 
 	add_wait_queue(&vdev->wait, &entry);
 	for (;;) {
-		number = ida_alloc_max(&vdev->queues, vdev->max_queues - 1,
-				       GFP_KERNEL);
+		number = ida_alloc_max(&vdev->queues, limit - 1, GFP_KERNEL);
 		if (number != -ENOSPC)
 			break;
 		if (READ_ONCE(vdev->gone))

@@ -51,10 +51,9 @@ static int vgpu_answer_vector_add(char *out, const void *body, size_t length)
 		return -EPROTO;
 	memcpy(&r, body, sizeof(r));
 	return scnprintf(out, VGPU_RECORD_MAX,
-			 "Vector add %s: %llu elements, %u errors\nBackend: %s\n",
+			 "Vector add %s: %llu elements, %u errors\n",
 			 r.errors ? "failed" : "passed",
-			 le64_to_cpu(r.elements), le32_to_cpu(r.errors),
-			 vgpu_backend_name(r.backend));
+			 le64_to_cpu(r.elements), le32_to_cpu(r.errors));
 }
 
 static int vgpu_answer_status(char *out, const void *body, size_t length)
