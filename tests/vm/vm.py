@@ -8,6 +8,7 @@ Paths come from the environment where a caller wants other builds:
 VGPU_HOST_BUILD (daemon and worker), VGPU_QEMU (distro, graft), VGPU_ACCEL.
 """
 
+import base64
 import contextlib
 import itertools
 import json
@@ -282,8 +283,8 @@ class VM:
     def send(self, command):
         """Starts a command in the guest's shell; finish() takes its result."""
         nonce = f"@@{next(_nonce)}@"
-        line = f"( {command}\n) </dev/null 2>&1; echo \"{nonce} $?\"\n"
-        self._shell.sendall(line.encode())
+        script = f"( {command}\n)\necho \"{nonce} $?\"\n"
+        self._shell.sendall(base64.b64encode(script.encode()) + b"\n")
         self._pending = (command, nonce)
 
     def finish(self, seconds=120):
