@@ -1,0 +1,38 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Grafts the device into a QEMU source tree and builds a small x86_64 emulator:
+# OUT/qemu-system-x86_64.  Give it -nodefaults and the firmware's folders
+# (-L /usr/share/qemu -L /usr/share/seabios).
+# Usage: build-graft.sh QEMU_SOURCE OUT      (JOBS: how many compilers, default: all CPUs)
+set -euo pipefail
+
+die() {
+	echo "build-graft.sh: $*" >&2
+	exit 1
+}
+
+[ $# -eq 2 ] || die "usage: build-graft.sh QEMU_SOURCE OUT"
+here=$(cd "$(dirname "$0")" && pwd)
+"$here/graft.sh" "$1"
+src=$(cd "$1" && pwd)
+mkdir -p "$2"
+out=$(cd "$2" && pwd)
+tree=$out/qemu-build
+export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
+
+devices=$src/configs/devices/x86_64-softmmu/vgpu.mak
+cmp -s "$here/graft/vgpu.mak" "$devices" || cp "$here/graft/vgpu.mak" "$devices"
+
+if [ ! -e "$tree/.vgpu-configured" ] || [ "$(cat "$tree/.vgpu-configured")" != "$src" ]; then
+	rm -rf "$tree"
+	mkdir -p "$tree"
+	(cd "$tree" && "$src/configure" --target-list=x86_64-softmmu --without-default-features \
+		--without-default-devices --with-devices-x86_64=vgpu --enable-kvm --enable-tcg \
+		--enable-fdt=system --disable-tools --disable-docs --disable-werror \
+		>configure.log 2>&1) || die "configure failed; see $tree/configure.log"
+	echo "$src" >"$tree/.vgpu-configured"
+fi
+ninja -C "$tree" -j"${JOBS:-$(nproc)}" qemu-system-x86_64 >"$tree/build.log" 2>&1 ||
+	die "the build failed; see $tree/build.log"
+cmp -s "$tree/qemu-system-x86_64" "$out/qemu-system-x86_64" ||
+	{ cp "$tree/qemu-system-x86_64" "$out/.new" && mv "$out/.new" "$out/qemu-system-x86_64"; }
