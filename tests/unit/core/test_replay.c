@@ -142,7 +142,7 @@ static void test_replay(void)
 
 		g_test_message("seed %u: %zu bytes of record, %u queues came up", seed, a->len,
 			       first);
-		g_assert_cmpuint(first, >, 100); /* the play went somewhere */
+		g_assert_cmpuint(first, >, 50); /* the play went somewhere */
 		g_assert_cmpuint(first, ==, second);
 		g_assert_true(g_string_equal(a, b));
 		g_string_free(a, TRUE);
