@@ -4,9 +4,10 @@
 
 Registers, bits, commands, messages, fields and limits come from the headers in
 protocol/; ioctls from the uapi header; options, configuration keys, device
-properties, module parameters and verbs from the sources.  Each must be named
-in its document.  For what users type, the other way round is checked as well:
-a man page must not promise what no source has.
+properties, trace events and module parameters from the sources.  Each must be
+named in its document, with its offset, number, range or default where it has
+one.  For what users type, the other way round is checked as well: a man page
+must not promise what no source has.
 
 usage: doc/check-docs.py [ROOT]
 Prints each fault as FILE: TEXT; exit status 1 if there is one.
@@ -14,7 +15,6 @@ Prints each fault as FILE: TEXT; exit status 1 if there is one.
 
 import pathlib
 import re
-import subprocess
 import sys
 
 faults = []
@@ -143,40 +143,126 @@ def check_socket(tree):
     check_fields(name, document, header, but=("region", "regions", "queue"))
 
 
-def plain(tree, page):
-    """A man page as plain text."""
-    run = subprocess.run(["mandoc", "-T", "utf8", "-O", "width=400", str(tree.root / page)],
-                         stdout=subprocess.PIPE, check=True)
-    return re.sub(".\b", "", run.stdout.decode("utf-8")).replace("\u2010", "-")
+def items(text, pattern):
+    """The items of a page's lists whose .It line matches: (name, the text below it)."""
+    parts = re.split(r"^\.It ", text, flags=re.M)[1:]
+    for part in parts:
+        head, _, below = part.partition("\n")
+        name = re.match(pattern, head)
+        if name:
+            yield name.group(1), below
 
 
-def macro_args(tree, page, macro):
-    """What the items of a page's lists name: `.It Fl -foo` and the like."""
-    return re.findall(rf"^\.It (?:Xo )?{macro} (\S+)", tree.text(page), re.M)
+def section(text, kind, title):
+    """What stands below a .Sh or .Ss line."""
+    m = re.search(rf"^\.{kind} {re.escape(title)}\n(.*?)(?=^\.S[hs] |\Z)", text, re.M | re.S)
+    return m.group(1) if m else ""
 
 
 def compare(page, what, there, documented):
-    """Both ways: what the source has and what the page lists."""
+    """Both ways: what the sources have and what the page lists."""
+    there = found(what, there)
     for item in sorted(set(there) - set(documented)):
         fault(page, f"{what} '{item}' is missing")
     for item in sorted(set(documented) - set(there)):
         fault(page, f"{what} '{item}' is in no source")
 
 
-def check_daemon(tree):
-    page = "doc/man/gpu_mediator.8"
-    source = tree.sources("mediator/daemon/*.c")
-    options = found("options of gpu_mediator",
-                    re.findall(r'^\t+\{"([a-z][a-z-]+)",\s*(?:\'.\'|0),\s*G_OPTION|'
-                               r'^\t+\{"([a-z][a-z-]+)",\s*(?:\'.\'|0),\s*0,', source, re.M))
-    compare(page, "option", [a or b for a, b in options],
-            [o.lstrip("-") for o in macro_args(tree, page, r"(?:Fl \w , )?Fl") if o != "h"])
+def check_config(tree):
+    page = "doc/man/gpu_mediator.conf.5"
+    text = tree.text(page)
+    source = tree.text("mediator/daemon/config.c")
+    keys = re.findall(r'KEY\("([\w-]+)", "([\w-]+)", (\w+), (\w+), (\d+), (\d+), (\w+)\)',
+                      source)
+    defaults = dict(re.findall(r"^\tc->(\w+) = (\d+);", source, re.M))
+    documented = {}
+    for group in found("groups", re.findall(r"^\.Ss Group \[(\w+)\]", text, re.M)):
+        for name, below in items(section(text, "Ss", f"Group [{group}]"), r"Cm ([\w-]+)$"):
+            documented[group, name] = below
+    compare(page, "key", [k[:2] for k in keys], documented)
+    for group, name, kind, member, low, high, restart in keys:
+        below = documented.get((group, name), "")
+        default = f"Default: {defaults.get(member, 0)}."
+        if kind == "NUMBER" and not re.search(rf"\b{low} to {high}\b", below):
+            fault(page, f"[{group}] {name}: the range {low} to {high} is missing")
+        if kind in ("NUMBER", "MODE") and default not in below:
+            fault(page, f"[{group}] {name}: '{default}' is missing")
+        if (restart == "true") != (".Em Restart" in below):
+            fault(page, f"[{group}] {name}: restart is {restart} in the source")
+
+
+def glib_options(source):
+    return re.findall(r'\{"([a-z][a-z-]*)",\s*(?:\'.\'|0),\s*[^,]+,\s*G_OPTION_ARG', source)
+
+
+def long_options(text):
+    """Long options of a page's lists, also where an item has two: `.It Fl -uid ... , Fl -gid`."""
+    for head in re.findall(r"^\.It (.*Fl -.*)$", text, re.M):
+        yield from re.findall(r"Fl -([\w-]+)", head)
+
+
+def check_programs(tree):
+    for page, pattern in (("doc/man/gpu_mediator.8", "mediator/daemon/*.c"),
+                          ("doc/man/gpu_mediator-worker.8", "mediator/worker/*.c")):
+        # GLib brings --help along.
+        compare(page, "option", glib_options(tree.sources(pattern)),
+                set(long_options(tree.text(page))) - {"help"})
+
+
+def check_gpu_test(tree):
+    page = "doc/man/gpu_test.1"
+    text = tree.text(page)
+    source = tree.sources("guest-driver/tools/main.c")
+    long = re.findall(r'\{"([\w-]+)", (?:required|no)_argument, NULL, (\'\w\')?', source)
+    compare(page, "option", [name for name, _ in long], long_options(text))
+    for name, letter in long:
+        if letter and f".It Fl {letter[1]} , Fl -{name}" not in text:
+            fault(page, f"option '-{letter[1]}' is missing beside '--{name}'")
+    words = re.findall(r'\{"(\w+)", run_\w+,', source)
+    commands = section(text, "Ss", "Commands")
+    compare(page, "command", words, [name for name, _ in items(commands, r"Cm (\w+)$")])
+    for line in found("words", re.findall(r"^\w.*$", section(text, "Ss", "Output"), re.M)):
+        constant = line.split(":")[0]
+        if constant.startswith(("NOP", "Error")) and constant not in tree.sources(
+                "guest-driver/tools/*.c"):
+            fault(page, f"the tool does not say '{constant}'")
+
+
+def check_device(tree):
+    page = "doc/man/qemu-vgpu-stub.7"
+    text = tree.text(page)
+    source = tree.sources("qemu-device/qemu/*.c")
+    properties = section(text, "Ss", "Properties")
+    compare(page, "property", re.findall(r'DEFINE_PROP_\w+\("([\w-]+)"', source),
+            [name for name, _ in items(properties, r"Cm ([\w-]+)= ")])
+    events = re.findall(r"^(\w+)\(", tree.text("qemu-device/qemu/trace-events"), re.M)
+    tracing = section(text, "Ss", "Tracing")
+    compare(page, "trace event", events, [name for name, _ in items(tracing, r"Cm (\w+)$")])
+
+
+def check_module(tree):
+    page = "doc/man/vgpu_stub.4"
+    text = tree.text(page)
+    source = tree.sources("guest-driver/module/*.c")
+    listed = dict(items(section(text, "Sh", "MODULE PARAMETERS"), r"Cm (\w+)$"))
+    compare(page, "parameter", re.findall(r"module_param(?:_named)?\((\w+),", source), listed)
+    for name, default in re.findall(r'MODULE_PARM_DESC\((\w+), "[^"]*\((\d+)\)"', source):
+        if f"Default: {default}." not in listed.get(name, ""):
+            fault(page, f"parameter {name}: 'Default: {default}.' is missing")
+    header = tree.text("guest-driver/module/uapi/vgpu_stub.h")
+    ioctls = [f"VGPU_STUB_IOC_{name}" for name, _, _ in defines(header, "VGPU_STUB_IOC_")]
+    compare(page, "ioctl", [name for name in ioctls if not name.endswith("_MAGIC")],
+            [name for name, _ in items(text, r"Dv (VGPU_STUB_IOC_\w+)")])
+    for struct, field in found("structs", struct_fields(header)):
+        if not re.search(rf"^\.Fa {field}\b", text, re.M):
+            fault(page, f"field {field} of struct {struct} is not mentioned")
 
 
 def main(argv):
     tree = Tree(argv[1] if len(argv) > 1 else pathlib.Path(__file__).resolve().parents[1])
-    check_abi(tree)
-    check_socket(tree)
+    for check in (check_abi, check_socket, check_config, check_programs, check_gpu_test,
+                  check_device, check_module):
+        check(tree)
     for text in faults:
         print(text, file=sys.stderr)
     return 1 if faults else 0
