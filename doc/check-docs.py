@@ -71,6 +71,33 @@ def struct_fields(header):
                 yield m.group(1), field
 
 
+WIDTHS = {"vgpu_u8": 1, "vgpu_le16": 2, "vgpu_le32": 4, "vgpu_le64": 8, "char": 1,
+          "uint8_t": 1, "uint32_t": 4, "int32_t": 4, "uint64_t": 8}
+
+
+def layout(header, struct):
+    """(offset, size, field) of a struct of naturally aligned fields, nested structs left out."""
+    body = re.search(rf"^struct {struct} \{{\n(.*?)^\}};", header, re.M | re.S).group(1)
+    body = re.sub(r"/\*.*?\*/", "", body, flags=re.S)
+    sizes = dict(re.findall(r"sizeof\(struct (\w+)\) == (\d+)", header))
+    names = dict((n, v) for n, v, _ in defines(header, ""))
+    at = 0
+    for kind, field, length in re.findall(r"((?:struct )?\w+) (\w+)(?:\[(\w+)[^]]*\])?;", body):
+        if kind.startswith("struct "):
+            at += int(sizes[kind[7:]])
+            continue
+        size = WIDTHS[kind] * int(names.get(length, length) or 1)
+        yield at, size, field
+        at += size
+
+
+def check_layout(name, document, header, structs):
+    for struct in structs:
+        for offset, size, field in found(f"layout of {struct}", layout(header, struct)):
+            if not row(document, offset, size, f"`{field}`"):
+                fault(name, f"no row | {offset} | {size} | `{field}` | of struct {struct}")
+
+
 def row(document, *cells):
     """Is there a table row with these cells, in this order, side by side?"""
     inner = r" *\| *".join(re.escape(str(c)) for c in cells)
@@ -114,6 +141,10 @@ def check_abi(tree):
         if not word(document, f"0x{macros[macro]:04x}"):
             fault(name, f"{macro} is not 0x{macros[macro]:04x} there")
     check_fields(name, document, header)
+    check_layout(name, document, header, (
+        "vgpu_request", "vgpu_desc", "vgpu_response", "vgpu_buffer_entry",
+        "vgpu_compute_result", "vgpu_status_result", "vgpu_info_result",
+        "vgpu_bandwidth_result"))
 
 
 def check_fields(name, document, header, but=()):
@@ -141,6 +172,9 @@ def check_socket(tree):
         if not mentioned and not part:
             fault(name, f"`{struct}`, {size} is not mentioned")
     check_fields(name, document, header, but=("region", "regions", "queue"))
+    check_layout(name, document, header, (
+        "vgpu_msg_header", "vgpu_msg_hello", "vgpu_msg_status", "vgpu_msg_hello_reply",
+        "vgpu_mem_region", "vgpu_msg_queue_start", "vgpu_msg_queue_start_reply"))
 
 
 def items(text, pattern):
