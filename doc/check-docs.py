@@ -174,7 +174,8 @@ def check_socket(tree):
     check_fields(name, document, header, but=("region", "regions", "queue"))
     check_layout(name, document, header, (
         "vgpu_msg_header", "vgpu_msg_hello", "vgpu_msg_status", "vgpu_msg_hello_reply",
-        "vgpu_mem_region", "vgpu_msg_queue_start", "vgpu_msg_queue_start_reply"))
+        "vgpu_mem_region", "vgpu_msg_queue_start", "vgpu_msg_queue_start_reply",
+        "vgpu_session_page"))
 
 
 def items(text, pattern):
