@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the daemon and a worker say to each other.
+ *
+ * A SOCK_SEQPACKET pair: one message is one packet, beginning with `type`.
+ * Both are of the same build (or an adopted worker of the same CTL_VERSION),
+ * so the layout is the compiler's.  The daemon does not trust a worker: it
+ * checks every length and terminates every string itself.
+ */
+#ifndef VGPU_CONTROL_H
+#define VGPU_CONTROL_H
+
+#include <stdint.h>
+
+#include "vgpu_socket.h"
+
+#define CTL_VERSION 1u
+#define CTL_PACKET_MAX 4096u
+#define CTL_FDS_MAX VGPU_MEM_REGIONS_MAX
+#define CTL_TEXT_MAX 1024u
+
+/* The fd that a worker finds its control socket at. */
+#define CTL_WORKER_FD 3
+
+enum ctl_type {
+	/* daemon to worker */
+	CTL_SETUP = 1,   /* fds: kick, call, session page, lifeline[, ring] */
+	CTL_MEM = 2,     /* the whole memory table; an fd for each region */
+	CTL_ADOPTED = 3, /* the daemon knows the worker and takes it */
+	/* worker to daemon */
+	CTL_READY = 0x80,  /* answer to SETUP and the first MEM */
+	CTL_LOG = 0x81,    /* a line for the log */
+	CTL_BROKEN = 0x82, /* the queue is broken; the worker exits after this */
+	CTL_ADOPT = 0x83,  /* first packet on the adoption socket */
+};
+
+struct ctl_setup {
+	uint32_t type;
+	uint32_t version;
+	uint64_t session;
+	struct vgpu_msg_queue_start start;
+	uint64_t max_operand; /* bytes */
+	uint32_t spin_us;
+	uint32_t verbose; /* a line for each command */
+};
+
+struct ctl_mem {
+	uint32_t type;
+	uint32_t nregions;
+	struct vgpu_mem_region region[VGPU_MEM_REGIONS_MAX];
+};
+
+/* READY and BROKEN. */
+struct ctl_status {
+	uint32_t type;
+	int32_t status;
+	char reason[VGPU_REASON_MAX];
+};
+
+enum ctl_log_kind {
+	CTL_LOG_TEXT = 1,    /* bytes of the guest, not escaped */
+	CTL_LOG_COMMAND = 2, /* a command ended: `command`, `status` */
+	CTL_LOG_WARNING = 3, /* words of the worker */
+};
+
+struct ctl_log {
+	uint32_t type;
+	uint32_t kind;
+	uint64_t request;
+	int32_t status;
+	uint32_t command;
+	uint64_t nanoseconds; /* the command took */
+	uint32_t dropped;     /* lines left out before this one */
+	uint32_t length;      /* of the text */
+	char text[CTL_TEXT_MAX];
+};
+
+struct ctl_adopt {
+	uint32_t type;
+	uint32_t version;
+	uint64_t session;
+};
+
+_Static_assert(sizeof(struct ctl_mem) <= CTL_PACKET_MAX, "a packet holds the table");
+_Static_assert(sizeof(struct ctl_log) <= CTL_PACKET_MAX, "a packet holds a line");
+
+#endif /* VGPU_CONTROL_H */

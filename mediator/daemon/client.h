@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One connected device.
+ *
+ * Whatever it does, the daemon neither blocks nor grows: reading and writing
+ * are non-blocking, what waits to be written is bounded, and a device that
+ * breaks the protocol, stalls or never reads is disconnected and its sessions
+ * end.
+ */
+#ifndef VGPU_DAEMON_CLIENT_H
+#define VGPU_DAEMON_CLIENT_H
+
+#include "daemon.h"
+#include "framing.h"
+#include "log.h"
+#include "memtable.h"
+#include "outbox.h"
+
+struct session;
+
+struct client {
+	struct daemon *d;
+	int fd;
+	guint in_source;
+	guint timer;        /* HELLO, or the rest of a message, must come before it */
+	guint close_source; /* the end is decided and happens from the main loop */
+	struct framing in;
+	struct outbox out;
+	struct memtable mem;
+	char *name; /* of the VM, fit for the log */
+	uint8_t uuid[16];
+	uint32_t max_queues;
+	bool refused; /* closes once the refusal is sent */
+	bool reset_wanted;
+	GHashTable *queues; /* number -> struct session */
+	struct log_bucket lines;
+};
+
+/* A new connection; takes the fd. */
+struct client *client_new(struct daemon *d, int fd);
+
+/* Ends the connection and its sessions, now. */
+void client_free(struct client *c);
+
+/* Ends the connection soon, for the reason logged. */
+void client_fail(struct client *c, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/* A session's news. */
+void client_session_ready(struct client *c, struct session *s);
+void client_session_gone(struct client *c, struct session *s);
+
+#endif /* VGPU_DAEMON_CLIENT_H */

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The configuration file: one table of keys, one pass that knows no others. */
+#include "config.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+enum kind { STRING, PATH, NUMBER, MODE, BOOL, LEVEL, BACKEND };
+
+struct key {
+	const char *group;
+	const char *name;
+	enum kind kind;
+	size_t offset;
+	guint min, max; /* of a NUMBER */
+	bool restart;   /* a change takes effect at the next start only */
+};
+
+#define KEY(group, name, kind, field, ...)                                     \
+	{                                                                      \
+		group, name, kind, offsetof(struct config, field), __VA_ARGS__ \
+	}
+
+static const struct key keys[] = {
+	KEY("daemon", "socket-path", PATH, socket_path, 0, 0, true),
+	KEY("daemon", "socket-mode", MODE, socket_mode, 0, 0, true),
+	KEY("daemon", "socket-group", STRING, socket_group, 0, 0, true),
+	KEY("daemon", "runtime-dir", PATH, runtime_dir, 0, 0, true),
+	KEY("daemon", "pid-file", PATH, pid_file, 0, 0, true),
+	KEY("daemon", "log-file", PATH, log_file, 0, 0, false),
+	KEY("daemon", "log-level", LEVEL, log_level, 0, 0, false),
+	KEY("daemon", "log-commands", BOOL, log_commands, 0, 0, false),
+	KEY("backend", "backend", BACKEND, backend, 0, 0, true),
+	KEY("backend", "device", NUMBER, device, 0, 255, true),
+	KEY("backend", "library-dir", PATH, library_dir, 0, 0, true),
+	KEY("backend", "probe-timeout", NUMBER, probe_timeout, 1, 600, true),
+	KEY("limits", "max-connections", NUMBER, max_connections, 1, 1024, false),
+	KEY("limits", "max-sessions", NUMBER, max_sessions, 1, 4096, false),
+	KEY("limits", "max-queues", NUMBER, max_queues, 1, 256, false),
+	KEY("limits", "max-operand-mib", NUMBER, max_operand_mib, 64, 1024, false),
+	KEY("limits", "log-lines", NUMBER, log_lines, 1, 100000, false),
+	KEY("limits", "handshake-timeout", NUMBER, handshake_timeout, 1, 600, false),
+	KEY("limits", "start-timeout", NUMBER, start_timeout, 1, 600, false),
+	KEY("limits", "adopt-timeout", NUMBER, adopt_timeout, 1, 600, false),
+	KEY("worker", "path", PATH, worker_path, 0, 0, true),
+	KEY("worker", "user", STRING, worker_user, 0, 0, true),
+	KEY("worker", "spin-us", NUMBER, spin_us, 0, 10000, false),
+};
+
+static void *field(const struct config *c, const struct key *k)
+{
+	return (char *)c + k->offset;
+}
+
+static bool is_string(const struct key *k)
+{
+	return k->kind == STRING || k->kind == PATH || k->kind == BACKEND;
+}
+
+struct config *config_new(void)
+{
+	struct config *c = g_new0(struct config, 1);
+
+	c->socket_path = g_strdup("/run/gpu_mediator/gpu_mediator.sock");
+	c->socket_mode = 0660;
+	c->runtime_dir = g_strdup("/run/gpu_mediator");
+	c->log_level = G_LOG_LEVEL_INFO;
+	c->backend = g_strdup("auto");
+	c->probe_timeout = 30;
+	c->max_connections = 64;
+	c->max_sessions = 256;
+	c->max_queues = 64;
+	c->max_operand_mib = 1024;
+	c->log_lines = 200;
+	c->handshake_timeout = 10;
+	c->start_timeout = 8;
+	c->adopt_timeout = 10;
+	c->spin_us = 50;
+	c->worker_uid = (uid_t)-1;
+	c->worker_gid = (gid_t)-1;
+	c->socket_gid = (gid_t)-1;
+	return c;
+}
+
+void config_free(struct config *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+		if (is_string(&keys[i]))
+			g_free(*(char **)field(c, &keys[i]));
+	}
+	g_free(c);
+}
+
+static const struct key *find_key(const char *group, const char *name)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+		if (strcmp(keys[i].group, group) == 0 && strcmp(keys[i].name, name) == 0)
+			return &keys[i];
+	}
+	return NULL;
+}
+
+static bool is_group(const char *group)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+		if (strcmp(keys[i].group, group) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool parse_level(const char *text, GLogLevelFlags *level)
+{
+	static const struct {
+		const char *name;
+		GLogLevelFlags level;
+	} levels[] = {{"error", G_LOG_LEVEL_CRITICAL},
+		      {"warning", G_LOG_LEVEL_WARNING},
+		      {"message", G_LOG_LEVEL_MESSAGE},
+		      {"info", G_LOG_LEVEL_INFO},
+		      {"debug", G_LOG_LEVEL_DEBUG}};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(levels); i++) {
+		if (strcmp(levels[i].name, text) == 0) {
+			*level = levels[i].level;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Stores one value; NULL, or what would have been right. */
+static const char *store(struct config *c, const struct key *k, const char *text)
+{
+	static char range[64];
+	guint64 number;
+
+	switch (k->kind) {
+	case PATH:
+		if (!g_path_is_absolute(text))
+			return "an absolute path";
+		break;
+	case STRING:
+		if (!*text)
+			return "a name";
+		break;
+	case BACKEND:
+		if (strcmp(text, "auto") != 0 && strcmp(text, "cpu") != 0 &&
+		    strcmp(text, "cuda") != 0)
+			return "auto, cpu or cuda";
+		break;
+	case NUMBER:
+		g_snprintf(range, sizeof(range), "a number from %u to %u", k->min, k->max);
+		if (!g_ascii_string_to_unsigned(text, 10, k->min, k->max, &number, NULL))
+			return range;
+		*(guint *)field(c, k) = (guint)number;
+		return NULL;
+	case MODE:
+		if (!g_ascii_string_to_unsigned(text, 8, 0, 0777, &number, NULL))
+			return "an octal mode of at most 0777";
+		*(guint *)field(c, k) = (guint)number;
+		return NULL;
+	case BOOL:
+		if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+			return "true or false";
+		*(gboolean *)field(c, k) = *text == 't';
+		return NULL;
+	case LEVEL:
+		return parse_level(text, field(c, k)) ? NULL
+						      : "error, warning, message, info or debug";
+	}
+	g_free(*(char **)field(c, k));
+	*(char **)field(c, k) = g_strdup(text);
+	return NULL;
+}
+
+static bool apply_group(struct config *c, GKeyFile *file, const char *path, const char *group,
+			GError **err)
+{
+	char **names = g_key_file_get_keys(file, group, NULL, NULL);
+	bool ok = true;
+
+	for (char **name = names; ok && names && *name; name++) {
+		const struct key *k = find_key(group, *name);
+		char *text = k ? g_key_file_get_string(file, group, *name, err) : NULL;
+		const char *wanted = text ? store(c, k, g_strstrip(text)) : NULL;
+
+		if (!k)
+			g_set_error(err, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_KEY_NOT_FOUND,
+				    "%s: [%s] %s: there is no such key", path, group, *name);
+		else if (!text)
+			g_prefix_error(err, "%s: [%s] %s: ", path, group, *name);
+		else if (wanted)
+			g_set_error(err, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+				    "%s: [%s] %s: \"%s\" is not %s", path, group, *name, text,
+				    wanted);
+		ok = text && !wanted;
+		g_free(text);
+	}
+	g_strfreev(names);
+	return ok;
+}
+
+static bool apply(struct config *c, GKeyFile *file, const char *path, GError **err)
+{
+	char **groups = g_key_file_get_groups(file, NULL);
+	bool ok = true;
+
+	for (char **group = groups; ok && *group; group++) {
+		ok = is_group(*group);
+		if (!ok)
+			g_set_error(err, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_GROUP_NOT_FOUND,
+				    "%s: [%s]: there is no such group", path, *group);
+		else
+			ok = apply_group(c, file, path, *group, err);
+	}
+	g_strfreev(groups);
+	return ok;
+}
+
+/* Looks names up, so that a wrong one is refused before anything takes effect. */
+static bool resolve(struct config *c, const char *path, GError **err)
+{
+	const struct passwd *pw;
+	const struct group *gr;
+
+	if (c->worker_user) {
+		pw = getpwnam(c->worker_user);
+		if (!pw) {
+			g_set_error(err, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+				    "%s: [worker] user: there is no user \"%s\"", path,
+				    c->worker_user);
+			return false;
+		}
+		c->worker_uid = pw->pw_uid;
+		c->worker_gid = pw->pw_gid;
+	}
+	if (c->socket_group) {
+		gr = getgrnam(c->socket_group);
+		if (!gr) {
+			g_set_error(err, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+				    "%s: [daemon] socket-group: there is no group \"%s\"", path,
+				    c->socket_group);
+			return false;
+		}
+		c->socket_gid = gr->gr_gid;
+	}
+	if (!c->pid_file)
+		c->pid_file = g_build_filename(c->runtime_dir, "gpu_mediator.pid", NULL);
+	return true;
+}
+
+struct config *config_load(const char *path, GKeyFile *overrides, GError **err)
+{
+	struct config *c = config_new();
+	GKeyFile *file = g_key_file_new();
+	bool ok = true;
+
+	if (path) {
+		ok = g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, err);
+		if (!ok)
+			g_prefix_error(err, "%s: ", path);
+	}
+	ok = ok && apply(c, file, path ? path : "", err);
+	ok = ok && (!overrides || apply(c, overrides, "command line", err));
+	ok = ok && resolve(c, path ? path : "command line", err);
+	g_key_file_free(file);
+	if (ok)
+		return c;
+	config_free(c);
+	return NULL;
+}
+
+static bool differs(const struct config *a, const struct config *b, const struct key *k)
+{
+	if (is_string(k))
+		return g_strcmp0(*(char **)field(a, k), *(char **)field(b, k)) != 0;
+	return *(guint *)field(a, k) != *(guint *)field(b, k);
+}
+
+const char *config_needs_restart(const struct config *now, const struct config *next)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+		if (keys[i].restart && differs(now, next, &keys[i]))
+			return keys[i].name;
+	}
+	return NULL;
+}
+
+void config_merge(struct config *next, const struct config *now)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+		const struct key *k = &keys[i];
+
+		if (!k->restart)
+			continue;
+		if (is_string(k)) {
+			g_free(*(char **)field(next, k));
+			*(char **)field(next, k) = g_strdup(*(char **)field(now, k));
+		} else {
+			*(guint *)field(next, k) = *(guint *)field(now, k);
+		}
+	}
+	next->worker_uid = now->worker_uid;
+	next->worker_gid = now->worker_gid;
+	next->socket_gid = now->socket_gid;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The configuration: a GKeyFile, read and checked as a whole.  config.conf.in
+ * is the reference of every key.  What the command line says goes before the
+ * file, at start and at each reload.
+ */
+#ifndef VGPU_DAEMON_CONFIG_H
+#define VGPU_DAEMON_CONFIG_H
+
+#include <glib.h>
+#include <sys/types.h>
+
+struct config {
+	/* [daemon] */
+	char *socket_path;
+	guint socket_mode;
+	char *socket_group; /* NULL: leave */
+	char *runtime_dir;
+	char *pid_file; /* NULL: <runtime_dir>/gpu_mediator.pid */
+	char *log_file; /* NULL: standard error, or the journal */
+	GLogLevelFlags log_level;
+	gboolean log_commands;
+	/* [backend] */
+	char *backend; /* auto, cpu, cuda */
+	guint device;
+	char *library_dir; /* NULL: beside the worker, then the installed place */
+	guint probe_timeout;
+	/* [limits] */
+	guint max_connections;
+	guint max_sessions;
+	guint max_queues;
+	guint max_operand_mib;
+	guint log_lines;
+	guint handshake_timeout;
+	guint start_timeout;
+	guint adopt_timeout;
+	/* [worker] */
+	char *worker_path; /* NULL: beside the daemon, then the installed place */
+	char *worker_user; /* NULL: the daemon's own */
+	guint spin_us;
+	/* Found from the above. */
+	uid_t worker_uid;
+	gid_t worker_gid;
+	gid_t socket_gid;
+};
+
+/* The defaults.  Free with config_free(). */
+struct config *config_new(void);
+void config_free(struct config *c);
+
+/*
+ * Reads `path` over the defaults, then `overrides` (keys of [daemon] and
+ * [backend] from the command line; may be NULL).  NULL with `err` set, naming
+ * file, group and key, if anything is unknown or out of range.  `path` NULL:
+ * no file.
+ */
+struct config *config_load(const char *path, GKeyFile *overrides, GError **err);
+
+/* The name of the first setting that differs and needs a restart, or NULL. */
+const char *config_needs_restart(const struct config *now, const struct config *next);
+
+/* What needs a restart stays in `next` as it is in `now`. */
+void config_merge(struct config *next, const struct config *now);
+
+#endif /* VGPU_DAEMON_CONFIG_H */

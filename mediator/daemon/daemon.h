@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The daemon's state, and who does what in it. */
+#ifndef VGPU_DAEMON_H
+#define VGPU_DAEMON_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+
+struct daemon {
+	struct config *config;
+	GMainLoop *loop;
+	char *worker_path;
+	uint32_t backend;         /* VGPU_BACKEND_* */
+	const char *backend_name; /* cpu or cuda */
+	GHashTable *sessions;     /* id -> struct session, all that have a process */
+	GPtrArray *clients;       /* struct client */
+	uint64_t last_session;
+	bool quitting;
+	bool one_client; /* --fd gave a connected device: its end is ours */
+
+	/* server.c */
+	int listener;
+	guint listener_source;
+	bool listener_is_ours; /* made by us, so removed by us */
+	int socket_lock;
+	/* adopt.c */
+	int runtime_lock;
+	int adoption;
+	guint adoption_source;
+	guint orphan_timer;
+	GPtrArray *knocking; /* workers that have not said who they are */
+};
+
+/* main.c: ends the main loop once everything is gone. */
+void daemon_check_idle(struct daemon *d);
+
+/* main.c: begins the clean end. */
+void daemon_quit(struct daemon *d);
+
+#endif /* VGPU_DAEMON_H */

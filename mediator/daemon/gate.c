@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which backend serves. */
+#include "gate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fdio.h"
+#include "launch.h"
+#include "log.h"
+#include "vgpu_abi.h"
+
+/* Reads what the probe prints until it ends; what does not fit is dropped. */
+static bool listen_to(int *out, int pidfd, gint64 until, GString *words)
+{
+	for (;;) {
+		struct pollfd p[] = {{.fd = *out, .events = POLLIN},
+				     {.fd = pidfd, .events = POLLIN}};
+		gint64 left = (until - g_get_monotonic_time()) / 1000;
+		char chunk[256];
+		ssize_t n;
+
+		if (left <= 0 || poll(p, 2, (int)MIN(left, G_MAXINT)) == 0)
+			return false;
+		n = p[0].revents ? read(*out, chunk, sizeof(chunk)) : 0;
+		if (n > 0 && words->len < 512)
+			g_string_append_len(words, chunk, n);
+		if (n <= 0 && (p[1].revents & POLLIN))
+			return true;
+		if (n == 0 && p[0].revents) /* closed: wait for the end only */
+			fdio_clear(out);
+	}
+}
+
+static bool judge(pid_t pid, bool in_time, guint timeout, const GString *words, GError **err)
+{
+	int status = 0;
+
+	waitpid(pid, &status, 0);
+	if (in_time && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return true;
+	if (!in_time)
+		g_set_error(err, G_SPAWN_ERROR, G_SPAWN_ERROR_FAILED,
+			    "the driver did not answer within %u s", timeout);
+	else if (WIFSIGNALED(status))
+		g_set_error(err, G_SPAWN_ERROR, G_SPAWN_ERROR_FAILED,
+			    "the probe was killed by signal %d (%s)", WTERMSIG(status),
+			    strsignal(WTERMSIG(status)));
+	else
+		g_set_error(err, G_SPAWN_ERROR, G_SPAWN_ERROR_FAILED, "%s",
+			    words->len ? words->str : "the probe failed");
+	return false;
+}
+
+/* Tries `backend` in a child.  What it found, which the caller frees; NULL with `err` set. */
+static char *probe(const struct daemon *d, const char *backend, GError **err)
+{
+	const struct config *c = d->config;
+	char *args[] = {g_strdup(d->worker_path),
+			g_strdup("--probe"),
+			g_strdup_printf("--backend=%s", backend),
+			g_strdup_printf("--device=%u", c->device),
+			c->library_dir ? g_strdup_printf("--library-dir=%s", c->library_dir) : NULL,
+			NULL};
+	GString *words = g_string_new(NULL);
+	int out[2] = {-1, -1}, pidfd = -1;
+	bool ok = false;
+	pid_t pid;
+
+	if (pipe2(out, O_CLOEXEC) == 0)
+		pidfd = launch_worker(args, -1, out[1], &pid, err);
+	else
+		g_set_error(err, G_SPAWN_ERROR, G_SPAWN_ERROR_FAILED, "no pipe: %s",
+			    g_strerror(errno));
+	fdio_clear(&out[1]);
+	if (pidfd >= 0) {
+		gint64 until = g_get_monotonic_time() + c->probe_timeout * G_USEC_PER_SEC;
+
+		ok = listen_to(&out[0], pidfd, until, words);
+		if (!ok)
+			fdio_pidfd_kill(pidfd, SIGKILL);
+		g_strstrip(words->str);
+		ok = judge(pid, ok, c->probe_timeout, words, err);
+		fdio_clear(&pidfd);
+	}
+	fdio_clear(&out[0]);
+	for (size_t i = 0; i < G_N_ELEMENTS(args); i++)
+		g_free(args[i]);
+	return g_string_free(words, !ok);
+}
+
+static bool try_cuda(const struct daemon *d, GError **err)
+{
+	char *found = probe(d, "cuda", err);
+	char *clean;
+
+	if (!found)
+		return false;
+	clean = log_escape(found, strlen(found));
+	log_info(NULL, "backend cuda: %s", clean);
+	g_free(clean);
+	g_free(found);
+	return true;
+}
+
+bool gate_choose(struct daemon *d, GError **err)
+{
+	const char *wanted = d->config->backend;
+	GError *why = NULL;
+
+	d->backend = VGPU_BACKEND_CPU;
+	d->backend_name = "cpu";
+	if (strcmp(wanted, "cpu") == 0) {
+		log_info(NULL, "backend cpu: as configured");
+		return true;
+	}
+	if (try_cuda(d, &why)) {
+		d->backend = VGPU_BACKEND_CUDA;
+		d->backend_name = "cuda";
+		return true;
+	}
+	if (strcmp(wanted, "auto") == 0) {
+		log_info(NULL, "backend cpu: cuda cannot be used: %s", why->message);
+		g_clear_error(&why);
+		return true;
+	}
+	g_propagate_prefixed_error(err, why, "backend cuda cannot be used: ");
+	return false;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * gpu_mediator: shares a GPU among virtual machines.  Devices connect to it,
+ * it starts a worker for each session and looks after them; data never passes
+ * through it.
+ */
+#include <errno.h>
+#include <glib-unix.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "adopt.h"
+#include "capabilities.h"
+#include "client.h"
+#include "daemon.h"
+#include "daemonize.h"
+#include "fdio.h"
+#include "gate.h"
+#include "launch.h"
+#include "log.h"
+#include "options.h"
+#include "server.h"
+#include "session.h"
+
+/* Killed workers are given so long to be gone. */
+#define QUIT_SECONDS 5
+
+struct app {
+	struct daemon d;
+	struct options o;
+	const char *config_path; /* NULL: defaults only */
+};
+
+static struct config *load_config(const struct app *app, GError **err)
+{
+	struct config *c = config_load(app->config_path, app->o.overrides, err);
+
+	/* A daemon's standard error is /dev/null. */
+	if (c && !c->log_file && !app->o.foreground)
+		c->log_file = g_strdup(VGPU_LOG_FILE);
+	return c;
+}
+
+/* Nobody may be left: neither workers nor, when one was given, the client. */
+void daemon_check_idle(struct daemon *d)
+{
+	if (d->one_client && !d->clients->len && !d->quitting)
+		daemon_quit(d);
+	if (d->quitting && !g_hash_table_size(d->sessions))
+		g_main_loop_quit(d->loop);
+}
+
+static gboolean on_quit_timeout(gpointer data)
+{
+	struct daemon *d = data;
+
+	log_warning(NULL, "%u workers do not go; leaving them", g_hash_table_size(d->sessions));
+	g_main_loop_quit(d->loop);
+	return G_SOURCE_CONTINUE;
+}
+
+void daemon_quit(struct daemon *d)
+{
+	GHashTableIter iter;
+	gpointer s;
+
+	if (d->quitting)
+		return;
+	d->quitting = true;
+	notify("STOPPING=1");
+	log_info(NULL, "gpu_mediator ends");
+	server_close(d);
+	while (d->clients->len)
+		client_free(g_ptr_array_index(d->clients, 0));
+	g_hash_table_iter_init(&iter, d->sessions);
+	while (g_hash_table_iter_next(&iter, NULL, &s))
+		session_kill(s, -ESHUTDOWN, "the daemon ends");
+	g_timeout_add_seconds(QUIT_SECONDS, on_quit_timeout, d);
+	daemon_check_idle(d);
+}
+
+static gboolean on_terminate(gpointer data)
+{
+	struct app *app = data;
+
+	daemon_quit(&app->d);
+	return G_SOURCE_CONTINUE;
+}
+
+static void reload(struct app *app)
+{
+	struct daemon *d = &app->d;
+	GError *err = NULL;
+	struct config *next = load_config(app, &err);
+	const char *key;
+
+	if (!next || !log_reopen(next->log_file, next->log_level, &err)) {
+		log_error(NULL, "not reloaded, nothing has changed: %s", err->message);
+		g_clear_error(&err);
+		config_free(next);
+		/* The file may have been moved away all the same. */
+		log_reopen(d->config->log_file, d->config->log_level, NULL);
+		return;
+	}
+	key = config_needs_restart(d->config, next);
+	if (key)
+		log_warning(NULL, "a change of %s takes effect at the next start", key);
+	config_merge(next, d->config);
+	config_free(d->config);
+	d->config = next;
+	log_info(NULL, "configuration reloaded");
+}
+
+static gboolean on_hangup(gpointer data)
+{
+	notify("RELOADING=1");
+	reload(data);
+	notify("READY=1");
+	return G_SOURCE_CONTINUE;
+}
+
+/* A device has up to 32 descriptors of RAM, and there are many devices. */
+static void raise_files(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+static bool set_up(struct app *app, GError **err)
+{
+	struct daemon *d = &app->d;
+
+	d->worker_path = launch_worker_path(d->config->worker_path);
+	if (!g_file_test(d->worker_path, G_FILE_TEST_IS_EXECUTABLE)) {
+		g_set_error(err, G_FILE_ERROR, G_FILE_ERROR_NOENT,
+			    "there is no worker program at %s; install it or set [worker] path",
+			    d->worker_path);
+		return false;
+	}
+	if (!adopt_open(d, err) || !gate_choose(d, err) || !adopt_begin(d, err))
+		return false;
+	if (app->o.fd >= 0 ? !server_open_fd(d, app->o.fd, err) : !server_open(d, err))
+		return false;
+	return pidfile_write(d->config->pid_file, err);
+}
+
+static void tear_down(struct app *app)
+{
+	struct daemon *d = &app->d;
+	GHashTableIter iter;
+	gpointer s;
+
+	server_close(d);
+	if (d->runtime_lock >= 0)
+		pidfile_remove(d->config->pid_file);
+	adopt_close(d);
+	g_hash_table_iter_init(&iter, d->sessions);
+	while (g_hash_table_iter_next(&iter, NULL, &s)) {
+		g_hash_table_iter_remove(&iter);
+		session_free(s);
+	}
+	g_hash_table_destroy(d->sessions);
+	g_ptr_array_free(d->clients, TRUE);
+	g_main_loop_unref(d->loop);
+	g_free(d->worker_path);
+	config_free(d->config);
+}
+
+static void init(struct daemon *d)
+{
+	d->loop = g_main_loop_new(NULL, FALSE);
+	d->sessions = g_hash_table_new(g_int64_hash, g_int64_equal);
+	d->clients = g_ptr_array_new();
+	d->listener = d->socket_lock = d->runtime_lock = d->adoption = -1;
+}
+
+static int run(struct app *app)
+{
+	struct daemon *d = &app->d;
+	GError *err = NULL;
+	bool ok;
+
+	init(d);
+	raise_files();
+	signal(SIGPIPE, SIG_IGN);
+	g_unix_signal_add(SIGTERM, on_terminate, app);
+	g_unix_signal_add(SIGINT, on_terminate, app);
+	g_unix_signal_add(SIGHUP, on_hangup, app);
+	ok = log_open(d->config->log_file, d->config->log_level, &err);
+	if (ok)
+		log_info(NULL, "gpu_mediator %s begins", VGPU_VERSION);
+	ok = ok && set_up(app, &err);
+	if (ok) {
+		log_info(NULL, "listening at %s",
+			 app->o.fd >= 0 ? "the given descriptor" : d->config->socket_path);
+		notify("READY=1");
+		daemonize_ready(true);
+		if (!d->quitting)
+			g_main_loop_run(d->loop);
+	} else {
+		fprintf(stderr, "gpu_mediator: %s\n", err->message);
+		if (d->config->log_file)
+			log_error(NULL, "%s", err->message);
+		g_clear_error(&err);
+		daemonize_ready(false);
+	}
+	tear_down(app);
+	log_close();
+	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int start(struct app *app)
+{
+	GError *err = NULL;
+
+	app->config_path = app->o.config;
+	if (!app->config_path && g_file_test(VGPU_CONFIG_FILE, G_FILE_TEST_EXISTS))
+		app->config_path = VGPU_CONFIG_FILE;
+	app->d.config = load_config(app, &err);
+	if (!app->d.config) {
+		fprintf(stderr, "gpu_mediator: %s\n", err->message);
+		g_clear_error(&err);
+		return EXIT_FAILURE;
+	}
+	if (!app->o.foreground)
+		daemonize_begin();
+	return run(app);
+}
+
+int main(int argc, char **argv)
+{
+	struct app app = {0};
+	GError *err = NULL;
+	int ret = EXIT_FAILURE;
+
+	setlocale(LC_ALL, "");
+	if (!options_parse(&app.o, argc, argv, &err)) {
+		fprintf(stderr, "gpu_mediator: %s\n", err->message);
+		ret = 2;
+	} else if (app.o.version) {
+		printf("gpu_mediator %s\n", VGPU_VERSION);
+		ret = EXIT_SUCCESS;
+	} else if (app.o.print_capabilities) {
+		capabilities_print();
+		ret = EXIT_SUCCESS;
+	} else {
+		ret = start(&app);
+	}
+	g_clear_error(&err);
+	options_free(&app.o);
+	return ret;
+}

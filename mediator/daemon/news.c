@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What workers say.  A worker runs a driver on hostile input, so its words are
+ * checked like a stranger's: lengths, ends of strings, and what state allows.
+ */
+#include "news.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "adopt.h"
+#include "client.h"
+#include "fdio.h"
+#include "vgpu_abi.h"
+
+/* Packets handled before others have their turn. */
+#define PACKETS_MAX 64
+
+union packet {
+	uint32_t type;
+	struct ctl_status status;
+	struct ctl_log log;
+	uint8_t bytes[CTL_PACKET_MAX];
+};
+
+static const char *command_name(uint32_t command)
+{
+	static const char *const names[] = {
+		[VGPU_CMD_NOP] = "NOP",
+		[VGPU_CMD_VECTOR_ADD] = "VECTOR_ADD",
+		[VGPU_CMD_QUERY_STATUS] = "QUERY_STATUS",
+		[VGPU_CMD_GPU_INFO] = "GPU_INFO",
+		[VGPU_CMD_MATMUL] = "MATMUL",
+		[VGPU_CMD_BANDWIDTH] = "BANDWIDTH",
+		[VGPU_CMD_TEXT] = "TEXT",
+	};
+
+	return command < G_N_ELEMENTS(names) ? names[command] : "unknown";
+}
+
+/* Guests and workers cause these lines, so a VM has only so many a second. */
+static bool may_log(struct session *s, const struct log_about *about, guint dropped_there)
+{
+	guint dropped = 0;
+
+	if (!s->client || !log_may(&s->client->lines, s->d->config->log_lines, &dropped))
+		return false;
+	if (dropped || dropped_there)
+		log_warning(about, "%u lines of this VM were left out",
+			    dropped + MIN(dropped_there, 1000000000u));
+	return true;
+}
+
+static void on_log(struct session *s, const struct ctl_log *l, size_t size)
+{
+	struct log_about about = session_about(s);
+	char *text;
+
+	if (size < offsetof(struct ctl_log, text) || l->length > CTL_TEXT_MAX ||
+	    size != offsetof(struct ctl_log, text) + l->length)
+		return;
+	if (!may_log(s, &about, l->dropped))
+		return;
+	about.request = l->request;
+	about.has_request = l->kind != CTL_LOG_WARNING;
+	text = log_escape(l->text, l->length);
+	if (l->kind == CTL_LOG_TEXT)
+		log_info(&about, "text \"%s\"", text);
+	else if (l->kind == CTL_LOG_WARNING)
+		log_warning(&about, "worker: %s", text);
+	else if (l->kind == CTL_LOG_COMMAND && l->status)
+		log_warning(&about, "command %s (%u) failed: %s (%d)", command_name(l->command),
+			    l->command, g_strerror(-l->status), l->status);
+	else if (l->kind == CTL_LOG_COMMAND)
+		log_info(&about, "command %s done in %llu us", command_name(l->command),
+			 (unsigned long long)(l->nanoseconds / 1000));
+	g_free(text);
+}
+
+static void on_ready(struct session *s, int status, const char *reason)
+{
+	struct log_about about = session_about(s);
+
+	if (s->state != SESSION_STARTING)
+		return;
+	if (status < 0) {
+		session_kill(s, status, reason);
+		return;
+	}
+	s->state = SESSION_RUNNING;
+	if (s->timer)
+		g_source_remove(s->timer);
+	s->timer = 0;
+	adopt_remember(s);
+	log_info(&about, "session started: queue %s%u tag %u, worker %d, backend %s",
+		 s->queue == VGPU_QUEUE_REGISTERS ? "registers " : "",
+		 s->queue == VGPU_QUEUE_REGISTERS ? 0 : s->queue, s->tag, (int)s->pid,
+		 s->d->backend_name);
+	s->announced = true;
+	if (s->client)
+		client_session_ready(s->client, s);
+	fdio_clear(&s->lifeline);
+	fdio_clear(&s->ring);
+}
+
+static void on_packet(struct session *s, const union packet *p, size_t size)
+{
+	char *reason;
+
+	if (size < sizeof(p->type))
+		return;
+	if (p->type == CTL_LOG) {
+		on_log(s, &p->log, size);
+		return;
+	}
+	if (size != sizeof(p->status) || (p->type != CTL_READY && p->type != CTL_BROKEN))
+		return;
+	reason = log_escape(p->status.reason, strnlen(p->status.reason, VGPU_REASON_MAX));
+	if (p->type == CTL_READY) {
+		on_ready(s, p->status.status, reason);
+	} else if (!*s->reason) {
+		s->status = p->status.status < 0 ? p->status.status : -EIO;
+		g_strlcpy(s->reason, *reason ? reason : "the queue is broken", sizeof(s->reason));
+	}
+	g_free(reason);
+}
+
+bool news_drain(struct session *s)
+{
+	union packet packet;
+
+	for (int i = 0; i < PACKETS_MAX; i++) {
+		size_t nfds = 0;
+		ssize_t got = fdio_recv(s->control, &packet, sizeof(packet), NULL, &nfds);
+
+		if (got == -EAGAIN)
+			return true;
+		if (got == -EBADMSG) /* too long, or with descriptors: not of our making */
+			continue;
+		if (got <= 0)
+			return false;
+		on_packet(s, &packet, (size_t)got);
+	}
+	return true;
+}

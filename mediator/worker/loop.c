@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The worker's life: serve, spin a little, sleep.
+ *
+ * While requests come, no system call is made but the interrupts that the
+ * guest wants and a look around now and then.  A long command is cut short by
+ * SIGKILL from the daemon, or by SIGIO from the lifeline.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fdio.h"
+#include "worker.h"
+
+/* Requests between two looks at the clock, and time between two looks around. */
+#define LOOK_REQUESTS 32u
+#define LOOK_NS 5000000u
+
+enum served { SERVED, IDLE, FULL };
+
+static int lifeline_fd = -1;
+
+static bool lifeline_is_cut(void)
+{
+	struct pollfd p = {.fd = lifeline_fd, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLRDHUP | POLLERR));
+}
+
+static void on_sigio(int signum)
+{
+	int saved = errno;
+
+	(void)signum;
+	if (lifeline_is_cut())
+		_exit(WORKER_EXIT_LIFELINE);
+	errno = saved;
+}
+
+/* The device's death must end us in the midst of a command too. */
+static void watch_lifeline(int fd)
+{
+	struct sigaction act = {.sa_handler = on_sigio, .sa_flags = SA_RESTART};
+	int flags = fcntl(fd, F_GETFL);
+
+	lifeline_fd = fd;
+	sigemptyset(&act.sa_mask);
+	sigaction(SIGIO, &act, NULL);
+	fcntl(fd, F_SETOWN, getpid());
+	fcntl(fd, F_SETFL, flags | O_ASYNC | O_NONBLOCK);
+	if (lifeline_is_cut()) /* before the signal was asked for */
+		worker_exit(WORKER_EXIT_LIFELINE);
+}
+
+static void drain_kick(struct worker *w)
+{
+	uint64_t count;
+
+	if (read(w->kick, &count, sizeof(count)) == sizeof(count))
+		queue_count(&w->page->kicks, count);
+}
+
+/* Waits for something to happen, at most `timeout` ms, and sees to it. */
+static void look_around(struct worker *w, int timeout)
+{
+	struct pollfd p[] = {
+		{.fd = w->kick, .events = POLLIN},
+		{.fd = w->lifeline, .events = POLLRDHUP},
+		{.fd = w->control, .events = POLLIN},
+	};
+	int due = control_timeout(w);
+
+	if (timeout < 0 || (due >= 0 && due < timeout))
+		timeout = due;
+	if (poll(p, 3, timeout) > 0) {
+		if (p[1].revents)
+			worker_exit(WORKER_EXIT_LIFELINE);
+		if (p[0].revents)
+			drain_kick(w);
+		if (p[2].revents)
+			control_handle(w);
+	}
+	control_tick(w);
+}
+
+/* The response that waits goes out, or the guest is told that there is no room. */
+static enum served put_response(struct worker *w)
+{
+	struct queue *q = &w->queue;
+	int err = queue_put(q, w->rsp.bytes, w->rsp.header.length);
+
+	if (err == -EAGAIN) {
+		queue_flags(q, VGPU_HOST_FULL, 0);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		err = queue_put(q, w->rsp.bytes, w->rsp.header.length);
+	}
+	if (err == -EPROTO)
+		worker_broken(w, err, "rsp_cons is out of range");
+	w->rsp_waits = err == -EAGAIN;
+	if (w->rsp_waits)
+		return FULL;
+	queue_flags(q, 0, VGPU_HOST_FULL);
+	__atomic_store_n(&w->page->in_flight, 0, __ATOMIC_RELEASE);
+	return SERVED;
+}
+
+/* The in-flight table: what a device finds if we die in the midst of it. */
+static void note_in_flight(struct worker *w)
+{
+	const struct vgpu_request *h = (const void *)w->record;
+
+	w->page->current_id = h->id;
+	w->page->current_command = h->command;
+	__atomic_store_n(&w->page->in_flight, 1, __ATOMIC_RELEASE);
+	queue_count(&w->page->requests, 1);
+}
+
+static enum served serve(struct worker *w)
+{
+	int length;
+
+	if (w->rsp_waits)
+		return put_response(w);
+	length = queue_take(&w->queue, w->record);
+	if (length < 0)
+		worker_broken(w, length, "the request ring holds an impossible index or length");
+	if (!length)
+		return IDLE;
+	note_in_flight(w);
+	if (commands_is_long(w->record))
+		queue_call(&w->queue);
+	commands_run(w, w->record, (uint32_t)length);
+	return put_response(w);
+}
+
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+/* Watches the ring for a short time.  True if there is something. */
+static bool spin(const struct worker *w)
+{
+	uint64_t end = fdio_now_ns() + w->setup.spin_us * 1000ull;
+
+	do {
+		for (int i = 0; i < 16; i++) {
+			if (queue_has_request(&w->queue))
+				return true;
+			relax();
+		}
+	} while (fdio_now_ns() < end);
+	return false;
+}
+
+/* Sleeps until the guest, the daemon or the lifeline has something. */
+static void sleep_for_work(struct worker *w)
+{
+	struct queue *q = &w->queue;
+
+	queue_flags(q, 0, VGPU_HOST_POLLS);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (w->rsp_waits || !queue_has_request(q)) {
+		queue_count(&w->page->sleeps, 1);
+		look_around(w, -1);
+	}
+	queue_flags(q, VGPU_HOST_POLLS, 0);
+}
+
+void worker_loop(struct worker *w)
+{
+	uint64_t looked = fdio_now_ns();
+	unsigned int served = 0;
+
+	watch_lifeline(w->lifeline);
+	queue_flags(&w->queue, VGPU_HOST_POLLS, 0);
+	for (;;) {
+		enum served what = serve(w);
+
+		if (what == SERVED) {
+			uint64_t now;
+
+			if (++served % LOOK_REQUESTS)
+				continue;
+			queue_call(&w->queue);
+			now = fdio_now_ns();
+			if (now - looked < LOOK_NS)
+				continue;
+			look_around(w, 0);
+			looked = now;
+			continue;
+		}
+		queue_call(&w->queue);
+		if (what == FULL || !w->setup.spin_us || !spin(w))
+			sleep_for_work(w);
+	}
+}

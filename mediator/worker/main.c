@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * gpu_mediator-worker: runs the commands of one session.  Started by
+ * gpu_mediator with its control socket at CTL_WORKER_FD; with --probe it tries
+ * a backend and says what it found.
+ */
+#include <fcntl.h>
+#include <glib.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backend_load.h"
+#include "confine.h"
+#include "fdio.h"
+#include "worker.h"
+
+struct options {
+	char *backend;
+	char *libdir;
+	char *runtime_dir;
+	int device;
+	int uid;
+	int gid;
+	gboolean probe;
+	gboolean version;
+};
+
+static bool parse(struct options *o, int argc, char **argv, GError **err)
+{
+	const GOptionEntry entries[] = {
+		{"backend", 0, 0, G_OPTION_ARG_STRING, &o->backend, "cpu or cuda", "NAME"},
+		{"library-dir", 0, 0, G_OPTION_ARG_FILENAME, &o->libdir, "Where backends are",
+		 "DIR"},
+		{"runtime-dir", 0, 0, G_OPTION_ARG_FILENAME, &o->runtime_dir,
+		 "Where a restarted daemon is found", "DIR"},
+		{"device", 0, 0, G_OPTION_ARG_INT, &o->device, "Number of the GPU", "N"},
+		{"uid", 0, 0, G_OPTION_ARG_INT, &o->uid, "Become this user", "UID"},
+		{"gid", 0, 0, G_OPTION_ARG_INT, &o->gid, "Become this group", "GID"},
+		{"probe", 0, 0, G_OPTION_ARG_NONE, &o->probe, "Try the backend and end", NULL},
+		{"version", 0, 0, G_OPTION_ARG_NONE, &o->version, "Print the version", NULL},
+		G_OPTION_ENTRY_NULL,
+	};
+	GOptionContext *context = g_option_context_new("- serves one session of gpu_mediator");
+	bool ok;
+
+	g_option_context_add_main_entries(context, entries, NULL);
+	ok = g_option_context_parse(context, &argc, &argv, err);
+	g_option_context_free(context);
+	return ok;
+}
+
+static int probe(const struct vgpu_backend_ops *ops, unsigned int device)
+{
+	char *description = NULL;
+	GError *err = NULL;
+
+	if (ops->probe(device, &description, &err) < 0) {
+		/* The daemon reads it from our standard output. */
+		printf("%s\n", err ? err->message : "the probe failed");
+		g_clear_error(&err);
+		return EXIT_FAILURE;
+	}
+	printf("%s\n", description ? description : ops->name);
+	g_free(description);
+	return EXIT_SUCCESS;
+}
+
+/* The session's memory is large and must not end up in our parent's stdin or stdout. */
+static bool control_is_there(void)
+{
+	struct stat st;
+
+	return fstat(CTL_WORKER_FD, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+static int serve(const struct options *o, const struct vgpu_backend_ops *ops)
+{
+	static struct worker w; /* large */
+	GError *err = NULL;
+	struct confinement c = {.uid = (uid_t)o->uid,
+				.gid = (gid_t)o->gid,
+				.may_thread = ops->id != VGPU_BACKEND_CPU};
+
+	w.control = CTL_WORKER_FD;
+	w.kick = w.call = w.lifeline = -1;
+	w.runtime_dir = o->runtime_dir;
+	w.ops = ops;
+	fcntl(CTL_WORKER_FD, F_SETFD, FD_CLOEXEC);
+	if (!confine(&c, &err) || ops->open(&w.be, (unsigned int)o->device, &err) < 0) {
+		control_status(&w, CTL_READY, -EIO,
+			       err ? err->message : "the backend cannot start");
+		g_clear_error(&err);
+		return WORKER_EXIT_SETUP;
+	}
+	worker_setup(&w);
+	worker_loop(&w);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.uid = -1, .gid = -1};
+	const struct vgpu_backend_ops *ops = NULL;
+	GError *err = NULL;
+
+	setlocale(LC_ALL, "");
+	if (parse(&o, argc, argv, &err)) {
+		if (o.version) {
+			printf("gpu_mediator-worker %s\n", VGPU_VERSION);
+			return EXIT_SUCCESS;
+		}
+		ops = backend_load(o.backend ? o.backend : "cpu", o.libdir, &err);
+	}
+	if (!ops) {
+		fprintf(o.probe ? stdout : stderr, "%s%s\n",
+			o.probe ? "" : "gpu_mediator-worker: ", err->message);
+		g_clear_error(&err);
+		return EXIT_FAILURE;
+	}
+	if (o.probe)
+		return probe(ops, (unsigned int)o.device);
+	if (!control_is_there()) {
+		fprintf(stderr,
+			"gpu_mediator-worker: fd %d is not a socket; gpu_mediator starts "
+			"this program, not you\n",
+			CTL_WORKER_FD);
+		return EXIT_FAILURE;
+	}
+	return serve(&o, ops);
+}

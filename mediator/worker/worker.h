@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A worker: one session of one guest process.
+ *
+ * One thread; everything a session needs hangs below struct worker.  The
+ * daemon started it and speaks to it over `control`, but the work comes from
+ * the queue and never passes the daemon.
+ */
+#ifndef VGPU_WORKER_H
+#define VGPU_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend.h"
+#include "buffers.h"
+#include "control.h"
+#include "memory.h"
+#include "queue.h"
+#include "request.h"
+
+/* How a worker ends, for the daemon's log. */
+#define WORKER_EXIT_LIFELINE 0 /* the device closed the lifeline */
+#define WORKER_EXIT_SETUP 1    /* could not be set up */
+#define WORKER_EXIT_BROKEN 3   /* the queue is broken */
+
+struct worker {
+	struct ctl_setup setup;
+	int control; /* -1 while the daemon is away */
+	int kick;
+	int call;
+	int lifeline;
+	const char *runtime_dir; /* where a restarted daemon is found */
+	void *host_ring;         /* the ring, if it is not in guest RAM */
+	struct vgpu_session_page *page;
+
+	const struct vgpu_backend_ops *ops;
+	struct vgpu_backend *be;
+	struct memory mem;
+	struct buffers buffers;
+	struct queue queue;
+
+	uint64_t started_ns;
+	uint64_t attach_ns; /* when to look for the daemon again */
+	unsigned int attach_ms;
+	uint64_t lines_ns; /* log lines: when this second began */
+	uint32_t lines;    /* ... and how many it has had */
+	uint32_t lines_dropped;
+
+	/* The response that is being made, or waits for room. */
+	union {
+		uint8_t bytes[VGPU_RECORD_MAX];
+		struct vgpu_response header;
+	} rsp;
+	bool rsp_waits;
+	uint64_t record[VGPU_RECORD_MAX / 8]; /* the request's private copy */
+};
+
+/* worker.c: waits for SETUP and the memory table and answers READY; exits on failure. */
+void worker_setup(struct worker *w);
+
+/* worker.c: after the memory table changed: the ring and the table may have moved. */
+void worker_remap(struct worker *w);
+
+/* worker.c: ends the process because the queue cannot go on. */
+G_NORETURN void worker_broken(struct worker *w, int status, const char *reason);
+
+/* worker.c: ends the process. */
+G_NORETURN void worker_exit(int code);
+
+/* loop.c: serves the queue; does not return. */
+G_NORETURN void worker_loop(struct worker *w);
+
+/* commands.c: runs one request; the response is made in w->rsp. */
+void commands_run(struct worker *w, const void *record, uint32_t length);
+
+/* commands.c: may it take long, so that what is done should be announced first? */
+bool commands_is_long(const void *record);
+
+/* control.c: waits for the next packet of the daemon; exits if the daemon goes. */
+int control_wait(struct worker *w, void *packet, size_t size, int *fds, size_t *nfds);
+
+/* control.c: handles what the daemon has sent.  True if the memory table changed. */
+bool control_handle(struct worker *w);
+
+/* control.c: a daemon that went: looks for its successor when it is time. */
+void control_tick(struct worker *w);
+
+/* control.c: milliseconds until control_tick() has something to do, -1 for never. */
+int control_timeout(const struct worker *w);
+
+/* control.c: messages to the daemon; lost if it does not listen. */
+void control_status(struct worker *w, enum ctl_type type, int status, const char *reason);
+void control_text(struct worker *w, uint64_t request, const uint8_t *text, uint32_t length);
+void control_warning(struct worker *w, uint64_t request, const char *text);
+void control_command(struct worker *w, const struct request *r, int status, uint64_t ns);
+
+/* control.c: takes a CTL_MEM packet into force; closes the fds.  0 or the first failure. */
+int control_memory(struct worker *w, const struct ctl_mem *mem, size_t size, int *fds, size_t nfds);
+
+#endif /* VGPU_WORKER_H */
