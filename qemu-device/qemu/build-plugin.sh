@@ -54,7 +54,7 @@ trace_files() {
 
 compile() {
 	local cflags
-	read -ra cflags <<<"$(pkg-config --cflags glib-2.0)"
+	read -ra cflags <<<"${CPPFLAGS:-} $(pkg-config --cflags glib-2.0)"
 	"${CC:-gcc}" -shared -fPIC -std=gnu11 -O2 -g -Wall -fvisibility=hidden -fno-strict-aliasing \
 		-fno-common -fwrapv -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVGPU_STUB_PLUGIN \
 		-DVGPU_PLUGIN_API="$(plugin_api)" \

@@ -27,19 +27,35 @@ EXPORT void vgpu_stub_preload(void);
 
 EXPORT int qemu_plugin_version = VGPU_PLUGIN_API;
 
+#ifndef VGPU_BUILT_FOR_MICRO    /* a test builds for another one */
+#define VGPU_BUILT_FOR_MICRO QEMU_VERSION_MICRO
+#endif
+
+/* The shim comes so early that QEMU's own reporting is not set up yet. */
+static void G_GNUC_PRINTF(1, 2) vgpu_complain(const char *fmt, ...)
+{
+    va_list ap;
+
+    fprintf(stderr, "vgpu-stub: ");
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+}
+
 static bool vgpu_version_fits(void)
 {
     g_autoptr(VersionInfo) v = qmp_query_version(NULL);
 
     if (v->qemu->major == QEMU_VERSION_MAJOR &&
         v->qemu->minor == QEMU_VERSION_MINOR &&
-        v->qemu->micro == QEMU_VERSION_MICRO) {
+        v->qemu->micro == VGPU_BUILT_FOR_MICRO) {
         return true;
     }
-    error_report("vgpu-stub: built for QEMU %d.%d.%d, but this is %" PRId64
-                 ".%" PRId64 ".%" PRId64 "; build it again for this version",
-                 QEMU_VERSION_MAJOR, QEMU_VERSION_MINOR, QEMU_VERSION_MICRO,
-                 v->qemu->major, v->qemu->minor, v->qemu->micro);
+    vgpu_complain("built for QEMU %d.%d.%d, but this is %" PRId64 ".%" PRId64
+                  ".%" PRId64 "; build it again for this version",
+                  QEMU_VERSION_MAJOR, QEMU_VERSION_MINOR, VGPU_BUILT_FOR_MICRO,
+                  v->qemu->major, v->qemu->minor, v->qemu->micro);
     return false;
 }
 
@@ -60,10 +76,10 @@ static bool vgpu_sizes_fit(void)
         size_t size = object_type_get_instance_size(types[i].type);
 
         if (size != types[i].size) {
-            error_report("vgpu-stub: built for another layout of this QEMU "
-                         "(%s has %zu bytes, not %zu); build it again from "
-                         "the source of this very package", types[i].type,
-                         size, types[i].size);
+            vgpu_complain("built for another layout of this QEMU (%s has %zu "
+                          "bytes, not %zu); build it again from the source of "
+                          "this very package", types[i].type, size,
+                          types[i].size);
             return false;
         }
     }
@@ -93,8 +109,8 @@ int qemu_plugin_install(uint64_t id, const qemu_info_t *info, int argc,
     trace_hw_misc_vgpu_stub_register_events();
     for (i = 0; i < argc; i++) {
         if (strcmp(argv[i], "trace=on")) {
-            error_report("vgpu-stub: unknown plugin option %s; there is only "
-                         "trace=on", argv[i]);
+            vgpu_complain("unknown plugin option %s; there is only trace=on",
+                          argv[i]);
             return -1;
         }
         trace_event_iter_init_pattern(&iter, "vgpu_stub_*");

@@ -253,7 +253,10 @@ void vgpu_queues_wait(VgpuStub *s, int ms)
         for (i = n = 0; i <= s->queues; i++) {
             if (s->queue[i].lifeline >= 0) {
                 who[n] = &s->queue[i];
-                p[n++] = (struct pollfd) { who[n]->lifeline, POLLIN, 0 };
+                p[n].fd = s->queue[i].lifeline;
+                p[n].events = POLLIN;
+                p[n].revents = 0;
+                n++;
             }
         }
         if (!n) {

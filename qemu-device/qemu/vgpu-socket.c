@@ -14,7 +14,8 @@
 
 #define OUT_MAX 1024        /* messages kept; more is a daemon that does not read */
 #define READS_AT_ONCE 64    /* of a daemon that never stops sending */
-#define FDS_ROOM 32         /* more than a message may have: the core refuses them */
+#define FDS_ROOM 16         /* more than a message may have (the core refuses them),
+                             * and no more than a chardev hands out */
 
 typedef union {
     struct cmsghdr align;

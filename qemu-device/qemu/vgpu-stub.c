@@ -285,12 +285,12 @@ static void vgpu_exit(PCIDevice *pci)
     VgpuStub *s = VGPU_STUB(pci);
 
     vgpu_stop_all(s);
+    vgpu_memory_exit(s);        /* tells the core once more: nothing is left */
     s->depth++;
     vgpu_core_free(s->core);
     s->depth--;
     s->core = NULL;
     vgpu_socket_exit(s);
-    vgpu_memory_exit(s);
     vgpu_queues_exit(s);
     timer_free(s->timer);
     msix_uninit_exclusive_bar(pci);
@@ -312,11 +312,6 @@ VGPU_PROPERTY_ARRAY vgpu_properties[] = {
     VGPU_PROPERTY_END
 };
 
-static const VMStateDescription vgpu_vmstate = {
-    .name = TYPE_VGPU_STUB,
-    .unmigratable = 1,
-};
-
 static void vgpu_class_init(ObjectClass *klass, VGPU_CLASS_DATA *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
@@ -329,7 +324,6 @@ static void vgpu_class_init(ObjectClass *klass, VGPU_CLASS_DATA *data)
     k->revision = VGPU_PCI_REVISION;
     k->class_id = VGPU_PCI_CLASS;
     dc->desc = "A share of a GPU of the host, through gpu_mediator";
-    dc->vmsd = &vgpu_vmstate;
     device_class_set_legacy_reset(dc, vgpu_reset);
     device_class_set_props(dc, vgpu_properties);
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);

@@ -66,7 +66,7 @@ static void step(struct fake *f, GRand *rand)
 	struct vgpu_request rq;
 	uint8_t body[VGPU_RECORD_MAX];
 	size_t length;
-	uint32_t q = pick_queue(rand);
+	uint32_t q = pick_queue(rand), offset, value;
 
 	switch (g_rand_int_range(rand, 0, 16)) {
 	case 0:
@@ -105,7 +105,9 @@ static void step(struct fake *f, GRand *rand)
 	case 7:
 	case 8:
 	case 9:
-		set_reg(f, pick_register(rand), g_rand_int(rand) >> g_rand_int_range(rand, 0, 32));
+		offset = pick_register(rand); /* one after the other, whatever the compiler */
+		value = g_rand_int(rand);
+		set_reg(f, offset, value >> g_rand_int_range(rand, 0, 32));
 		break;
 	default:
 		answer_one(f, rand);
