@@ -36,10 +36,11 @@ static inline struct class *vgpu_class_create(const char *name)
 
 /*
  * 6.2: a long-term pin for reading breaks copy-on-write by itself.  Before, it
- * could pin a page that the process then leaves behind at its next write.
+ * could pin a page that the process leaves behind at its next write, so memory
+ * that the process may write is pinned for writing.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
-#define VGPU_FOLL_READ (FOLL_LONGTERM | FOLL_WRITE | FOLL_FORCE)
+#define VGPU_FOLL_READ (FOLL_LONGTERM | FOLL_WRITE)
 #else
 #define VGPU_FOLL_READ FOLL_LONGTERM
 #endif

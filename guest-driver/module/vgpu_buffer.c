@@ -53,7 +53,7 @@ static long vgpu_pin_some(struct vgpu_buffer *b, unsigned long addr,
 	unsigned int flags = b->write ? VGPU_FOLL_WRITE : VGPU_FOLL_READ;
 	long got = pin_user_pages_fast(at, want, flags, b->pages + done);
 
-	/* a shared mapping that is read-only cannot be pinned for writing */
+	/* see VGPU_FOLL_READ: this memory the process may only read */
 	if (got == -EFAULT && !b->write && flags != FOLL_LONGTERM)
 		got = pin_user_pages_fast(at, want, FOLL_LONGTERM,
 					  b->pages + done);

@@ -25,9 +25,19 @@
 
 #define TIMEOUT_MS 60000
 #define BLOCKS 10
+#define KINDS 6
+#define PAUSE_US 1000
 #define IN_FLIGHT_MAX 16
 #define ADD_FLOATS (4u << 20)
 #define EDU_PATH "/dev/edu_rtt"
+
+/* A kind of round trip: by a session, or by edu. */
+struct kind {
+	const char *name;
+	struct vgpu_session *session;
+	unsigned int pause_us; /* before each */
+	int edu;
+};
 
 struct samples {
 	const char *name;
@@ -94,56 +104,98 @@ static struct vgpu_session *session(enum vgpu_wait_mode wait)
 	return s;
 }
 
-static void nop_queue(struct vgpu_session *s, struct samples *out, size_t count)
+static void pause_us(unsigned int us)
+{
+	struct timespec t = {.tv_nsec = us * 1000L};
+
+	if (us)
+		nanosleep(&t, NULL);
+}
+
+static void nop_queue(const struct kind *k, struct samples *out, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		double began = now_us();
+		double began;
 
-		if (vgpu_call(s, VGPU_CMD_NOP, NULL, 0, NULL, 0, NULL, 0, TIMEOUT_MS) < 0)
+		pause_us(k->pause_us);
+		began = now_us();
+		if (vgpu_call(k->session, VGPU_CMD_NOP, NULL, 0, NULL, 0, NULL, 0, TIMEOUT_MS) < 0)
 			die("nop");
 		out->us[out->count++] = now_us() - began;
 	}
 }
 
-static void edu_round_trips(int fd, struct samples *out, size_t count)
+static void edu_round_trips(const struct kind *k, struct samples *out, size_t count)
 {
 	uint32_t seen;
 
 	for (size_t i = 0; i < count; i++) {
-		double began = now_us();
+		double began;
 
-		if (read(fd, &seen, sizeof(seen)) != sizeof(seen))
+		pause_us(k->pause_us);
+		began = now_us();
+		if (read(k->edu, &seen, sizeof(seen)) != sizeof(seen))
 			die(EDU_PATH);
 		out->us[out->count++] = now_us() - began;
 	}
 }
 
+static struct vgpu_status_result status_of(struct vgpu_session *s)
+{
+	struct vgpu_status_result r;
+
+	if (vgpu_call(s, VGPU_CMD_QUERY_STATUS, NULL, 0, NULL, 0, &r, sizeof(r), TIMEOUT_MS) <
+	    (int)sizeof(r))
+		die("query_status");
+	return r;
+}
+
+/* What it took: doorbells and interrupts of each request. */
+static void report_wakes(const struct kind *k)
+{
+	struct vgpu_status_result r = status_of(k->session);
+	json_t *entry = json_object_get(report, k->name);
+
+	json_object_set_new(entry, "doorbells_per_request",
+			    json_real((double)r.kicks / (double)r.requests));
+	json_object_set_new(entry, "interrupts_per_request",
+			    json_real((double)r.calls / (double)r.requests));
+}
+
+/*
+ * Back to back the worker is still polling when the next request comes; after a
+ * pause both sides sleep, and a round trip takes a doorbell and an interrupt.
+ */
 static void measure_round_trips(size_t count)
 {
-	struct vgpu_session *interrupt = session(VGPU_WAIT_INTERRUPT);
-	struct vgpu_session *polled = session(VGPU_WAIT_POLL);
-	struct vgpu_session *adaptive = session(VGPU_WAIT_ADAPTIVE);
 	int edu = open(EDU_PATH, O_RDONLY | O_CLOEXEC);
-	struct samples kind[4];
+	struct kind kind[] = {
+		{"nop_interrupt", session(VGPU_WAIT_INTERRUPT), 0, -1},
+		{"nop_polled", session(VGPU_WAIT_POLL), 0, -1},
+		{"nop_adaptive", session(VGPU_WAIT_ADAPTIVE), 0, -1},
+		{"nop_interrupt_after_pause", session(VGPU_WAIT_INTERRUPT), PAUSE_US, -1},
+		{"edu", NULL, 0, edu},
+		{"edu_after_pause", NULL, PAUSE_US, edu},
+	};
+	struct samples s[KINDS];
 
-	samples_make(&kind[0], "nop_interrupt", count);
-	samples_make(&kind[1], "nop_polled", count);
-	samples_make(&kind[2], "nop_adaptive", count);
-	samples_make(&kind[3], "edu", count);
-	for (int block = 0; block < BLOCKS; block++) {
-		nop_queue(interrupt, &kind[0], count / BLOCKS);
-		nop_queue(polled, &kind[1], count / BLOCKS);
-		nop_queue(adaptive, &kind[2], count / BLOCKS);
-		if (edu >= 0)
-			edu_round_trips(edu, &kind[3], count / BLOCKS);
+	for (size_t i = 0; i < KINDS; i++)
+		samples_make(&s[i], kind[i].name, count);
+	for (int block = 0; block < BLOCKS; block++)
+		for (size_t i = 0; i < KINDS; i++) {
+			if (kind[i].session)
+				nop_queue(&kind[i], &s[i], count / BLOCKS);
+			else if (edu >= 0)
+				edu_round_trips(&kind[i], &s[i], count / BLOCKS);
+		}
+	for (size_t i = 0; i < KINDS; i++) {
+		samples_report(&s[i]);
+		if (kind[i].session)
+			report_wakes(&kind[i]);
+		vgpu_session_close(kind[i].session);
 	}
-	for (size_t i = 0; i < sizeof(kind) / sizeof(kind[0]); i++)
-		samples_report(&kind[i]);
 	if (edu >= 0)
 		close(edu);
-	vgpu_session_close(interrupt);
-	vgpu_session_close(polled);
-	vgpu_session_close(adaptive);
 }
 
 /* ---------------------------------------------------------------- throughput */
@@ -201,16 +253,6 @@ static void measure_rates(size_t count)
 }
 
 /* -------------------------------------------------------------- host copies */
-
-static struct vgpu_status_result status_of(struct vgpu_session *s)
-{
-	struct vgpu_status_result r;
-
-	if (vgpu_call(s, VGPU_CMD_QUERY_STATUS, NULL, 0, NULL, 0, &r, sizeof(r), TIMEOUT_MS) <
-	    (int)sizeof(r))
-		die("query_status");
-	return r;
-}
 
 static void *buffer(struct vgpu_session *s, size_t bytes, uint32_t flags, struct vgpu_desc *desc)
 {

@@ -91,7 +91,6 @@ static void bad_entries(struct raw *r)
 	BAD("no access at all", 0, r->table[0].flags = 0);
 	BAD("unknown flags", 0, r->table[0].flags = 0xffffffff);
 	BAD("reserved0", 0, r->table[0].reserved0 = 1);
-	BAD("padding", 0, r->table[0].pad0[23] = 1);
 	BAD("length 0", 0, r->table[0].length = 0);
 	BAD("length 2^63", 0, r->table[0].length = 1ull << 63);
 	BAD("longer than its segments", 0, r->table[0].length = BYTES + 4096);
@@ -193,25 +192,54 @@ struct flipper {
 	bool stop;
 };
 
+static void flip_one(struct raw *r, uint32_t i, uint32_t what, bool bad)
+{
+	volatile struct vgpu_segment_page *list = &r->list[i];
+	volatile struct vgpu_buffer_entry *entry = &r->table[i];
+
+	switch (what) {
+	case 0:
+		list->seg[0].addr = bad ? 1ull << 45 : r->phys + ARENA_DATA + i * 0x10000;
+		break;
+	case 1:
+		list->seg[0].length = bad ? 0xffffffffffffff00u : BYTES;
+		break;
+	case 2:
+		list->count = bad ? 0xffff : 1;
+		break;
+	case 3:
+		list->next = bad ? entry->list : 0;
+		break;
+	case 4:
+		entry->length = bad ? 1ull << 40 : BYTES;
+		break;
+	case 5:
+		entry->nsegments = bad ? 0x40000 : 1;
+		break;
+	case 6:
+		entry->list = bad ? 1ull << 45 : r->phys + ARENA_LISTS + i * VGPU_PAGE;
+		break;
+	default:
+		entry->generation++;
+		break;
+	}
+}
+
 /* Swaps good and bad values as fast as it can, in all that the host reads. */
 static void *flip(void *arg)
 {
 	struct flipper *f = arg;
 	struct raw *r = f->r;
-	uint64_t good = r->phys + ARENA_DATA, x = 88172645463325252u;
+	uint64_t x = 88172645463325252u;
 
 	while (!__atomic_load_n(&f->stop, __ATOMIC_RELAXED)) {
 		x ^= x << 13;
 		x ^= x >> 7;
 		x ^= x << 17;
-		r->list[x % 3].seg[0].addr = x & 64 ? good : 1ull << 45;
-		r->list[x % 3].seg[0].length = x & 128 ? BYTES : 0xffffffffffffff00u;
-		r->table[x % 3].length = x & 256 ? BYTES : 1ull << 40;
-		r->table[x % 3].nsegments = x & 512 ? 1 : 0x40000;
-		r->list[x % 3].count = x & 1024 ? 1 : 0xffff;
-		r->list[x % 3].next = x & 2048 ? 0 : r->table[0].list;
-		if (x & 4096)
-			r->table[x % 3].generation++;
+		flip_one(r, x % 3, x >> 8 & 7, true);
+		for (volatile uint32_t i = 0; i < (x >> 16 & 255); i++)
+			;
+		flip_one(r, x % 3, x >> 8 & 7, false);
 	}
 	return NULL;
 }
