@@ -138,6 +138,8 @@ static bool fail_once(const char *name, unsigned int nth, cudaError_t err, int w
 			for (size_t i = 0; i < G_N_ELEMENTS(command); i++)
 				g_assert_cmpint(command[i](&f), ==, -EIO);
 		} else {
+			/* Our memory may be gone next: nothing may still use it. */
+			g_assert_cmpuint(fake_cuda_pending(), ==, 0);
 			for (size_t i = 0; i < G_N_ELEMENTS(command); i++)
 				assert_ok(command[i](&f));
 			check_add(&f);

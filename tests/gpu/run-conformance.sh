@@ -32,12 +32,17 @@ find_file() {
 	echo "$path"
 }
 
-[ $# -ge 1 ] && [ -d "$1" ] || usage
-bundle=$1
+bundle=${1-}
 bench=yes
-[ "${2-}" = "" ] || { [ "$2" = "--no-bench" ] && bench=no; } || usage
+case ${2-} in
+"") ;;
+--no-bench) bench=no ;;
+*) usage ;;
+esac
+[ -d "$bundle" ] || usage
 
 conformance=$(find_file backend-conformance) || exit
+measure=$(find_file backend-bench) || exit
 module=$(find_file libvgpu-backend-cuda.so) || exit
 glib=$(find "$bundle" -name 'libglib-2.0.so.0' | head -n 1)
 if [ -n "$glib" ]; then
@@ -67,5 +72,5 @@ echo "== conformance: passed"
 
 if [ "$bench" = yes ]; then
 	echo "== benchmark"
-	"$(find_file backend-bench)" --backend "$module" || exit 1
+	"$measure" --backend "$module" || exit 1
 fi

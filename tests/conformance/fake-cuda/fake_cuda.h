@@ -26,6 +26,8 @@ void fake_cuda_fail(const char *name, unsigned int nth, cudaError_t err);
 unsigned int fake_cuda_calls(const char *name);
 /* Device and pinned allocations, registrations, streams and events that exist. */
 unsigned int fake_cuda_objects(void);
+/* Pieces of work that nobody has waited for. */
+unsigned int fake_cuda_pending(void);
 /* Forgets failures and counts; everything must have been freed. */
 void fake_cuda_reset(void);
 

@@ -60,16 +60,20 @@ static void do_move(void *data)
 	}
 }
 
+/* Like a real launch, reports what is left of an earlier error, too. */
+static cudaError_t launch(const char *name, cudaStream_t stream, void (*work)(void *), void *data,
+			  size_t size)
+{
+	cudaError_t err = fake_enter(name);
+
+	if (err == cudaSuccess)
+		fake_enqueue(stream, work, g_memdup2(data, size));
+	return cudaGetLastError();
+}
+
 static cudaError_t enqueue_move(const char *name, struct move m, cudaStream_t stream)
 {
-	cudaError_t err;
-
-	if (m.count == 0)
-		return cudaSuccess;
-	err = fake_enter(name);
-	if (err == cudaSuccess)
-		fake_enqueue(stream, do_move, g_memdup2(&m, sizeof(m)));
-	return err;
+	return m.count > 0 ? launch(name, stream, do_move, &m, sizeof(m)) : cudaSuccess;
 }
 
 cudaError_t vgpu_kernel_gather(void *device, const struct vgpu_piece *pieces, uint64_t count,
@@ -97,11 +101,8 @@ static void do_sum(void *data)
 cudaError_t vgpu_kernel_vector_add(float *a, const float *b, uint64_t n, cudaStream_t stream)
 {
 	struct sum s = {a, b, n};
-	cudaError_t err = n > 0 ? fake_enter("vector_add") : cudaSuccess;
 
-	if (err == cudaSuccess && n > 0)
-		fake_enqueue(stream, do_sum, g_memdup2(&s, sizeof(s)));
-	return err;
+	return n > 0 ? launch("vector_add", stream, do_sum, &s, sizeof(s)) : cudaSuccess;
 }
 
 static void do_product(void *data)
@@ -122,11 +123,8 @@ cudaError_t vgpu_kernel_matmul(const float *a, const float *b, float *c, uint32_
 			       uint32_t k, cudaStream_t stream)
 {
 	struct product p = {a, b, c, m, n, k};
-	cudaError_t err = fake_enter("matmul");
 
-	if (err == cudaSuccess)
-		fake_enqueue(stream, do_product, g_memdup2(&p, sizeof(p)));
-	return err;
+	return launch("matmul", stream, do_product, &p, sizeof(p));
 }
 
 static void do_check(void *data)
@@ -143,9 +141,6 @@ cudaError_t vgpu_kernel_checksum(const uint32_t *words, uint64_t n, uint32_t *su
 				 cudaStream_t stream)
 {
 	struct check c = {words, n, sum};
-	cudaError_t err = n > 0 ? fake_enter("checksum") : cudaSuccess;
 
-	if (err == cudaSuccess && n > 0)
-		fake_enqueue(stream, do_check, g_memdup2(&c, sizeof(c)));
-	return err;
+	return n > 0 ? launch("checksum", stream, do_check, &c, sizeof(c)) : cudaSuccess;
 }

@@ -51,6 +51,11 @@ void fake_finish(void)
 	}
 }
 
+unsigned int fake_cuda_pending(void)
+{
+	return g_queue_get_length(&jobs);
+}
+
 const char *cudaGetErrorName(cudaError_t err)
 {
 	static const char *const name[] = {
