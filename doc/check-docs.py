@@ -226,6 +226,24 @@ def check_config(tree):
             fault(page, f"[{group}] {name}: restart is {restart} in the source")
 
 
+def check_example(tree):
+    """The configuration file that is installed shows every key with its default."""
+    page = "mediator/config.conf.in"
+    group, shown = "", {}
+    for line in tree.text(page).splitlines():
+        if m := re.match(r"\[(\w+)\]$", line):
+            group = m.group(1)
+        elif m := re.match(r"#?([\w-]+)=(.*)$", line):
+            shown[group, m.group(1)] = m.group(2)
+    source = tree.text("mediator/daemon/config.c")
+    keys = re.findall(r'KEY\("([\w-]+)", "([\w-]+)", \w+, (\w+),', source)
+    compare(page, "key", [k[:2] for k in keys], shown)
+    defaults = dict(re.findall(r"^\tc->(\w+) = (\d+);", source, re.M))
+    for group, name, member in keys:
+        if member in defaults and shown.get((group, name)) != defaults[member]:
+            fault(page, f"[{group}] {name} is not {defaults[member]}")
+
+
 def glib_options(source):
     return re.findall(r'\{"([a-z][a-z-]*)",\s*(?:\'.\'|0),\s*[^,]+,\s*G_OPTION_ARG', source)
 
@@ -295,7 +313,7 @@ def check_module(tree):
 
 def main(argv):
     tree = Tree(argv[1] if len(argv) > 1 else pathlib.Path(__file__).resolve().parents[1])
-    for check in (check_abi, check_socket, check_config, check_programs, check_gpu_test,
+    for check in (check_abi, check_socket, check_config, check_example, check_programs, check_gpu_test,
                   check_device, check_module):
         check(tree)
     for text in faults:
