@@ -91,7 +91,7 @@ static double add_seconds(struct vgpu_backend *be, const struct vgpu_operand *op
 static void one_line(struct vgpu_backend *be, struct ram *ram, const char *name,
 		     uint64_t run_length, uint64_t skew)
 {
-	uint64_t length = (uint64_t)size_mib * MIB, host_copied;
+	uint64_t length = (uint64_t)size_mib * MIB, host_copied = 0;
 	struct vgpu_bandwidth_result bw = {0};
 	struct vgpu_work work = {0};
 	struct vgpu_operand *op[3];

@@ -112,7 +112,7 @@ int cuda_probe(unsigned int device, char **description, GError **err)
 int cuda_info(struct vgpu_backend *be, struct vgpu_info_result *out)
 {
 	struct vgpu_work work = {0};
-	struct cudaDeviceProp properties;
+	struct cudaDeviceProp properties = {0};
 	size_t free_bytes = 0, total = 0;
 	int driver = 0, runtime = 0;
 	int rc = session_begin(be);

@@ -9,14 +9,14 @@
  */
 #include "kernels.h"
 
-namespace {
+namespace
+{
 
 constexpr unsigned LANES = 32;
 constexpr unsigned WARPS = 8; // of a block
 constexpr unsigned LOADS = 8; // that a lane has under way
 
-template <typename T>
-__device__ void copy(T *to, const T *from, unsigned n, unsigned lane)
+template <typename T> __device__ void copy(T *to, const T *from, unsigned n, unsigned lane)
 {
 	for (unsigned first = 0; first < n; first += LANES * LOADS) {
 		T value[LOADS];
@@ -48,8 +48,7 @@ __device__ void copy_piece(char *to, const char *from, unsigned length, unsigned
 		copy(to, from, length, lane);
 }
 
-template <bool GATHER>
-__global__ void move(char *device, const vgpu_piece *pieces, uint64_t count)
+template <bool GATHER> __global__ void move(char *device, const vgpu_piece *pieces, uint64_t count)
 {
 	const uint64_t index = (uint64_t)blockIdx.x * WARPS + threadIdx.x / LANES;
 

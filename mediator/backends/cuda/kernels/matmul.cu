@@ -9,7 +9,8 @@
  */
 #include "kernels.h"
 
-namespace {
+namespace
+{
 
 template <unsigned BM, unsigned BN, unsigned BK, unsigned TM, unsigned TN> struct tile {
 	static constexpr unsigned rows = BM / TM; // threads down the tile
@@ -18,8 +19,7 @@ template <unsigned BM, unsigned BN, unsigned BK, unsigned TM, unsigned TN> struc
 };
 
 template <unsigned BM, unsigned BN, unsigned BK, unsigned TM, unsigned TN>
-__global__ void matmul(const float *a, const float *b, float *c, uint32_t m, uint32_t n,
-		       uint32_t k)
+__global__ void matmul(const float *a, const float *b, float *c, uint32_t m, uint32_t n, uint32_t k)
 {
 	using shape = tile<BM, BN, BK, TM, TN>;
 	__shared__ float as[BK][BM + 1]; // transposed; the odd width keeps banks apart

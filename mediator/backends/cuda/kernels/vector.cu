@@ -5,7 +5,8 @@
  */
 #include "kernels.h"
 
-namespace {
+namespace
+{
 
 constexpr unsigned THREADS = 256;
 constexpr unsigned BLOCKS_MAX = 4096; // more elements than threads: each takes several
