@@ -125,6 +125,8 @@ static int compute_inline(struct context *c, uint16_t command, const void *body,
 	int got;
 
 	if (length > sizeof(request) || out->bytes > sizeof(answer) - sizeof(*result)) {
+		fprintf(stderr, "gpu_test: the VM's RAM is not shared with the host: "
+				"data must fit in one request\n");
 		errno = EMSGSIZE;
 		return -1;
 	}

@@ -73,9 +73,11 @@ void raw_open(struct raw *r)
 	arena(r);
 	if (pci_bus_master(&r->pci, true) < 0)
 		give_up("bus mastering");
-	errno = EPROTO;
-	if (!raw_negotiate(r))
-		give_up("features");
+	if (!raw_negotiate(r)) {
+		pci_give_back(&r->pci);
+		errno = EOPNOTSUPP;
+		give_up("this device has no queues");
+	}
 }
 
 void raw_close(struct raw *r, const char *what)
