@@ -200,7 +200,9 @@ void worker_loop(struct worker *w)
 			continue;
 		}
 		queue_call(&w->queue);
-		if (what == FULL || !w->setup.spin_us || !spin(w))
+		/* A guest that sleeps until its interrupt gains little from our spinning, and
+		 * on a busy host it would take the processor from whoever wakes it. */
+		if (what == FULL || !w->setup.spin_us || !queue_guest_polls(&w->queue) || !spin(w))
 			sleep_for_work(w);
 	}
 }

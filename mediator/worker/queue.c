@@ -31,6 +31,11 @@ bool queue_has_request(const struct queue *q)
 	return __atomic_load_n(&q->hdr->req_prod, __ATOMIC_ACQUIRE) != q->req_cons;
 }
 
+bool queue_guest_polls(const struct queue *q)
+{
+	return __atomic_load_n(&q->hdr->guest_flags, __ATOMIC_RELAXED) & VGPU_GUEST_POLLS;
+}
+
 int queue_take(struct queue *q, void *buf)
 {
 	uint32_t prod = __atomic_load_n(&q->hdr->req_prod, __ATOMIC_ACQUIRE);
@@ -87,7 +92,7 @@ void queue_call(struct queue *q)
 	q->call_due = false;
 	/* Our rsp_prod must be visible before we look at what the guest says of itself. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (!(__atomic_load_n(&q->hdr->guest_flags, __ATOMIC_RELAXED) & VGPU_GUEST_POLLS))
+	if (!queue_guest_polls(q))
 		signal_guest(q);
 }
 

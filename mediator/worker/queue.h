@@ -42,6 +42,9 @@ int queue_take(struct queue *q, void *buf);
 /* Is there anything to take?  One load; says yes for a broken index too. */
 bool queue_has_request(const struct queue *q);
 
+/* Does the guest poll for responses (as it says itself; only ever a hint)? */
+bool queue_guest_polls(const struct queue *q);
+
 /* Publishes a response record of `len` bytes.  0, -EAGAIN (no room) or -EPROTO. */
 int queue_put(struct queue *q, const void *rec, uint32_t len);
 

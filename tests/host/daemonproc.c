@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ static void launch(struct daemon_proc *p)
 		char *config = g_strdup_printf("--config=%s", p->config);
 		char *log = g_strdup_printf("--log-file=%s", p->log);
 
+		prctl(PR_SET_PDEATHSIG, SIGTERM); /* a test that aborts leaves nothing */
 		execl(program, program, "--foreground", runtime, socket, config, log, NULL);
 		_exit(127);
 	}
