@@ -313,8 +313,8 @@ def check_module(tree):
 
 def main(argv):
     tree = Tree(argv[1] if len(argv) > 1 else pathlib.Path(__file__).resolve().parents[1])
-    for check in (check_abi, check_socket, check_config, check_example, check_programs, check_gpu_test,
-                  check_device, check_module):
+    for check in (check_abi, check_socket, check_config, check_example, check_programs,
+                  check_gpu_test, check_device, check_module):
         check(tree)
     for text in faults:
         print(text, file=sys.stderr)
