@@ -24,6 +24,7 @@
 
 #define SPIN_NS 50000       /* how long the adaptive wait polls */
 #define LOOK_NS 20000000    /* how often a poller asks whether the session lives */
+#define SPINS_PER_RELAX 8u  /* a pause may leave the virtual CPU */
 #define SPINS_PER_CLOCK 64u /* the clock may cost a system call */
 
 struct vgpu_session {
@@ -202,7 +203,8 @@ static int spin(struct vgpu_session *s, uint32_t seen, int64_t until)
 			return 0;
 		if (i % SPINS_PER_CLOCK == 0 && now_ns() >= until)
 			return -1;
-		relax();
+		if (i % SPINS_PER_RELAX == 0)
+			relax();
 	}
 }
 
