@@ -163,6 +163,7 @@ static int vgpu_submit(struct vgpu_session *s, const struct vgpu_request *req,
 
 	if (!vgpu_by_registers(s)) {
 		s->text = false;
+		s->answer_len = 0; /* nobody read it */
 		return vgpu_ring_push(s, req, length);
 	}
 	if (s->answer_len)

@@ -170,6 +170,26 @@ static bool take_option(int letter, const char *arg, struct options *o)
 	return good;
 }
 
+/* Files go with data of one's own, not with the self-test: -1, or EXIT_USAGE. */
+static int check_files(const char *command, const struct options *o)
+{
+	bool sized = o->size || o->m;
+
+	if (o->inputs == 1) {
+		fprintf(stderr, "gpu_test: --input must be given twice\n");
+		return EXIT_USAGE;
+	}
+	if (strcmp(command, "matmul") == 0 && (o->inputs || o->output) && !sized) {
+		fprintf(stderr, "gpu_test: matmul with files needs --dims\n");
+		return EXIT_USAGE;
+	}
+	if (o->output && !sized && !o->inputs) {
+		fprintf(stderr, "gpu_test: --output needs --size or --input\n");
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
 /* Fills `o`: -1, or the exit status if there is nothing left to do. */
 static int parse_options(int argc, char **argv, struct options *o)
 {
@@ -188,15 +208,11 @@ static int parse_options(int argc, char **argv, struct options *o)
 		if (!take_option(letter, optarg, o))
 			return EXIT_USAGE;
 	}
-	if (o->inputs == 1) {
-		fprintf(stderr, "gpu_test: --input must be given twice\n");
-		return EXIT_USAGE;
-	}
 	if (optind + 1 != argc) {
 		usage(stderr);
 		return EXIT_USAGE;
 	}
-	return -1;
+	return check_files(argv[optind], o);
 }
 
 static int run(struct context *c, const char *word)

@@ -144,7 +144,11 @@ int run_matmul(struct context *c)
 	struct matrices x = {.m = c->opt.m, .n = c->opt.n, .k = c->opt.k};
 	int ret;
 
-	if (!x.m && c->opt.size)
+	if (c->opt.size > VGPU_MATMUL_DIM_MAX) {
+		fprintf(stderr, "gpu_test: matmul: at most %u rows\n", VGPU_MATMUL_DIM_MAX);
+		return EXIT_USAGE;
+	}
+	if (!x.m)
 		x.m = x.n = x.k = (uint32_t)c->opt.size;
 	if (!x.m)
 		return self_test(c);

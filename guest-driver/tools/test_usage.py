@@ -31,7 +31,8 @@ class Usage(unittest.TestCase):
         for args in ((), ("nop", "nop"), ("--size", "x", "nop"), ("--size", "-1", "nop"),
                      ("--dims", "1x2", "matmul"), ("--dims", "0x1x1", "matmul"),
                      ("--wait", "long", "nop"), ("--input", "one", "vector_add"),
-                     ("--no-such-option", "nop")):
+                     ("--no-such-option", "nop"), ("--output", "x", "vector_add"),
+                     ("--input", "a", "--input", "b", "matmul")):
             self.assertEqual(gpu_test(*args).returncode, 2, args)
 
     def test_help(self):
