@@ -22,6 +22,11 @@
 /* The fd that a worker finds its control socket at. */
 #define CTL_WORKER_FD 3
 
+/* How a worker ends by itself. */
+#define WORKER_EXIT_LIFELINE 0 /* the device closed the lifeline */
+#define WORKER_EXIT_SETUP 1    /* could not be set up */
+#define WORKER_EXIT_BROKEN 3   /* the queue is broken */
+
 enum ctl_type {
 	/* daemon to worker */
 	CTL_SETUP = 1,   /* fds: kick, call, session page, lifeline[, ring] */

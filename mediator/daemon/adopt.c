@@ -101,21 +101,25 @@ uint64_t adopt_next_id(struct daemon *d)
 	return d->last_session;
 }
 
-/* When a process started, in ticks since boot: with its id, which process it is.  0: none. */
+/*
+ * When a process started, in ticks since boot: with its id, which process it
+ * is.  0 if there is none, or one that has ended and was not reaped.
+ */
 static guint64 start_time(pid_t pid)
 {
 	char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
-	char *text = NULL, *after;
+	char *text = NULL, *after = NULL, state = 'Z';
 	guint64 ticks = 0;
 
-	if (g_file_get_contents(path, &text, NULL, NULL)) {
+	if (g_file_get_contents(path, &text, NULL, NULL))
 		after = strrchr(text, ')'); /* the name may hold anything */
-		if (!after || sscanf(after,
-				     ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u "
-				     "%*d %*d %*d %*d %*d %*d %" G_GUINT64_FORMAT,
-				     &ticks) != 1)
-			ticks = 0;
-	}
+	if (!after ||
+	    sscanf(after,
+		   ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+		   "%" G_GUINT64_FORMAT,
+		   &state, &ticks) != 2 ||
+	    state == 'Z' || state == 'X')
+		ticks = 0;
 	g_free(text);
 	g_free(path);
 	return ticks;

@@ -56,6 +56,22 @@ void client_fail(struct client *c, const char *format, ...)
 	close_soon(c);
 }
 
+/* It went by itself, as devices do. */
+static void on_gone(struct client *c)
+{
+	struct log_about about = about_client(c);
+
+	if (c->close_source)
+		return;
+	log_info(&about, "device disconnected");
+	close_soon(c);
+}
+
+static void on_outbox_gone(gpointer opaque)
+{
+	on_gone(opaque);
+}
+
 static void on_outbox_failed(gpointer opaque, const char *why)
 {
 	client_fail(opaque, "%s", why);
@@ -432,11 +448,12 @@ static int read_some(struct client *c)
 
 	if (got == -EAGAIN)
 		return 0;
-	if (got == 0) {
-		if (c->in.have)
-			client_fail(c, "it closed the connection in the midst of a message");
-		else
-			client_fail(c, "it closed the connection");
+	if (got == 0 && c->in.have) {
+		client_fail(c, "it closed the connection in the midst of a message");
+		return 0;
+	}
+	if (got == 0 || got == -ECONNRESET) {
+		on_gone(c);
 		return 0;
 	}
 	if (got < 0) {
@@ -487,6 +504,7 @@ struct client *client_new(struct daemon *d, int fd)
 	framing_init(&c->in);
 	outbox_init(&c->out, fd);
 	c->out.failed = on_outbox_failed;
+	c->out.gone = on_outbox_gone;
 	c->out.empty = on_outbox_empty;
 	c->out.opaque = c;
 	c->in_source = g_unix_fd_add(fd, G_IO_IN | G_IO_HUP, on_readable, c);

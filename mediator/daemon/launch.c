@@ -97,9 +97,11 @@ char *launch_reap(pid_t pid)
 		ret = waitpid(pid, &status, WNOHANG);
 	} while (ret < 0 && errno == EINTR);
 	if (ret != pid)
-		return g_strdup("ended");
+		return g_strdup("the worker ended");
 	if (WIFSIGNALED(status))
-		return g_strdup_printf("killed by signal %d (%s)", WTERMSIG(status),
+		return g_strdup_printf("the worker was killed by signal %d (%s)", WTERMSIG(status),
 				       strsignal(WTERMSIG(status)));
-	return g_strdup_printf("exited with status %d", WEXITSTATUS(status));
+	if (WEXITSTATUS(status) == WORKER_EXIT_LIFELINE)
+		return g_strdup("the device closed the lifeline");
+	return g_strdup_printf("the worker exited with status %d", WEXITSTATUS(status));
 }

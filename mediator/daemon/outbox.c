@@ -108,7 +108,10 @@ static void run(struct outbox *o)
 
 	if (err) {
 		drop_source(&o->source);
-		o->failed(o->opaque, g_strerror(-err));
+		if (err == -EPIPE || err == -ECONNRESET)
+			o->gone(o->opaque);
+		else
+			o->failed(o->opaque, g_strerror(-err));
 	} else {
 		settle(o);
 	}

@@ -18,6 +18,8 @@ struct outbox {
 	guint timer; /* the peer must have read something before it */
 	/* The peer is not worth waiting for; called once, from the main loop or from put. */
 	void (*failed)(gpointer opaque, const char *why);
+	/* The peer has gone. */
+	void (*gone)(gpointer opaque);
 	/* All is written. */
 	void (*empty)(gpointer opaque);
 	gpointer opaque;

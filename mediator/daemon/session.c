@@ -89,7 +89,7 @@ static gboolean on_process_end(gint fd, GIOCondition condition, gpointer data)
 {
 	struct session *s = data;
 	struct daemon *d = s->d;
-	char *how = s->is_child ? launch_reap(s->pid) : g_strdup("ended");
+	char *how = s->is_child ? launch_reap(s->pid) : g_strdup("the worker ended");
 
 	(void)fd;
 	(void)condition;

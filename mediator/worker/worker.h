@@ -19,11 +19,6 @@
 #include "queue.h"
 #include "request.h"
 
-/* How a worker ends, for the daemon's log. */
-#define WORKER_EXIT_LIFELINE 0 /* the device closed the lifeline */
-#define WORKER_EXIT_SETUP 1    /* could not be set up */
-#define WORKER_EXIT_BROKEN 3   /* the queue is broken */
-
 struct worker {
 	struct ctl_setup setup;
 	int control; /* -1 while the daemon is away */

@@ -82,7 +82,7 @@ void daemon_crash(struct daemon_proc *p)
 	daemon_wait(p);
 }
 
-static void remove_tree(const char *dir)
+void remove_tree(const char *dir)
 {
 	GDir *d = g_dir_open(dir, 0, NULL);
 	const char *name;

@@ -43,6 +43,9 @@ void daemon_crash(struct daemon_proc *p);
 /* SIGTERM, checks that it ends well and leaves neither process nor socket; frees. */
 void daemon_stop(struct daemon_proc *p);
 
+/* Removes a directory and all in it. */
+void remove_tree(const char *dir);
+
 /* Waits until the log holds the text; aborts the test after some seconds. */
 void daemon_expect_log(const struct daemon_proc *p, const char *text);
 
