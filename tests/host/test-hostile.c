@@ -167,21 +167,23 @@ static void test_endless_name(struct fixture *x, gconstpointer data)
 static void test_slow_and_fast(struct fixture *x, gconstpointer data)
 {
 	struct frontend *f = frontend_connect(x->p, "slow");
-	struct {
+	struct __attribute__((packed)) {
 		struct vgpu_msg_header h;
 		struct vgpu_msg_hello p;
 	} hello = {{VGPU_MSG_HELLO, VGPU_SOCKET_VERSION, sizeof(hello.p)}, {0}};
-	struct {
+	struct __attribute__((packed)) {
 		struct vgpu_msg_header h;
 		struct vgpu_msg_queue q;
 	} stop[2];
+	struct vgpu_msg_hello h0;
 	struct vgpu_msg_hello_reply r;
 	struct vgpu_msg_queue_reply rq;
 	struct vgpu_msg_header h;
 	size_t none = 0;
 
 	(void)data;
-	frontend_fill_hello(f, &hello.p);
+	frontend_fill_hello(f, &h0);
+	hello.p = h0;
 	for (size_t i = 0; i < sizeof(hello); i++)
 		frontend_send_raw(f, (const uint8_t *)&hello + i, 1, NULL, 0);
 	g_assert_true(frontend_recv(f, &h, &r, sizeof(r), NULL, &none));
@@ -200,19 +202,18 @@ static void test_slow_and_fast(struct fixture *x, gconstpointer data)
 	frontend_free(f);
 }
 
-/* Descriptors anywhere but with the first byte belong to nothing. */
+/* Descriptors that come with the payload belong to nothing. */
 static void test_late_fds(struct fixture *x, gconstpointer data)
 {
 	struct frontend *f = frontend_new(x->p, "bad", 0);
-	struct {
-		struct vgpu_msg_header h;
-		struct vgpu_msg_queue_start s;
-	} m = {{VGPU_MSG_QUEUE_START, VGPU_SOCKET_VERSION, sizeof(m.s)}, {0}};
+	const struct vgpu_msg_header h = {VGPU_MSG_SET_MEM_TABLE, VGPU_SOCKET_VERSION,
+					  sizeof(struct vgpu_msg_mem_table)};
+	const struct vgpu_msg_mem_table t = {.nregions = 2};
 	const int fds[2] = {f->sock, f->sock};
 
 	(void)data;
-	frontend_send_raw(f, &m, 4, NULL, 0);
-	frontend_send_raw(f, (const uint8_t *)&m + 4, sizeof(m) - 4, fds, 2);
+	frontend_send_raw(f, &h, sizeof(h), NULL, 0);
+	frontend_send_raw(f, &t, sizeof(t), fds, 2);
 	frontend_expect_closed(f);
 	daemon_expect_log(x->p, "descriptors in the midst of a message");
 	frontend_free(f);
@@ -246,7 +247,7 @@ static void test_never_reads(struct fixture *x, gconstpointer data)
 	struct frontend *f = frontend_new(x->p, "deaf", 4 * MIB);
 	struct fqueue *q = fqueue_new(f, 0, 128, 0);
 	const struct vgpu_msg_queue m = {.queue = 5, .session = 5};
-	struct {
+	struct __attribute__((packed)) {
 		struct vgpu_msg_header h;
 		struct vgpu_msg_queue q;
 	} msg = {{VGPU_MSG_QUEUE_STOP, VGPU_SOCKET_VERSION, sizeof(m)}, m};
