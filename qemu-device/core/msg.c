@@ -135,7 +135,7 @@ static bool take_fds(struct vgpu_core *c, const int *fds, size_t nfds)
 {
 	if (!nfds)
 		return true;
-	if (c->rx.got || nfds > VGPU_MSG_FDS_MAX) {
+	if (c->rx.got || c->rx.nfds || nfds > VGPU_MSG_FDS_MAX) {
 		close_fds(c, fds, nfds);
 		link_break(c, false, "the daemon sent descriptors out of place");
 		return false;

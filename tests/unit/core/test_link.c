@@ -309,6 +309,15 @@ static void test_fds_out_of_place(void)
 	vgpu_core_receive(f->c, &h, 4, NULL, 0);
 	vgpu_core_receive(f->c, (uint8_t *)&h + 4, 8, &fd, 1);
 	g_assert_false(vgpu_core_link_up(f->c));
+	g_assert_cmpuint(g_hash_table_size(f->open), ==, 0);
+
+	/* Twice for the same first byte. */
+	link_up_again(f);
+	fd = new_fd(f);
+	vgpu_core_receive(f->c, &h, 0, &fd, 1);
+	fd = new_fd(f);
+	vgpu_core_receive(f->c, &h, sizeof(h), &fd, 1);
+	g_assert_false(vgpu_core_link_up(f->c));
 	/* What still arrives for a closed connection is dropped. */
 	fd = new_fd(f);
 	vgpu_core_receive(f->c, &h, sizeof(h), &fd, 1);
