@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Queues in QEMU: doorbells become ioeventfds, calls become MSI-X interrupts.
+ * Queues in QEMU: doorbells become kicks, calls become MSI-X interrupts.
  *
- * Under KVM, with the vector unmasked, a call goes straight to the interrupt
+ * Under KVM a doorbell is an ioeventfd; elsewhere it comes through
+ * vgpu_doorbell_write(), and lingers.  Under KVM, with the vector unmasked, a call goes straight to the interrupt
  * controller (irqfd); else the main loop reads it and the core raises the
  * vector.  While a vector is masked the main loop has it too, so that MSI-X
  * remembers it as pending.
@@ -31,6 +32,40 @@ static void vgpu_queue_called(void *opaque)
     vgpu_enter(q->s);
     vgpu_core_call(q->s->core, q->id);
     vgpu_leave(q->s);
+}
+
+#define LINGER_NS 100000        /* far longer than a short command takes */
+#define LINGER_SKIP_MAX 1023
+
+/*
+ * Where no irqfd carries the answer it would have to wake the main loop and
+ * often, by then, the vCPU.  Most commands take less than that, so whoever rang
+ * waits a moment for the answer and delivers it itself.  A queue whose commands
+ * take longer is soon left alone, and tried again now and then.
+ */
+void vgpu_queue_linger(VgpuStub *s)
+{
+    VgpuQueue *q = s->rung;
+    struct timespec limit = { .tv_nsec = LINGER_NS };
+    struct pollfd p;
+
+    s->rung = NULL;
+    if (!q || !q->up || q->irqfd) {
+        return;
+    }
+    if (q->linger_skip) {
+        q->linger_skip--;
+        return;
+    }
+    p.fd = event_notifier_get_fd(&q->call);
+    p.events = POLLIN;
+    if (ppoll(&p, 1, &limit, NULL) > 0) {
+        q->linger_missed = 0;
+        vgpu_queue_called(q);
+    } else {
+        q->linger_missed = MIN(2 * q->linger_missed + 1, LINGER_SKIP_MAX);
+        q->linger_skip = q->linger_missed;
+    }
 }
 
 static void vgpu_call_to_main_loop(VgpuQueue *q, bool on)
@@ -167,9 +202,11 @@ void vgpu_queue_up(void *opaque, uint32_t id, uint32_t vector)
     if (id == VGPU_QUEUE_REGISTERS) {
         return;
     }
-    memory_region_add_eventfd(&s->doorbells,
-                              (hwaddr)id * VGPU_DOORBELL_STRIDE, 4, false, 0,
-                              &q->kick);
+    if (kvm_enabled()) {
+        memory_region_add_eventfd(&s->doorbells,
+                                  (hwaddr)id * VGPU_DOORBELL_STRIDE, 4, false,
+                                  0, &q->kick);
+    }
     vgpu_irqfd_on(q);
 }
 
@@ -182,12 +219,15 @@ void vgpu_queue_down(void *opaque, uint32_t id)
     if (q->up) {
         vgpu_irqfd_off(q);
         vgpu_call_to_main_loop(q, false);
-        if (id != VGPU_QUEUE_REGISTERS) {
+        if (id != VGPU_QUEUE_REGISTERS && kvm_enabled()) {
             memory_region_del_eventfd(&s->doorbells,
                                       (hwaddr)id * VGPU_DOORBELL_STRIDE, 4,
                                       false, 0, &q->kick);
         }
         q->up = false;
+    }
+    if (s->rung == q) {
+        s->rung = NULL;
     }
     if (q->made) {
         event_notifier_cleanup(&q->kick);
@@ -198,7 +238,10 @@ void vgpu_queue_down(void *opaque, uint32_t id)
 
 void vgpu_queue_kick(void *opaque, uint32_t id)
 {
-    event_notifier_set(&vgpu_queue(opaque, id)->kick);
+    VgpuStub *s = opaque;
+
+    s->rung = vgpu_queue(s, id);
+    event_notifier_set(&s->rung->kick);
 }
 
 /* --------------------------------------------------------------- lifelines */

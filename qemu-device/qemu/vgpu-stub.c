@@ -65,6 +65,7 @@ static void vgpu_regs_write(void *opaque, hwaddr addr, uint64_t value,
     vgpu_enter(s);
     vgpu_core_write(s->core, addr, value, size);
     vgpu_leave(s);
+    vgpu_queue_linger(s);
 }
 
 static uint64_t vgpu_doorbell_read(void *opaque, hwaddr addr, unsigned size)
@@ -72,7 +73,7 @@ static uint64_t vgpu_doorbell_read(void *opaque, hwaddr addr, unsigned size)
     return 0;
 }
 
-/* Only what no eventfd took: other sizes, other writers than a vCPU. */
+/* What no ioeventfd took: all without KVM; with it, other sizes and writers. */
 static void vgpu_doorbell_write(void *opaque, hwaddr addr, uint64_t value,
                                 unsigned size)
 {
@@ -82,6 +83,7 @@ static void vgpu_doorbell_write(void *opaque, hwaddr addr, uint64_t value,
     vgpu_enter(s);
     vgpu_core_doorbell(s->core, addr / VGPU_DOORBELL_STRIDE);
     vgpu_leave(s);
+    vgpu_queue_linger(s);
 }
 
 /* All sizes reach the core, which refuses most: QEMU must not split or widen. */

@@ -22,6 +22,8 @@ typedef struct VgpuQueue {
     bool up;                /* they are connected */
     bool irqfd;             /* call goes to KVM, not to the main loop */
     uint32_t vector;
+    uint32_t linger_missed; /* how often in a row the answer came too late */
+    uint32_t linger_skip;   /* doorbells not to linger for */
     int lifeline;           /* watched; -1: none */
     EventNotifier kick;
     EventNotifier call;
@@ -66,6 +68,7 @@ struct VgpuStub {
 
     /* Queues, the register session's last; vectors. */
     VgpuQueue *queue;
+    VgpuQueue *rung;        /* kicked by the access under way */
     VgpuVector *vector;
     uint32_t nvectors;
 
@@ -104,6 +107,7 @@ int vgpu_queue_make_fds(void *opaque, uint32_t id, int *kick, int *call);
 void vgpu_queue_up(void *opaque, uint32_t id, uint32_t vector);
 void vgpu_queue_down(void *opaque, uint32_t id);
 void vgpu_queue_kick(void *opaque, uint32_t id);
+void vgpu_queue_linger(VgpuStub *s);
 void vgpu_queue_watch_lifeline(void *opaque, uint32_t id, int fd);
 void vgpu_queue_unwatch_lifeline(void *opaque, uint32_t id, int fd);
 
