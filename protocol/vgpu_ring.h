@@ -99,6 +99,8 @@ static inline int vgpu_ring_push(struct vgpu_ring *r, const struct vgpu_piece *p
 	if (r->req_slots - used < vgpu_slots_of(total))
 		return -EAGAIN;
 	for (size_t i = 0; i < n; i++) {
+		if (!piece[i].length) /* whose data may be NULL */
+			continue;
 		vgpu_ring_put(r->req, r->req_slots, pos, piece[i].data, piece[i].length);
 		pos += piece[i].length;
 	}
