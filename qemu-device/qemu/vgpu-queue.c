@@ -3,10 +3,10 @@
  * Queues in QEMU: doorbells become kicks, calls become MSI-X interrupts.
  *
  * Under KVM a doorbell is an ioeventfd; elsewhere it comes through
- * vgpu_doorbell_write(), and lingers.  Under KVM, with the vector unmasked, a call goes straight to the interrupt
- * controller (irqfd); else the main loop reads it and the core raises the
- * vector.  While a vector is masked the main loop has it too, so that MSI-X
- * remembers it as pending.
+ * vgpu_doorbell_write(), and lingers.  Under KVM, with the vector unmasked, a
+ * call goes straight to the interrupt controller (irqfd); else the main loop
+ * reads it and the core raises the vector.  While a vector is masked the main
+ * loop has it too, so that MSI-X remembers it as pending.
  */
 #include "qemu/osdep.h"
 #include "vgpu-stub.h"
