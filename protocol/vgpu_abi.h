@@ -145,6 +145,10 @@ struct vgpu_queue_header {
 	vgpu_u8 pad6[VGPU_PAGE - 6 * 64];
 };
 
+/* What is written to a doorbell: a hint how the answer will be looked for. */
+#define VGPU_DOORBELL_POLLS 0u
+#define VGPU_DOORBELL_SLEEPS 1u
+
 #define VGPU_GUEST_POLLS 0x1u /* no interrupt needed */
 #define VGPU_HOST_POLLS 0x1u  /* no doorbell needed for new requests */
 #define VGPU_HOST_FULL 0x2u   /* ring the doorbell once rsp_cons has moved */

@@ -250,7 +250,7 @@ static int wait_moved(struct vgpu_session *s, uint32_t seen, int64_t deadline)
 
 static void ring_doorbell(struct vgpu_session *s)
 {
-	*s->doorbell = 1;
+	*s->doorbell = s->wait == VGPU_WAIT_INTERRUPT ? VGPU_DOORBELL_SLEEPS : VGPU_DOORBELL_POLLS;
 }
 
 static int submit_mapped(struct vgpu_session *s, const struct vgpu_piece *piece, size_t n)

@@ -67,7 +67,8 @@ int vgpu_ring_kick(struct vgpu_session *s)
 		return ret;
 	ret = vgpu_session_error(s);
 	if (!ret)
-		iowrite32(1, vdev->doorbells + s->queue * VGPU_DOORBELL_STRIDE);
+		iowrite32(VGPU_DOORBELL_SLEEPS,
+			  vdev->doorbells + s->queue * VGPU_DOORBELL_STRIDE);
 	vgpu_dev_leave(vdev);
 	return ret;
 }

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,7 +148,10 @@ static inline void relax(void)
 #endif
 }
 
-/* Watches the ring for a short time.  True if there is something. */
+/*
+ * Watches the ring for a short time.  True if there is something.  The guest's
+ * processor may wait for the very core that we spin on, so give way each time.
+ */
 static bool spin(const struct worker *w)
 {
 	uint64_t end = fdio_now_ns() + w->setup.spin_us * 1000ull;
@@ -158,6 +162,7 @@ static bool spin(const struct worker *w)
 				return true;
 			relax();
 		}
+		sched_yield();
 	} while (fdio_now_ns() < end);
 	return false;
 }

@@ -83,7 +83,9 @@ static void vgpu_doorbell_write(void *opaque, hwaddr addr, uint64_t value,
     vgpu_enter(s);
     vgpu_core_doorbell(s->core, addr / VGPU_DOORBELL_STRIDE);
     vgpu_leave(s);
-    vgpu_queue_linger(s);
+    if (value == VGPU_DOORBELL_SLEEPS) {
+        vgpu_queue_linger(s);
+    }
 }
 
 /* All sizes reach the core, which refuses most: QEMU must not split or widen. */
