@@ -102,13 +102,13 @@ static inline uint64_t vgpu_compat_ram_offset(MemoryRegion *mr)
 #define device_class_set_legacy_reset(dc, fn) ((dc)->reset = (fn))
 #endif
 
-/* 10.0: arrays of properties are const and need no end; 10.1: so is class data. */
+/* 10.0: properties are const and need no end; 10.1: class data is const too. */
 #if VGPU_QEMU_AT_LEAST(10, 0)
-#define VGPU_PROPERTY_ARRAY static const Property
-#define VGPU_PROPERTY_END
+#define VGPU_PROPERTIES(name, ...) \
+    static const Property name[] = { __VA_ARGS__ }
 #else
-#define VGPU_PROPERTY_ARRAY static Property
-#define VGPU_PROPERTY_END DEFINE_PROP_END_OF_LIST(),
+#define VGPU_PROPERTIES(name, ...) \
+    static Property name[] = { __VA_ARGS__, DEFINE_PROP_END_OF_LIST() }
 #endif
 #if VGPU_QEMU_AT_LEAST(10, 1)
 #define VGPU_CLASS_DATA const void
@@ -142,7 +142,7 @@ static inline void vgpu_compat_unblock_migration(Error **reason)
 #endif
 }
 
-/* 7.0: routes are changed in batches; 11: the batch belongs to the accelerator. */
+/* 7.0: routes change in batches; 11: the batch belongs to the accelerator. */
 static inline int vgpu_compat_add_msi_route(PCIDevice *dev, unsigned vector)
 {
 #if VGPU_QEMU_AT_LEAST(11, 0)
@@ -161,6 +161,16 @@ static inline int vgpu_compat_add_msi_route(PCIDevice *dev, unsigned vector)
     virq = kvm_irqchip_add_msi_route(kvm_state, vector, dev);
 #endif
     return virq;
+}
+
+/* 7.1: qemu_set_log() reports errors. */
+static inline void vgpu_compat_log_traces(void)
+{
+#if VGPU_QEMU_AT_LEAST(7, 1)
+    qemu_set_log(qemu_loglevel | LOG_TRACE, NULL);
+#else
+    qemu_set_log(qemu_loglevel | LOG_TRACE);
+#endif
 }
 
 #endif /* VGPU_STUB_COMPAT_H */

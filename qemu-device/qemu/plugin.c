@@ -9,6 +9,7 @@
  */
 #include "qemu/osdep.h"
 #include "vgpu-stub.h"
+#include "plugin.h"
 #include "qapi/qapi-commands-control.h"
 #include "qapi/qapi-types-control.h"
 #include "trace/control.h"
@@ -16,16 +17,7 @@
 /* Generated from trace-events; its registration function is static. */
 #include "vgpu-trace.c"
 
-#define EXPORT __attribute__((visibility("default")))
-
-/* Of the plugin interface; written out as the header is not always installed. */
-typedef struct qemu_info_t qemu_info_t;
-EXPORT extern int qemu_plugin_version;
-EXPORT int qemu_plugin_install(uint64_t id, const qemu_info_t *info, int argc,
-                               char **argv);
-EXPORT void vgpu_stub_preload(void);
-
-EXPORT int qemu_plugin_version = VGPU_PLUGIN_API;
+int qemu_plugin_version = VGPU_PLUGIN_API;
 
 #ifndef VGPU_BUILT_FOR_MICRO    /* a test builds for another one */
 #define VGPU_BUILT_FOR_MICRO QEMU_VERSION_MICRO
@@ -117,7 +109,7 @@ int qemu_plugin_install(uint64_t id, const qemu_info_t *info, int argc,
         while ((ev = trace_event_iter_next(&iter))) {
             trace_event_set_state_dynamic(ev, true);
         }
-        qemu_set_log(qemu_loglevel | LOG_TRACE, NULL);
+        vgpu_compat_log_traces();
     }
     return 0;
 }

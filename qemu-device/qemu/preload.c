@@ -12,7 +12,7 @@
 
 #define DEVICE "vgpu-stub.so"
 
-/* A system emulator exports this function to its modules; nothing else has it. */
+/* A system emulator exports these to its modules; nothing else has them. */
 static int is_qemu(void)
 {
     return dlsym(RTLD_DEFAULT, "object_type_get_instance_size") &&
@@ -35,7 +35,7 @@ static int device_path(char *path, size_t size)
     return 1;
 }
 
-__attribute__((constructor)) static void load_device(void)
+static void __attribute__((constructor)) load_device(void)
 {
     char path[4096];
     void (*bring_in)(void);

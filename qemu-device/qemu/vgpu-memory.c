@@ -9,7 +9,7 @@
 #include "vgpu-stub.h"
 #include "trace.h"
 
-/* Private pages behind an fd would be copies in another process: not shareable. */
+/* Private pages behind an fd would be copies in another process. */
 static bool vgpu_shareable(const MemoryRegionSection *section)
 {
     MemoryRegion *mr = section->mr;

@@ -12,10 +12,14 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define OUT_MAX 1024        /* messages kept; more is a daemon that does not read */
+#define OUT_MAX 1024        /* messages kept: then it does not read at all */
 #define READS_AT_ONCE 64    /* of a daemon that never stops sending */
-#define FDS_ROOM 16         /* more than a message may have (the core refuses them),
-                             * and no more than a chardev hands out */
+
+/*
+ * More than a message may have (the core refuses them), and no more than a
+ * chardev hands out.
+ */
+#define FDS_ROOM 16
 
 typedef union {
     struct cmsghdr align;
@@ -46,7 +50,7 @@ bool vgpu_socket_check(VgpuStub *s, Error **errp)
     return false;
 }
 
-/* ------------------------------------------------------------- our own socket */
+/* ----------------------------------------------------------- our own socket */
 
 static void vgpu_free_out(VgpuOut *m)
 {
@@ -247,7 +251,7 @@ static int vgpu_socket_connect_own(VgpuStub *s)
     return 0;
 }
 
-/* ------------------------------------------------------------------- chardev */
+/* ------------------------------------------------------------------ chardev */
 
 static int vgpu_chr_can_read(void *opaque)
 {
@@ -304,7 +308,7 @@ static int vgpu_chr_send(VgpuStub *s, const void *data, size_t length,
     return 0;
 }
 
-/* -------------------------------------------------------------- for the core */
+/* ------------------------------------------------------------- for the core */
 
 int vgpu_socket_connect(void *opaque)
 {

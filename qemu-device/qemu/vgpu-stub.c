@@ -88,7 +88,7 @@ static void vgpu_doorbell_write(void *opaque, hwaddr addr, uint64_t value,
     }
 }
 
-/* All sizes reach the core, which refuses most: QEMU must not split or widen. */
+/* All sizes reach the core, which refuses most: QEMU must not split them. */
 static const MemoryRegionOps vgpu_regs_ops = {
     .read = vgpu_regs_read,
     .write = vgpu_regs_write,
@@ -275,7 +275,7 @@ static void vgpu_realize(PCIDevice *pci, Error **errp)
     vgpu_leave(s);
 }
 
-/* The guest's RAM is about to have other users: wait a moment for the workers. */
+/* The guest's RAM is about to have other users: wait for the workers. */
 static void vgpu_stop_all(VgpuStub *s)
 {
     vgpu_enter(s);
@@ -309,12 +309,10 @@ static void vgpu_reset(DeviceState *dev)
     vgpu_stop_all(s);
 }
 
-VGPU_PROPERTY_ARRAY vgpu_properties[] = {
+VGPU_PROPERTIES(vgpu_properties,
     DEFINE_PROP_STRING("socket", VgpuStub, socket_path),
     DEFINE_PROP_CHR("chardev", VgpuStub, chr),
-    DEFINE_PROP_UINT32("queues", VgpuStub, queues, 32),
-    VGPU_PROPERTY_END
-};
+    DEFINE_PROP_UINT32("queues", VgpuStub, queues, 32));
 
 static void vgpu_class_init(ObjectClass *klass, VGPU_CLASS_DATA *data)
 {
