@@ -105,7 +105,7 @@ class Faults(unittest.TestCase):
 
     def test_unplug_with_files_open(self):
         vm = self.vm
-        vm.background("gpu_test stress --seconds 60", "load")
+        self.spawn_stress("load", 60, "")
         vm.background("exec 3<>/dev/vgpu_stub; touch /tmp/open; "
                       "while [ ! -e /tmp/gone ]; do sleep 0.1; done; echo NOP >&3", "holder")
         wait_until("the holder's open file", lambda: vm.run("test -e /tmp/open").status == 0)

@@ -306,7 +306,7 @@ class VM:
 
     def background(self, command, tag):
         """Starts a command that goes on beside others; collect(tag) takes its result."""
-        self.check(f"( ( {command} ) >/tmp/{tag}.out 2>&1; echo $? >/tmp/{tag}.rc ) "
+        self.check(f"rm -f /tmp/{tag}.rc; ( ( {command} ) >/tmp/{tag}.out 2>&1; echo $? >/tmp/{tag}.rc ) "
                    f"</dev/null >/dev/null 2>&1 &")
 
     def collect(self, tag, seconds=120):
