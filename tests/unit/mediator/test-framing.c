@@ -128,9 +128,9 @@ static void test_every_size(void)
 {
 	static const struct {
 		uint32_t request, size, fds;
-	} kinds[] = {{VGPU_MSG_ADD_MEM_REG, 48, 1},  {VGPU_MSG_REM_MEM_REG, 48, 0},
-		     {VGPU_MSG_RESET_DEVICE, 0, 0},  {VGPU_MSG_QUEUE_START, 40, 2},
-		     {VGPU_MSG_QUEUE_STOP, 16, 0},   {VGPU_MSG_QUEUE_RESUME, 16, 1},
+	} kinds[] = {{VGPU_MSG_ADD_MEM_REG, 48, 1},   {VGPU_MSG_REM_MEM_REG, 48, 0},
+		     {VGPU_MSG_RESET_DEVICE, 0, 0},   {VGPU_MSG_QUEUE_START, 40, 2},
+		     {VGPU_MSG_QUEUE_STOP, 16, 0},    {VGPU_MSG_QUEUE_RESUME, 16, 1},
 		     {VGPU_MSG_SET_MEM_TABLE, 328, 0}};
 	static const int fds[8] = {11, 12, 13, 14, 15, 16, 17, 18};
 

@@ -260,8 +260,8 @@ static void test_overlap(void)
 			x[i] = (struct vgpu_run){&bytes[4 * g_test_rand_int_range(0, 60)], 16};
 			y[i] = g_test_rand_int_range(0, 3)
 				       ? x[i]
-				       : (struct vgpu_run){
-						 &bytes[4 * g_test_rand_int_range(0, 60)], 16};
+				       : (struct vgpu_run){&bytes[4 * g_test_rand_int_range(0, 60)],
+							   16};
 		}
 		out = operand(x, 4);
 		in = operand(y, 4);
