@@ -305,6 +305,47 @@ static void test_unasked_answer(void)
 	fake_free(f);
 }
 
+/* The worker's index is nonsense when the next command comes. */
+static void test_wild_consumer(void)
+{
+	struct fake *f = fake_running(3);
+
+	serve(f, 0);
+	((struct vgpu_queue_header *)f->ring)->req_cons = 1000;
+	set_reg(f, VGPU_REG_COMMAND, VGPU_CMD_NOP);
+	assert_failed(f, -EIO);
+	expect(f, VGPU_MSG_QUEUE_STOP);
+	fake_free(f);
+}
+
+/* A full response ring: taking the answer makes room, and the worker is told. */
+static void test_host_full(void)
+{
+	struct fake *f = fake_running(3);
+	unsigned int kicks = fake_q(f, REGQ)->kicks;
+
+	((struct vgpu_queue_header *)f->ring)->host_flags = VGPU_HOST_FULL;
+	serve(f, 0);
+	g_assert_cmpuint(fake_q(f, REGQ)->kicks, ==, kicks + 1);
+	fake_free(f);
+}
+
+/* The old session is still being stopped when the link goes. */
+static void test_link_drops_while_stopping(void)
+{
+	struct fake *f = fake_running(3);
+
+	serve(f, 0);
+	wrong_id(f);
+	set_reg(f, VGPU_REG_INT_STATUS, VGPU_INT_ALL);
+	set_reg(f, VGPU_REG_COMMAND, VGPU_CMD_NOP);
+	g_assert_cmphex(command_status(f), ==, BUSY);
+	drop_link(f);
+	assert_failed(f, -ENOTCONN);
+	g_assert_true(fake_q(f, REGQ)->shut);
+	fake_free(f);
+}
+
 static void test_spurious_call(void)
 {
 	struct fake *f = fake_running(3);
@@ -372,6 +413,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/regcmd/link-drops-while-starting", test_link_drops_while_starting);
 	g_test_add_func("/regcmd/bad-worker", test_bad_worker);
 	g_test_add_func("/regcmd/unasked-answer", test_unasked_answer);
+	g_test_add_func("/regcmd/wild-consumer", test_wild_consumer);
+	g_test_add_func("/regcmd/host-full", test_host_full);
+	g_test_add_func("/regcmd/link-drops-while-stopping", test_link_drops_while_stopping);
 	g_test_add_func("/regcmd/spurious-call", test_spurious_call);
 	g_test_add_func("/regcmd/reset-aborts", test_reset_aborts);
 	g_test_add_func("/regcmd/wrap", test_wrap);
