@@ -163,11 +163,15 @@ static void vgpu_buffer_unmap(struct device *dev, struct vgpu_buffer *b)
 {
 	vgpu_list_free(dev, b);
 	dma_unmap_sgtable(dev, &b->sgt, b->write ? DMA_BIDIRECTIONAL :
-			  DMA_TO_DEVICE, 0);
+			  DMA_TO_DEVICE, DMA_ATTR_SKIP_CPU_SYNC);
 	sg_free_table(&b->sgt);
 }
 
-/* Makes the segment list.  Called with the gate held. */
+/*
+ * Makes the segment list.  Called with the gate held.  The device is a program
+ * on the same memory, so nothing needs syncing, and a process may register a
+ * page more than once.
+ */
 static int vgpu_buffer_map(struct device *dev, struct vgpu_buffer *b,
 			   unsigned int offset)
 {
@@ -178,7 +182,7 @@ static int vgpu_buffer_map(struct device *dev, struct vgpu_buffer *b,
 	if (ret)
 		return ret;
 	ret = dma_map_sgtable(dev, &b->sgt, b->write ? DMA_BIDIRECTIONAL :
-			      DMA_TO_DEVICE, 0);
+			      DMA_TO_DEVICE, DMA_ATTR_SKIP_CPU_SYNC);
 	if (ret) {
 		sg_free_table(&b->sgt);
 		return ret;

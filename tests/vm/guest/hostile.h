@@ -95,6 +95,8 @@ void raw_send(struct raw *r, const struct vgpu_request *req, const struct vgpu_d
 /* The response's status (0 or below) in *status; -EPIPE: the queue failed; -ETIMEDOUT. */
 int raw_receive(struct raw *r, int *status);
 bool raw_nop(struct raw *r);
+/* Waits until the host has taken all requests that were sent. */
+bool raw_consumed(struct raw *r);
 /* A request must be refused with `want` (0: any error), and the queue live on. */
 void raw_refused(struct raw *r, const char *what, const struct vgpu_request *req,
 		 const struct vgpu_desc *desc, const void *body, size_t length, int want);

@@ -91,8 +91,7 @@ static void full_response_ring(struct raw *r)
 	raw_fresh(r);
 	for (; sent < RAW_SLOTS; sent++)
 		raw_send(r, &req, NULL, NULL, 0);
-	while (r->ring.hdr->req_cons != r->ring.req_prod)
-		;
+	check(raw_consumed(r), "rings: requests are taken while there is room for responses");
 	/* the response ring is full now: these must wait, not overwrite */
 	for (; sent < 2 * RAW_SLOTS; sent++)
 		raw_send(r, &req, NULL, NULL, 0);

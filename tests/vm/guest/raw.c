@@ -216,6 +216,16 @@ int raw_receive(struct raw *r, int *status)
 	return -ETIMEDOUT;
 }
 
+bool raw_consumed(struct raw *r)
+{
+	for (int i = 0; i < WAIT_MS; i++) {
+		if (__atomic_load_n(&r->ring.hdr->req_cons, __ATOMIC_ACQUIRE) == r->ring.req_prod)
+			return true;
+		pause_ms();
+	}
+	return false;
+}
+
 bool raw_nop(struct raw *r)
 {
 	struct vgpu_request req = {.command = VGPU_CMD_NOP, .id = rnd()};
