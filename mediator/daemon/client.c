@@ -6,6 +6,7 @@
 #include <glib-unix.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "fdio.h"
@@ -15,6 +16,13 @@
 /* Messages handled before others have their turn. */
 #define MESSAGES_MAX 16
 
+/*
+ * How long to wait for the rest of a change of memory, in ms: what the device
+ * sends as a removal and an addition must not look to a worker as if its queue
+ * had been taken away in between.
+ */
+#define MEMORY_MS 5
+
 static struct log_about about_client(const struct client *c)
 {
 	return (struct log_about){.vm = c->name};
@@ -23,6 +31,13 @@ static struct log_about about_client(const struct client *c)
 static void close_fd(int fd)
 {
 	close(fd);
+}
+
+static void drop_source(guint *source)
+{
+	if (*source)
+		g_source_remove(*source);
+	*source = 0;
 }
 
 static gboolean on_close(gpointer data)
@@ -40,6 +55,18 @@ static void close_soon(struct client *c)
 		c->close_source = g_idle_add_full(G_PRIORITY_HIGH, on_close, c, NULL);
 }
 
+/* Whoever can reach the socket could fill the log by coming and going. */
+static bool may_log(struct client *c)
+{
+	guint dropped;
+
+	if (!log_may(&c->d->peer_lines, c->d->config->log_lines, &dropped))
+		return false;
+	if (dropped)
+		log_warning(NULL, "%u lines about connections were left out", dropped);
+	return true;
+}
+
 void client_fail(struct client *c, const char *format, ...)
 {
 	struct log_about about = about_client(c);
@@ -51,7 +78,8 @@ void client_fail(struct client *c, const char *format, ...)
 	va_start(args, format);
 	why = g_strdup_vprintf(format, args);
 	va_end(args);
-	log_warning(&about, "device disconnected: %s", why);
+	if (may_log(c))
+		log_warning(&about, "device disconnected: %s", why);
 	g_free(why);
 	close_soon(c);
 }
@@ -63,7 +91,8 @@ static void on_gone(struct client *c)
 
 	if (c->close_source)
 		return;
-	log_info(&about, "device disconnected");
+	if (may_log(c))
+		log_info(&about, "device disconnected");
 	close_soon(c);
 }
 
@@ -95,17 +124,15 @@ static gboolean on_stall(gpointer data)
 	return G_SOURCE_REMOVE;
 }
 
-/* A peer may be silent between messages, once it has introduced itself. */
-static void set_timer(struct client *c)
+/* A peer may be silent between messages, once it has introduced itself.  `progress`: one ended. */
+static void set_timer(struct client *c, bool progress)
 {
 	bool wanted = !c->in.hello_seen || c->in.have;
 
-	if (!wanted && c->timer) {
-		g_source_remove(c->timer);
-		c->timer = 0;
-	} else if (wanted && !c->timer) {
+	if (!wanted || progress)
+		drop_source(&c->timer);
+	if (wanted && !c->timer)
 		c->timer = g_timeout_add_seconds(c->d->config->handshake_timeout, on_stall, c);
-	}
 }
 
 static void fill_status(struct vgpu_msg_status *s, int status, const char *reason)
@@ -151,6 +178,18 @@ static char *clean_name(const char *name)
 			*p = '_';
 	}
 	return clean;
+}
+
+static void log_connected(struct client *c, const struct vgpu_msg_hello_reply *r)
+{
+	struct log_about about = about_client(c);
+	struct ucred peer = {0};
+	socklen_t size = sizeof(peer);
+
+	getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+	if (may_log(c))
+		log_info(&about, "device connected: %u queues, features 0x%llx, pid %d uid %u",
+			 r->max_queues, (unsigned long long)r->features, (int)peer.pid, peer.uid);
 }
 
 static int judge_hello(const struct vgpu_msg_hello *h, char reason[VGPU_REASON_MAX])
@@ -199,12 +238,25 @@ static void on_hello(struct client *c)
 		r.max_queues = c->max_queues;
 		r.features = h.features & VGPU_F_ALL;
 		r.protocol_features = h.protocol_features & VGPU_PF_ALL;
-		log_info(&about, "device connected: %u queues, features 0x%llx", r.max_queues,
-			 (unsigned long long)r.features);
+		log_connected(c, &r);
 	} else {
-		log_warning(&about, "device refused: %s", reason);
+		if (may_log(c))
+			log_warning(&about, "device refused: %s", reason);
 	}
 	outbox_put(&c->out, VGPU_MSG_HELLO, VGPU_MSG_REPLY, &r, sizeof(r), NULL, 0);
+}
+
+static gboolean on_memory_settled(gpointer data)
+{
+	struct client *c = data;
+	GHashTableIter iter;
+	gpointer s;
+
+	c->memory_timer = 0;
+	g_hash_table_iter_init(&iter, c->queues);
+	while (g_hash_table_iter_next(&iter, NULL, &s))
+		session_memory(s);
+	return G_SOURCE_REMOVE;
 }
 
 /* After a message about memory: the answer if one is wanted, the news to the workers. */
@@ -212,8 +264,6 @@ static void memory_done(struct client *c, int status, const char *why)
 {
 	uint32_t request = framing_request(&c->in);
 	struct log_about about = about_client(c);
-	GHashTableIter iter;
-	gpointer s;
 
 	if (framing_wants_reply(&c->in))
 		send_status(c, request, status, why);
@@ -222,9 +272,8 @@ static void memory_done(struct client *c, int status, const char *why)
 		return;
 	}
 	log_debug(&about, "%s: %u regions", framing_name(request), c->mem.n);
-	g_hash_table_iter_init(&iter, c->queues);
-	while (g_hash_table_iter_next(&iter, NULL, &s))
-		session_memory(s);
+	drop_source(&c->memory_timer);
+	c->memory_timer = g_timeout_add(MEMORY_MS, on_memory_settled, c);
 }
 
 static void on_set_mem_table(struct client *c)
@@ -472,12 +521,14 @@ static int read_some(struct client *c)
 		return c->in.have >= sizeof(struct vgpu_msg_header); /* the payload may be there */
 	dispatch(c);
 	framing_next(&c->in, close_fd);
+	c->messages++;
 	return 1;
 }
 
 static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
 {
 	struct client *c = data;
+	uint64_t before = c->messages;
 
 	(void)fd;
 	(void)condition;
@@ -489,7 +540,7 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
 		c->in_source = 0;
 		return G_SOURCE_REMOVE;
 	}
-	set_timer(c);
+	set_timer(c, c->messages != before);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -508,16 +559,9 @@ struct client *client_new(struct daemon *d, int fd)
 	c->out.empty = on_outbox_empty;
 	c->out.opaque = c;
 	c->in_source = g_unix_fd_add(fd, G_IO_IN | G_IO_HUP, on_readable, c);
-	set_timer(c);
+	set_timer(c, false);
 	g_ptr_array_add(d->clients, c);
 	return c;
-}
-
-static void drop_source(guint *source)
-{
-	if (*source)
-		g_source_remove(*source);
-	*source = 0;
 }
 
 /* The sessions end by themselves; nobody waits to hear of it any more. */
@@ -540,6 +584,7 @@ void client_free(struct client *c)
 	drop_source(&c->in_source);
 	drop_source(&c->timer);
 	drop_source(&c->close_source);
+	drop_source(&c->memory_timer);
 	outbox_clear(&c->out);
 	framing_next(&c->in, close_fd);
 	memtable_clear(&c->mem);

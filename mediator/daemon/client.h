@@ -25,12 +25,14 @@ struct client {
 	guint timer;        /* HELLO, or the rest of a message, must come before it */
 	guint close_source; /* the end is decided and happens from the main loop */
 	struct framing in;
+	uint64_t messages; /* handled */
 	struct outbox out;
 	struct memtable mem;
 	char *name; /* of the VM, fit for the log */
 	uint8_t uuid[16];
 	uint32_t max_queues;
-	bool refused; /* closes once the refusal is sent */
+	guint memory_timer; /* the workers are about to be told of memory */
+	bool refused;       /* closes once the refusal is sent */
 	bool reset_wanted;
 	GHashTable *queues; /* number -> struct session */
 	struct log_bucket lines;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "log.h"
 
 struct daemon {
 	struct config *config;
@@ -18,6 +19,7 @@ struct daemon {
 	GHashTable *sessions;     /* id -> struct session, all that have a process */
 	GPtrArray *clients;       /* struct client */
 	uint64_t last_session;
+	struct log_bucket peer_lines; /* of connections that come and go */
 	bool quitting;
 	bool one_client; /* --fd gave a connected device: its end is ours */
 

@@ -190,7 +190,8 @@ void session_attach(struct session *s, int control)
 {
 	s->control = control;
 	s->control_source = g_unix_fd_add(control, G_IO_IN | G_IO_HUP, on_control, s);
-	if (s->state == SESSION_RUNNING) /* it was away while memory may have changed */
+	/* It was away while memory may have changed. */
+	if (s->state == SESSION_RUNNING && s->client && s->client->mem.n)
 		session_memory(s);
 }
 
@@ -334,7 +335,7 @@ void session_memory(struct session *s)
 	/* A long command runs there, or many messages are under way: the last table counts. */
 	if (err == -EAGAIN || err == -ETOOMANYREFS)
 		s->retry = g_timeout_add(RETRY_MS, on_retry, s);
-	else if (err)
+	else if (err && err != -EPIPE && err != -ECONNRESET) /* then its end is about to be known */
 		session_kill(s, -EIO, "the worker could not be told of memory");
 }
 
@@ -419,6 +420,7 @@ int session_resume(struct session *s, struct client *c, int page_fd, const char 
 	s->vm = g_strdup(c->name);
 	about = session_about(s);
 	log_info(&about, "session resumed, worker %d", (int)s->pid);
-	session_memory(s);
+	if (c->mem.n) /* else it is about to come, and must not be taken away before */
+		session_memory(s);
 	return 0;
 }

@@ -336,6 +336,7 @@ static void test_shrinking_ram(struct fixture *x, gconstpointer data)
 	g_assert_cmpint(ftruncate(f->ram_fd, 0), ==, 0);
 	fqueue_kick(q);
 	fqueue_expect_lost(q);
+	g_test_message("%s", q->reason);
 	g_assert_nonnull(strstr(q->reason, SANITIZED ? "status" : "signal 7"));
 	fqueue_free(q);
 	frontend_free(f);
@@ -353,6 +354,29 @@ static void test_memory_taken(struct fixture *x, gconstpointer data)
 	g_assert_cmpint(frontend_mem_remove(f, &r), ==, 0);
 	g_assert_cmpint(fqueue_expect_lost(q), ==, -EFAULT);
 	fqueue_free(q);
+	frontend_free(f);
+}
+
+/* A change that takes the queue's region away and gives it back, in other borders. */
+static void test_memory_changed(struct fixture *x, gconstpointer data)
+{
+	struct frontend *f = frontend_new(x->p, "other", 4 * MIB);
+	struct fqueue *q = fqueue_new(f, 0, 128, 0);
+	struct vgpu_mem_region r = {.guest_addr = FRONTEND_GPA, .size = 4 * MIB};
+
+	(void)data;
+	for (uint64_t size = 4 * MIB; size > 2 * MIB; size -= 64 * 1024) {
+		g_assert_cmpint(nop(q), ==, 0);
+		r.size = size;
+		g_assert_cmpint(frontend_mem_remove(f, &r), ==, 0);
+		r.size = size - 64 * 1024;
+		g_assert_cmpint(frontend_mem_add(f, &r, f->ram_fd), ==, 0);
+	}
+	for (int i = 0; i < 100; i++) {
+		g_assert_cmpint(nop(q), ==, 0);
+		g_usleep(200);
+	}
+	fqueue_end(q);
 	frontend_free(f);
 }
 
@@ -797,6 +821,7 @@ int main(int argc, char **argv)
 	TEST("memory/unmappable", test_unmappable);
 	TEST("memory/shrinking", test_shrinking_ram);
 	TEST("memory/taken", test_memory_taken);
+	TEST("memory/changed", test_memory_changed);
 	TEST("ring/broken", test_broken_rings);
 	TEST("request/odd", test_odd_requests);
 	TEST("request/descriptors", test_odd_descriptors);

@@ -426,6 +426,81 @@ static void test_daemon_mode(void)
 	g_free(text);
 }
 
+/* Starts a daemon with a descriptor of ours. */
+static pid_t start_with_fd(const char *dir, int fd)
+{
+	char *fd_arg = g_strdup_printf("--fd=%d", fd);
+	char *run_dir = g_strdup_printf("--runtime-dir=%s/run", dir);
+	char *log = g_strdup_printf("--log-file=%s/log", dir);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		fcntl(fd, F_SETFD, 0);
+		execl(g_getenv("GPU_MEDIATOR"), "gpu_mediator", "--foreground", "--backend=cpu",
+		      fd_arg, run_dir, log, NULL);
+		_exit(127);
+	}
+	g_free(fd_arg);
+	g_free(run_dir);
+	g_free(log);
+	return pid;
+}
+
+/* One connected device: served, and the daemon ends with it. */
+static void test_fd_connected(void)
+{
+	char *dir = g_dir_make_tmp("vgpu-host-XXXXXX", NULL);
+	struct daemon_proc p = {.dir = dir};
+	struct frontend *f = g_new0(struct frontend, 1);
+	struct vgpu_msg_hello h;
+	struct fqueue *q;
+	int pair[2];
+
+	g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
+	p.pid = start_with_fd(dir, pair[1]);
+	close(pair[1]);
+	f->sock = pair[0];
+	f->ram_fd = -1;
+	f->name = g_strdup("given");
+	frontend_fill_hello(f, &h);
+	g_assert_cmpint(frontend_hello(f, &h), ==, 0);
+	q = fqueue_new_registers(f);
+	g_assert_cmpint(nop(q), ==, 0);
+	frontend_free(f);
+	fqueue_expect_hup(q);
+	fqueue_free(q);
+	g_assert_cmpint(daemon_wait(&p), ==, 0);
+	remove_tree(dir);
+	g_free(dir);
+}
+
+/* A listening socket: used, and left to whoever made it. */
+static void test_fd_listening(void)
+{
+	char *dir = g_dir_make_tmp("vgpu-host-XXXXXX", NULL);
+	char *path = g_build_filename(dir, "sock", NULL);
+	struct daemon_proc p = {.dir = dir, .socket = path};
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct frontend *f;
+
+	g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path));
+	g_assert_cmpint(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), ==, 0);
+	g_assert_cmpint(listen(fd, 4), ==, 0);
+	p.pid = start_with_fd(dir, fd);
+	close(fd);
+	for (int i = 0; i < 2; i++) {
+		f = frontend_new(&p, "vm", 0);
+		frontend_free(f);
+	}
+	daemon_signal(&p, SIGTERM);
+	g_assert_cmpint(daemon_wait(&p), ==, 0);
+	g_assert_true(g_file_test(path, G_FILE_TEST_EXISTS));
+	remove_tree(dir);
+	g_free(path);
+	g_free(dir);
+}
+
 /* ------------------------------------------------------------------ leaks */
 
 static void churn(struct daemon_proc *p)
@@ -510,6 +585,8 @@ int main(int argc, char **argv)
 	TEST("usage", test_usage);
 	TEST("gate", test_gate);
 	TEST("daemon-mode", test_daemon_mode);
+	TEST("fd/connected", test_fd_connected);
+	TEST("fd/listening", test_fd_listening);
 	TEST("no-leaks", test_no_leaks);
 	TEST("worker-fds", test_worker_fds);
 	return g_test_run();
