@@ -64,8 +64,12 @@ class QTest:
         finally:
             for listener in listeners:
                 listener.close()
-        json.loads(self._qmp.readline())
-        self.qmp("qmp_capabilities")
+        try:
+            json.loads(self._line())
+            self.qmp("qmp_capabilities")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exc):
@@ -122,15 +126,24 @@ class QTest:
                 raise Failure(message["error"]["desc"])
 
     def _next(self):
-        message = json.loads(self._qmp.readline() or '{"error": {"desc": "QEMU ended"}}')
+        message = json.loads(self._line())
         if "event" in message:
             self.events.append(message["event"])
         return message
 
+    def _line(self):
+        try:
+            line = self._qmp.readline()
+        except ConnectionResetError:
+            line = ""
+        if not line:
+            self.process.wait(30)
+            raise Failure(f"QEMU ended: {self.stderr()}")
+        return line
+
     def wait_event(self, name):
         while name not in self.events:
-            if "error" in self._next():
-                raise Failure(f"no {name}")
+            self._next()
         self.events.remove(name)
 
     # -- the guest's side

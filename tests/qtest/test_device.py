@@ -99,11 +99,10 @@ class WithoutDaemon(unittest.TestCase):
             (f"vgpu-stub,socket={self.nowhere},queues=257", [], "use 1 to 256"),
         )
         for argument, extra, words in cases:
-            with self.subTest(argument):
-                with self.assertRaises(Failure) as caught:
-                    with QTest(argument, extra=extra):
-                        pass
-                self.assertIn(words, str(caught.exception))
+            with self.assertRaises(Failure, msg=argument) as caught:
+                with QTest(argument, extra=extra):
+                    pass
+            self.assertIn(words, str(caught.exception), argument)
 
     def test_misuse_leaves_nothing_behind(self):
         with QTest(None) as t:
