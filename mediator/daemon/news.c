@@ -137,6 +137,8 @@ bool news_drain(struct session *s)
 			return true;
 		if (got == -EBADMSG) /* too long, or with descriptors: not of our making */
 			continue;
+		if (got == -ECONNRESET) /* it ended without reading; what it had said comes next */
+			continue;
 		if (got <= 0)
 			return false;
 		on_packet(s, &packet, (size_t)got);
