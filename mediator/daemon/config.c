@@ -13,15 +13,15 @@ enum kind { STRING, PATH, NUMBER, MODE, BOOL, LEVEL, BACKEND };
 struct key {
 	const char *group;
 	const char *name;
-	enum kind kind;
 	size_t offset;
+	enum kind kind;
 	guint min, max; /* of a NUMBER */
 	bool restart;   /* a change takes effect at the next start only */
 };
 
 #define KEY(group, name, kind, field, ...)                                     \
 	{                                                                      \
-		group, name, kind, offsetof(struct config, field), __VA_ARGS__ \
+		group, name, offsetof(struct config, field), kind, __VA_ARGS__ \
 	}
 
 static const struct key keys[] = {

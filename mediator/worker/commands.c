@@ -57,19 +57,21 @@ static int cmd_text(struct worker *w, const struct request *r, struct answer *a)
 static int cmd_query_status(struct worker *w, const struct request *r, struct answer *a)
 {
 	const struct vgpu_session_page *p = w->page;
-	struct vgpu_status_result s = {.backend = w->ops->id,
-				       .uptime_ns = fdio_now_ns() - w->started_ns,
-				       .requests = p->requests,
-				       .errors = p->errors,
-				       .bytes_in = p->bytes_in,
-				       .bytes_out = p->bytes_out,
-				       .host_copied = p->host_copied,
-				       .kicks = p->kicks,
-				       .calls = p->calls,
-				       .sleeps = p->sleeps};
+	struct vgpu_status_result s;
 
 	if (r->ndesc || r->body_length)
 		return -EINVAL;
+	worker_count_kicks(w);
+	s = (struct vgpu_status_result){.backend = w->ops->id,
+					.uptime_ns = fdio_now_ns() - w->started_ns,
+					.requests = p->requests,
+					.errors = p->errors,
+					.bytes_in = p->bytes_in,
+					.bytes_out = p->bytes_out,
+					.host_copied = p->host_copied,
+					.kicks = p->kicks,
+					.calls = p->calls,
+					.sleeps = p->sleeps};
 	put(a, &s, sizeof(s));
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -200,8 +201,10 @@ void control_tick(struct worker *w)
 	if (now < w->attach_ns)
 		return;
 	w->control = knock(w);
-	if (w->control >= 0)
+	if (w->control >= 0) {
+		worker_watch(w, w->control, EPOLLIN, WATCH_CONTROL);
 		return;
+	}
 	w->attach_ms = MIN(w->attach_ms * 2, ATTACH_MAX_MS);
 	w->attach_ns = now + w->attach_ms * 1000000ull;
 }

@@ -195,7 +195,7 @@ static int cpu_bandwidth(struct vgpu_backend *be, const struct vgpu_operand *buf
 	(void)be;
 	if (!device)
 		return -ENOMEM;
-	for (uint32_t r = 0; r < repetitions; r++) {
+	for (uint32_t r = 0; r < repetitions; r++) { /* once at the least */
 		uint64_t t = now_ns();
 
 		cursor_load(device, buf);
