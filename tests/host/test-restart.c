@@ -116,6 +116,70 @@ static void test_adopted_twice(void)
 	daemon_stop(p);
 }
 
+/* A worker in the midst of a long command knocks late; it is resumed and stopped all the same. */
+static void test_adopted_busy(void)
+{
+	enum { SIDE = 2048, BYTES = SIDE * SIDE * 4 };
+	const struct vgpu_matmul dims = {.m = SIDE, .n = SIDE, .k = SIDE};
+	const struct vgpu_desc d[3] = {{0, 0, 0, BYTES}, {0, 0, 0, BYTES}, {1, 0, 0, BYTES}};
+	struct daemon_proc *p = daemon_start(NULL);
+	struct frontend *f = frontend_new(p, "vm", 64 * MIB);
+	struct fqueue *q = fqueue_new(f, 0, 128, 2);
+
+	buffer_set_flat(q, 0, VGPU_BUFFER_READ, frontend_alloc(f, BYTES, 4096, NULL), BYTES);
+	buffer_set_flat(q, 1, VGPU_BUFFER_WRITE, frontend_alloc(f, BYTES, 4096, NULL), BYTES);
+	for (int i = 0; i < 40; i++)
+		fqueue_submit(q, VGPU_CMD_MATMUL, d, 3, &dims, sizeof(dims));
+	WAIT_UNTIL(__atomic_load_n(&q->page->in_flight, __ATOMIC_ACQUIRE));
+	daemon_crash(p);
+	daemon_again(p);
+	frontend_reconnect(f, p);
+	g_assert_cmpint(fqueue_resume(q), ==, 0);
+	g_assert_cmpuint(q->page->current_command, ==, VGPU_CMD_MATMUL);
+	g_assert_cmpint(fqueue_stop(q), ==, 0);
+	fqueue_expect_hup(q);
+	fqueue_free(q);
+	frontend_free(f);
+	daemon_stop(p);
+}
+
+/* Workers as another user, which is also found again. */
+static void test_worker_user(void)
+{
+	struct daemon_proc *p;
+	struct frontend *f;
+	struct fqueue *q;
+	GArray *pids;
+	char *path, *status;
+
+	if (geteuid() != 0) {
+		g_test_skip("only root can start workers as another user");
+		return;
+	}
+	p = daemon_start(CPU "[worker]\nuser=nobody\n");
+	g_assert_cmpint(g_chmod(p->dir, 0755), ==, 0);
+	f = frontend_new(p, "vm", 4 * MIB);
+	q = fqueue_new(f, 0, 128, 0);
+	pids = daemon_workers(p);
+	path = g_strdup_printf("/proc/%d/status", g_array_index(pids, pid_t, 0));
+	g_assert_true(g_file_get_contents(path, &status, NULL, NULL));
+	g_assert_nonnull(strstr(status, "Uid:\t65534\t65534\t65534\t65534"));
+	g_assert_nonnull(strstr(status, "CapEff:\t0000000000000000"));
+	g_assert_cmpint(nop(q), ==, 0);
+	daemon_crash(p);
+	daemon_again(p);
+	frontend_reconnect(f, p);
+	g_assert_cmpint(fqueue_resume(q), ==, 0);
+	WAIT_UNTIL(fqueue_call(q, VGPU_CMD_TEXT, NULL, 0, "again", 5, NULL, 0) == 0 &&
+		   daemon_log_has(p, "text \"again\""));
+	fqueue_end(q);
+	frontend_free(f);
+	g_array_free(pids, TRUE);
+	g_free(path);
+	g_free(status);
+	daemon_stop(p);
+}
+
 /* Who is not the device does not get the session, and the device still does. */
 static void test_resume_refused(void)
 {
@@ -575,6 +639,8 @@ int main(int argc, char **argv)
 	TEST("adoption", test_adoption);
 	TEST("adopted-dies", test_adopted_dies);
 	TEST("adopted-twice", test_adopted_twice);
+	TEST("adopted-busy", test_adopted_busy);
+	TEST("worker-user", test_worker_user);
 	TEST("resume-refused", test_resume_refused);
 	TEST("orphans", test_orphans);
 	TEST("false-state", test_false_state);
