@@ -108,6 +108,15 @@ static int read_segments(const struct buffers *b, const struct vgpu_buffer_entry
 	return at ? -EINVAL : 0;
 }
 
+static bool entry_is_sane(const struct vgpu_buffer_entry *e)
+{
+	static const uint8_t zero[sizeof(e->pad0)];
+
+	return e->length && e->length <= VGPU_BUFFER_BYTES_MAX && !e->reserved0 && !e->reserved1 &&
+	       !memcmp(e->pad0, zero, sizeof(zero)) &&
+	       !(e->flags & ~(VGPU_BUFFER_READ | VGPU_BUFFER_WRITE));
+}
+
 /* Reads the entry and its list, once, into the cache. */
 static int load(struct buffers *b, uint32_t index, uint32_t generation)
 {
@@ -117,8 +126,7 @@ static int load(struct buffers *b, uint32_t index, uint32_t generation)
 
 	drop(b, buf);
 	memcpy(&e, &b->table[index], sizeof(e));
-	if (!e.length || e.length > VGPU_BUFFER_BYTES_MAX || e.reserved0 ||
-	    (e.flags & ~(VGPU_BUFFER_READ | VGPU_BUFFER_WRITE)))
+	if (!entry_is_sane(&e))
 		return -EINVAL;
 	err = read_segments(b, &e, &buf->runs);
 	if (!err && runs_length(&buf->runs) != e.length)

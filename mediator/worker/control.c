@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <sys/epoll.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>

@@ -19,6 +19,9 @@
 #include "fdio.h"
 #include "worker.h"
 
+/* A guest that sleeps until its interrupt is watched for this part of the time. */
+#define SLEEPER_SHARE 4u
+
 /* Requests between two looks at the clock, and time between two looks around. */
 #define LOOK_REQUESTS 32u
 #define LOOK_NS 5000000u
@@ -157,9 +160,9 @@ static inline void relax(void)
  * Watches the ring for a short time.  True if there is something.  The guest's
  * processor may wait for the very core that we spin on, so give way each time.
  */
-static bool spin(const struct worker *w)
+static bool spin(const struct worker *w, uint64_t ns)
 {
-	uint64_t end = fdio_now_ns() + w->setup.spin_us * 1000ull;
+	uint64_t end = fdio_now_ns() + ns;
 
 	do {
 		for (int i = 0; i < 16; i++) {
@@ -170,6 +173,29 @@ static bool spin(const struct worker *w)
 		sched_yield();
 	} while (fdio_now_ns() < end);
 	return false;
+}
+
+/*
+ * Before sleeping: a polling guest needs no doorbell while we watch.  One that
+ * sleeps until its interrupt still rings it, since that helps the interrupt on
+ * its way where no irqfd does; it is watched for a shorter time.
+ */
+static bool watch_ring(const struct worker *w)
+{
+	uint64_t ns = w->setup.spin_us * 1000ull;
+
+	if (!ns)
+		return false;
+	return spin(w, queue_guest_polls(&w->queue) ? ns : ns / SLEEPER_SHARE);
+}
+
+/* HOST_POLLS stands while we watch the ring for a guest that polls too. */
+static void tell_polling(struct worker *w)
+{
+	if (queue_guest_polls(&w->queue))
+		queue_flags(&w->queue, VGPU_HOST_POLLS, 0);
+	else
+		queue_flags(&w->queue, 0, VGPU_HOST_POLLS);
 }
 
 /* Sleeps until the guest, the daemon or the lifeline has something. */
@@ -183,7 +209,7 @@ static void sleep_for_work(struct worker *w)
 		queue_count(&w->page->sleeps, 1);
 		look_around(w, -1);
 	}
-	queue_flags(q, VGPU_HOST_POLLS, 0);
+	tell_polling(w);
 }
 
 void worker_loop(struct worker *w)
@@ -197,7 +223,7 @@ void worker_loop(struct worker *w)
 	worker_watch(w, w->kick, EPOLLIN | EPOLLET, WATCH_KICK);
 	worker_watch(w, w->lifeline, EPOLLRDHUP, WATCH_LIFELINE);
 	worker_watch(w, w->control, EPOLLIN, WATCH_CONTROL);
-	queue_flags(&w->queue, VGPU_HOST_POLLS, 0);
+	tell_polling(w);
 	for (;;) {
 		enum served what = serve(w);
 
@@ -216,9 +242,7 @@ void worker_loop(struct worker *w)
 			continue;
 		}
 		queue_call(&w->queue);
-		/* A guest that sleeps until its interrupt gains little from our spinning, and
-		 * on a busy host it would take the processor from whoever wakes it. */
-		if (what == FULL || !w->setup.spin_us || !queue_guest_polls(&w->queue) || !spin(w))
+		if (what == FULL || !watch_ring(w))
 			sleep_for_work(w);
 	}
 }

@@ -25,6 +25,7 @@ struct worker {
 	int kick;
 	int call;
 	int lifeline;
+	int epoll;               /* of these and the control socket, once the loop runs */
 	const char *runtime_dir; /* where a restarted daemon is found */
 	void *host_ring;         /* the ring, if it is not in guest RAM */
 	struct vgpu_session_page *page;
@@ -65,6 +66,13 @@ G_NORETURN void worker_exit(int code);
 
 /* loop.c: serves the queue; does not return. */
 G_NORETURN void worker_loop(struct worker *w);
+
+/* loop.c: what an fd is watched for; closing the fd ends the watch. */
+enum watch { WATCH_KICK, WATCH_LIFELINE, WATCH_CONTROL };
+void worker_watch(struct worker *w, int fd, uint32_t events, enum watch what);
+
+/* loop.c: brings the count of doorbells in the session page up to date. */
+void worker_count_kicks(struct worker *w);
 
 /* commands.c: runs one request; the response is made in w->rsp. */
 void commands_run(struct worker *w, const void *record, uint32_t length);

@@ -22,19 +22,30 @@ static VgpuQueue *vgpu_queue(VgpuStub *s, uint32_t id)
 
 /* -------------------------------------------------------------- interrupts */
 
+static bool vgpu_queue_take_call(VgpuQueue *q)
+{
+    if (!event_notifier_test_and_clear(&q->call)) {
+        return false;
+    }
+    if (q->id == VGPU_QUEUE_REGISTERS) {
+        vgpu_enter(q->s);
+        vgpu_core_call(q->s->core, q->id);
+        vgpu_leave(q->s);
+    } else {
+        q->s->depth++;  /* as for a doorbell */
+        vgpu_core_call(q->s->core, q->id);
+        q->s->depth--;
+    }
+    return true;
+}
+
 static void vgpu_queue_called(void *opaque)
 {
-    VgpuQueue *q = opaque;
-
-    if (!event_notifier_test_and_clear(&q->call)) {
-        return;
-    }
-    vgpu_enter(q->s);
-    vgpu_core_call(q->s->core, q->id);
-    vgpu_leave(q->s);
+    vgpu_queue_take_call(opaque);
 }
 
 #define LINGER_NS 100000        /* far longer than a short command takes */
+#define LINGER_SPIN_NS 10000    /* of it, without sleeping */
 #define LINGER_SKIP_MAX 1023
 
 /*
@@ -46,8 +57,10 @@ static void vgpu_queue_called(void *opaque)
 void vgpu_queue_linger(VgpuStub *s)
 {
     VgpuQueue *q = s->rung;
-    struct timespec limit = { .tv_nsec = LINGER_NS };
+    struct timespec limit = { .tv_nsec = LINGER_NS - LINGER_SPIN_NS };
     struct pollfd p;
+    int64_t end;
+    bool taken;
 
     s->rung = NULL;
     if (!q || !q->up || q->irqfd) {
@@ -57,11 +70,17 @@ void vgpu_queue_linger(VgpuStub *s)
         q->linger_skip--;
         return;
     }
+    end = get_clock() + LINGER_SPIN_NS;
+    do {
+        taken = vgpu_queue_take_call(q);
+    } while (!taken && get_clock() < end);
     p.fd = event_notifier_get_fd(&q->call);
     p.events = POLLIN;
-    if (ppoll(&p, 1, &limit, NULL) > 0) {
+    if (!taken && ppoll(&p, 1, &limit, NULL) > 0) {
+        taken = vgpu_queue_take_call(q);
+    }
+    if (taken) {
         q->linger_missed = 0;
-        vgpu_queue_called(q);
     } else {
         q->linger_missed = MIN(2 * q->linger_missed + 1, LINGER_SKIP_MAX);
         q->linger_skip = q->linger_missed;
