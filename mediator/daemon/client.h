@@ -33,7 +33,7 @@ struct client {
 	uint32_t max_queues;
 	guint memory_timer; /* the workers are about to be told of memory */
 	bool refused;       /* closes once the refusal is sent */
-	bool reset_wanted;
+	unsigned int resets_wanted; /* replies owed once all sessions are gone */
 	GHashTable *queues; /* number -> struct session */
 	struct log_bucket lines;
 };

@@ -28,8 +28,8 @@ struct daemon {
 	guint listener_source;
 	bool listener_is_ours; /* made by us, so removed by us */
 	int socket_lock;
+	int runtime_lock; /* state.c */
 	/* adopt.c */
-	int runtime_lock;
 	int adoption;
 	guint adoption_source;
 	guint orphan_timer;

@@ -24,6 +24,7 @@
 #include "options.h"
 #include "server.h"
 #include "session.h"
+#include "state.h"
 
 /* Killed workers are given so long to be gone. */
 #define QUIT_SECONDS 5
@@ -144,7 +145,7 @@ static bool set_up(struct app *app, GError **err)
 			    d->worker_path);
 		return false;
 	}
-	if (!adopt_open(d, err) || !gate_choose(d, err) || !adopt_begin(d, err))
+	if (!state_open(d, err) || !gate_choose(d, err) || !adopt_begin(d, err))
 		return false;
 	if (app->o.fd >= 0 ? !server_open_fd(d, app->o.fd, err) : !server_open(d, err))
 		return false;

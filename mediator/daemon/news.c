@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "adopt.h"
 #include "client.h"
 #include "fdio.h"
+#include "state.h"
 #include "vgpu_abi.h"
 
 /* Packets handled before others have their turn. */
@@ -91,7 +91,7 @@ static void on_ready(struct session *s, int status, const char *reason)
 	if (s->timer)
 		g_source_remove(s->timer);
 	s->timer = 0;
-	adopt_remember(s);
+	state_remember(s);
 	log_info(&about, "session started: queue %s%u tag %u, worker %d, backend %s",
 		 s->queue == VGPU_QUEUE_REGISTERS ? "registers " : "",
 		 s->queue == VGPU_QUEUE_REGISTERS ? 0 : s->queue, s->tag, (int)s->pid,

@@ -11,10 +11,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "adopt.h"
 #include "client.h"
 #include "fdio.h"
 #include "log.h"
+#include "state.h"
 
 /* How long to accept nobody when there are no descriptors left. */
 #define PAUSE_MS 500
@@ -141,7 +141,7 @@ bool server_open(struct daemon *d, GError **err)
 	char *dir = g_path_get_dirname(d->config->socket_path);
 
 	g_mkdir_with_parents(dir, 0755); /* if this fails, the lock says why */
-	d->socket_lock = adopt_lock(lock, err);
+	d->socket_lock = state_lock(lock, err);
 	g_free(dir);
 	g_free(lock);
 	if (d->socket_lock < 0 || !make_listener(d, err))

@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Sessions: from the start of a worker to the news that it is gone. */
-#include "session.h"
+#include "session_priv.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib-unix.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "adopt.h"
 #include "client.h"
 #include "fdio.h"
 #include "launch.h"
 #include "news.h"
+#include "state.h"
 #include "vgpu_abi.h"
-#include "vgpu_ring.h"
 
 /* How long to wait before a worker that does not listen is told of memory again. */
 #define RETRY_MS 100
@@ -100,7 +97,7 @@ static gboolean on_process_end(gint fd, GIOCondition condition, gpointer data)
 		set_reason(s, -EIO, how);
 	log_end(s, s->reason);
 	g_free(how);
-	adopt_forget(d, s->id);
+	state_forget(d, s->id);
 	g_hash_table_remove(d->sessions, &s->id);
 	if (s->client)
 		client_session_gone(s->client, s);
@@ -120,17 +117,6 @@ void session_kill(struct session *s, int status, const char *reason)
 	drop_source(&s->retry);
 	drop_handover(s);
 	fdio_pidfd_kill(s->pidfd, SIGKILL);
-}
-
-static gboolean on_timeout(gpointer data)
-{
-	struct session *s = data;
-	struct log_about about = session_about(s);
-
-	s->timer = 0;
-	log_error(&about, "the worker did not get ready in time; it is killed");
-	session_kill(s, -ETIMEDOUT, "the worker did not get ready in time");
-	return G_SOURCE_REMOVE;
 }
 
 static gboolean on_closed(gpointer data)
@@ -158,7 +144,7 @@ static gboolean on_control(gint fd, GIOCondition condition, gpointer data)
 	return G_SOURCE_REMOVE;
 }
 
-static struct session *session_new(struct daemon *d, uint64_t id)
+struct session *session_new(struct daemon *d, uint64_t id)
 {
 	struct session *s = g_new0(struct session, 1);
 
@@ -168,7 +154,7 @@ static struct session *session_new(struct daemon *d, uint64_t id)
 	return s;
 }
 
-static void watch_process(struct session *s)
+void session_watch(struct session *s)
 {
 	s->pid_source = g_unix_fd_add(s->pidfd, G_IO_IN, on_process_end, s);
 	g_hash_table_insert(s->d->sessions, &s->id, s);
@@ -182,7 +168,7 @@ struct session *session_found(struct daemon *d, uint64_t id, pid_t pid, int pidf
 	s->announced = true;
 	s->pid = pid;
 	s->pidfd = pidfd;
-	watch_process(s);
+	session_watch(s);
 	return s;
 }
 
@@ -195,19 +181,7 @@ void session_attach(struct session *s, int control)
 		session_memory(s);
 }
 
-/* Opens a memfd again so that the holder of the copy can only read. */
-static int reopen_readonly(int fd)
-{
-	char path[64];
-	int ret;
-
-	g_snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	ret = open(path, O_RDONLY | O_CLOEXEC);
-	return ret < 0 ? -errno : ret;
-}
-
-/* Maps the page by a read-only descriptor, which becomes the session's. */
-static bool take_page(struct session *s, int fd)
+bool session_take_page(struct session *s, int fd)
 {
 	void *page = mmap(NULL, VGPU_PAGE, PROT_READ, MAP_SHARED, fd, 0);
 	struct stat st;
@@ -221,86 +195,7 @@ static bool take_page(struct session *s, int fd)
 	return true;
 }
 
-/* What a session is made of, before it has a process. */
-struct parts {
-	int control[2];  /* ours, the worker's */
-	int lifeline[2]; /* the device's, the worker's */
-	int page;        /* writable */
-};
-
-static void drop_parts(struct parts *p)
-{
-	fdio_close_all(p->control, 2);
-	fdio_close_all(p->lifeline, 2);
-	fdio_clear(&p->page);
-}
-
-static int make_parts(struct session *s, const struct vgpu_msg_queue_start *start, struct parts *p)
-{
-	int readonly;
-
-	*p = (struct parts){{-1, -1}, {-1, -1}, -1};
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, p->control) < 0 ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p->lifeline) < 0)
-		return -errno;
-	p->page = fdio_memfd("vgpu-session", VGPU_PAGE);
-	if (p->page < 0)
-		return p->page;
-	readonly = reopen_readonly(p->page);
-	if (readonly < 0)
-		return readonly;
-	if (!take_page(s, readonly)) {
-		close(readonly);
-		return -ENOMEM;
-	}
-	if (!(start->flags & VGPU_QUEUE_HOST_RING))
-		return 0;
-	s->ring = fdio_memfd("vgpu-ring", vgpu_ring_bytes(start->req_slots, start->rsp_slots));
-	return s->ring < 0 ? s->ring : 0;
-}
-
-static int launch(struct session *s, int control, GError **err)
-{
-	const struct config *c = s->d->config;
-	GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
-	int pidfd;
-
-	g_ptr_array_add(argv, g_strdup(s->d->worker_path));
-	g_ptr_array_add(argv, g_strdup_printf("--backend=%s", s->d->backend_name));
-	g_ptr_array_add(argv, g_strdup_printf("--device=%u", c->device));
-	g_ptr_array_add(argv, g_strdup_printf("--runtime-dir=%s", c->runtime_dir));
-	if (c->library_dir)
-		g_ptr_array_add(argv, g_strdup_printf("--library-dir=%s", c->library_dir));
-	if (c->worker_user) {
-		g_ptr_array_add(argv, g_strdup_printf("--uid=%u", c->worker_uid));
-		g_ptr_array_add(argv, g_strdup_printf("--gid=%u", c->worker_gid));
-	}
-	g_ptr_array_add(argv, NULL);
-	pidfd = launch_worker((char *const *)argv->pdata, control, -1, &s->pid, err);
-	g_ptr_array_free(argv, TRUE);
-	return pidfd;
-}
-
-static int send_setup(const struct session *s, const struct vgpu_msg_queue_start *start,
-		      const struct parts *p, int kick, int call)
-{
-	const struct config *c = s->d->config;
-	const struct ctl_setup setup = {
-		.type = CTL_SETUP,
-		.version = CTL_VERSION,
-		.session = s->id,
-		.start = *start,
-		.max_operand = (uint64_t)c->max_operand_mib << 20,
-		.spin_us = c->spin_us,
-		.verbose = c->log_commands || c->log_level == G_LOG_LEVEL_DEBUG,
-	};
-	const int fds[] = {kick, call, p->page, p->lifeline[1], s->ring};
-	ssize_t ret = fdio_send(p->control[0], &setup, sizeof(setup), fds, s->ring >= 0 ? 5 : 4);
-
-	return ret < 0 ? (int)ret : 0;
-}
-
-static int send_memory(const struct session *s)
+int session_send_memory(const struct session *s)
 {
 	const struct memtable *t = &s->client->mem;
 	struct ctl_mem mem = {.type = CTL_MEM};
@@ -331,69 +226,12 @@ void session_memory(struct session *s)
 	if (!s->client || s->control < 0 || s->state == SESSION_ENDING || s->retry ||
 	    s->queue == VGPU_QUEUE_REGISTERS)
 		return;
-	err = send_memory(s);
+	err = session_send_memory(s);
 	/* A long command runs there, or many messages are under way: the last table counts. */
 	if (err == -EAGAIN || err == -ETOOMANYREFS)
 		s->retry = g_timeout_add(RETRY_MS, on_retry, s);
 	else if (err && err != -EPIPE && err != -ECONNRESET) /* then its end is about to be known */
 		session_kill(s, -EIO, "the worker could not be told of memory");
-}
-
-/* Starts the process and gives it all it needs. */
-static int bring_up(struct session *s, const struct vgpu_msg_queue_start *start, struct parts *p,
-		    int kick, int call, char reason[VGPU_REASON_MAX])
-{
-	GError *err = NULL;
-	int ret = make_parts(s, start, p);
-
-	if (ret) {
-		g_snprintf(reason, VGPU_REASON_MAX, "no resources for a session: %s",
-			   g_strerror(-ret));
-		return ret;
-	}
-	s->pidfd = launch(s, p->control[1], &err);
-	if (s->pidfd < 0) {
-		g_strlcpy(reason, err->message, VGPU_REASON_MAX);
-		g_clear_error(&err);
-		return -EIO;
-	}
-	s->is_child = true;
-	s->lifeline = p->lifeline[0];
-	p->lifeline[0] = -1;
-	watch_process(s);
-	session_attach(s, p->control[0]);
-	ret = send_setup(s, start, p, kick, call);
-	p->control[0] = -1;
-	if (!ret)
-		ret = send_memory(s);
-	if (ret) /* it has a process: its end is reported when that is gone */
-		session_kill(s, ret, "the worker could not be told what to do");
-	else
-		s->timer = g_timeout_add_seconds(s->d->config->start_timeout, on_timeout, s);
-	return 0;
-}
-
-struct session *session_start(struct daemon *d, struct client *c,
-			      const struct vgpu_msg_queue_start *start, int kick, int call,
-			      int *status, char reason[VGPU_REASON_MAX])
-{
-	struct session *s = session_new(d, adopt_next_id(d));
-	struct parts p;
-
-	s->client = c;
-	s->queue = start->queue;
-	s->tag = start->tag;
-	memcpy(s->uuid, c->uuid, sizeof(s->uuid));
-	s->vm = g_strdup(c->name);
-	*status = bring_up(s, start, &p, kick, call, reason);
-	drop_parts(&p);
-	close(kick);
-	close(call);
-	if (*status) {
-		session_free(s);
-		return NULL;
-	}
-	return s;
 }
 
 /* May this be the page the session has?  Asks nothing that a stranger's file could hang on. */
@@ -409,7 +247,7 @@ int session_resume(struct session *s, struct client *c, int page_fd, const char 
 {
 	struct log_about about;
 
-	if (!is_page_of(s, page_fd) || !take_page(s, page_fd)) {
+	if (!is_page_of(s, page_fd) || !session_take_page(s, page_fd)) {
 		close(page_fd);
 		*why = "the page is not that session's";
 		return -EACCES;

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The start of a session: its shared objects, its process, what that is told. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "fdio.h"
+#include "launch.h"
+#include "session_priv.h"
+#include "state.h"
+#include "vgpu_ring.h"
+
+/* Opens a memfd again so that the holder of the copy can only read. */
+static int reopen_readonly(int fd)
+{
+	char path[64];
+	int ret;
+
+	g_snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ret = open(path, O_RDONLY | O_CLOEXEC);
+	return ret < 0 ? -errno : ret;
+}
+
+/* What a session is made of, before it has a process. */
+struct parts {
+	int control[2];  /* ours, the worker's */
+	int lifeline[2]; /* the device's, the worker's */
+	int page;        /* writable */
+};
+
+static void drop_parts(struct parts *p)
+{
+	fdio_close_all(p->control, 2);
+	fdio_close_all(p->lifeline, 2);
+	fdio_clear(&p->page);
+}
+
+static int make_parts(struct session *s, const struct vgpu_msg_queue_start *start, struct parts *p)
+{
+	int readonly;
+
+	*p = (struct parts){{-1, -1}, {-1, -1}, -1};
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, p->control) < 0 ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p->lifeline) < 0)
+		return -errno;
+	p->page = fdio_memfd("vgpu-session", VGPU_PAGE);
+	if (p->page < 0)
+		return p->page;
+	readonly = reopen_readonly(p->page);
+	if (readonly < 0)
+		return readonly;
+	if (!session_take_page(s, readonly)) {
+		close(readonly);
+		return -ENOMEM;
+	}
+	if (!(start->flags & VGPU_QUEUE_HOST_RING))
+		return 0;
+	s->ring = fdio_memfd("vgpu-ring", vgpu_ring_bytes(start->req_slots, start->rsp_slots));
+	return s->ring < 0 ? s->ring : 0;
+}
+
+static int launch(struct session *s, int control, GError **err)
+{
+	const struct config *c = s->d->config;
+	GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
+	int pidfd;
+
+	g_ptr_array_add(argv, g_strdup(s->d->worker_path));
+	g_ptr_array_add(argv, g_strdup_printf("--backend=%s", s->d->backend_name));
+	g_ptr_array_add(argv, g_strdup_printf("--device=%u", c->device));
+	g_ptr_array_add(argv, g_strdup_printf("--runtime-dir=%s", c->runtime_dir));
+	if (c->library_dir)
+		g_ptr_array_add(argv, g_strdup_printf("--library-dir=%s", c->library_dir));
+	if (c->worker_user) {
+		g_ptr_array_add(argv, g_strdup_printf("--uid=%u", c->worker_uid));
+		g_ptr_array_add(argv, g_strdup_printf("--gid=%u", c->worker_gid));
+	}
+	g_ptr_array_add(argv, NULL);
+	pidfd = launch_worker((char *const *)argv->pdata, control, -1, &s->pid, err);
+	g_ptr_array_free(argv, TRUE);
+	return pidfd;
+}
+
+static int send_setup(const struct session *s, const struct vgpu_msg_queue_start *start,
+		      const struct parts *p, int kick, int call)
+{
+	const struct config *c = s->d->config;
+	const struct ctl_setup setup = {
+		.type = CTL_SETUP,
+		.version = CTL_VERSION,
+		.session = s->id,
+		.start = *start,
+		.max_operand = (uint64_t)c->max_operand_mib << 20,
+		.spin_us = c->spin_us,
+		.verbose = c->log_commands || c->log_level == G_LOG_LEVEL_DEBUG,
+	};
+	const int fds[] = {kick, call, p->page, p->lifeline[1], s->ring};
+	ssize_t ret = fdio_send(p->control[0], &setup, sizeof(setup), fds, s->ring >= 0 ? 5 : 4);
+
+	return ret < 0 ? (int)ret : 0;
+}
+
+static gboolean on_timeout(gpointer data)
+{
+	struct session *s = data;
+	struct log_about about = session_about(s);
+
+	s->timer = 0;
+	log_error(&about, "the worker did not get ready in time; it is killed");
+	session_kill(s, -ETIMEDOUT, "the worker did not get ready in time");
+	return G_SOURCE_REMOVE;
+}
+
+/* Starts the process and gives it all it needs. */
+static int bring_up(struct session *s, const struct vgpu_msg_queue_start *start, struct parts *p,
+		    int kick, int call, char reason[VGPU_REASON_MAX])
+{
+	GError *err = NULL;
+	int ret = make_parts(s, start, p);
+
+	if (ret) {
+		g_snprintf(reason, VGPU_REASON_MAX, "no resources for a session: %s",
+			   g_strerror(-ret));
+		return ret;
+	}
+	s->pidfd = launch(s, p->control[1], &err);
+	if (s->pidfd < 0) {
+		g_strlcpy(reason, err->message, VGPU_REASON_MAX);
+		g_clear_error(&err);
+		return -EIO;
+	}
+	s->is_child = true;
+	s->lifeline = p->lifeline[0];
+	p->lifeline[0] = -1;
+	session_watch(s);
+	session_attach(s, p->control[0]);
+	ret = send_setup(s, start, p, kick, call);
+	p->control[0] = -1;
+	if (!ret)
+		ret = session_send_memory(s);
+	if (ret) /* it has a process: its end is reported when that is gone */
+		session_kill(s, ret, "the worker could not be told what to do");
+	else
+		s->timer = g_timeout_add_seconds(s->d->config->start_timeout, on_timeout, s);
+	return 0;
+}
+
+struct session *session_start(struct daemon *d, struct client *c,
+			      const struct vgpu_msg_queue_start *start, int kick, int call,
+			      int *status, char reason[VGPU_REASON_MAX])
+{
+	struct session *s = session_new(d, state_next_id(d));
+	struct parts p;
+
+	s->client = c;
+	s->queue = start->queue;
+	s->tag = start->tag;
+	memcpy(s->uuid, c->uuid, sizeof(s->uuid));
+	s->vm = g_strdup(c->name);
+	*status = bring_up(s, start, &p, kick, call, reason);
+	drop_parts(&p);
+	close(kick);
+	close(call);
+	if (*status) {
+		session_free(s);
+		return NULL;
+	}
+	return s;
+}
