@@ -31,10 +31,10 @@ struct client {
 	char *name; /* of the VM, fit for the log */
 	uint8_t uuid[16];
 	uint32_t max_queues;
-	guint memory_timer; /* the workers are about to be told of memory */
-	bool refused;       /* closes once the refusal is sent */
+	guint memory_timer;         /* the workers are about to be told of memory */
+	bool refused;               /* closes once the refusal is sent */
 	unsigned int resets_wanted; /* replies owed once all sessions are gone */
-	GHashTable *queues; /* number -> struct session */
+	GHashTable *queues;         /* number -> struct session */
 	struct log_bucket lines;
 };
 
