@@ -281,6 +281,31 @@ static void test_reset(void)
 	daemon_stop(p);
 }
 
+/* A second reset before the first is answered: each gets its own answer. */
+static void test_reset_twice(void)
+{
+	struct daemon_proc *p = daemon_start(NULL);
+	struct frontend *f = frontend_new(p, "vm", 64 * MIB);
+	struct fqueue *q = fqueue_new(f, 0, 128, 2);
+
+	start_long_command(f, q);
+	for (int i = 0; i < 2; i++)
+		frontend_send(f, VGPU_MSG_RESET_DEVICE, VGPU_MSG_NEED_REPLY, NULL, 0, NULL, 0);
+	for (int i = 0; i < 2; i++) {
+		struct vgpu_msg_header h;
+		struct vgpu_msg_status s;
+		size_t nfds = 0;
+
+		g_assert_true(frontend_recv(f, &h, &s, sizeof(s), NULL, &nfds));
+		g_assert_cmpuint(h.request, ==, VGPU_MSG_RESET_DEVICE);
+		g_assert_cmpint(s.status, ==, 0);
+	}
+	g_assert_cmpuint(daemon_worker_count(p), ==, 0);
+	fqueue_free(q);
+	frontend_free(f);
+	daemon_stop(p);
+}
+
 static void refused_start(struct frontend *f, struct vgpu_msg_queue_start start, int status,
 			  const char *words)
 {
@@ -401,6 +426,7 @@ int main(int argc, char **argv)
 	TEST("client-vanishes-without-daemon", test_client_vanishes_without_daemon);
 	TEST("sigterm", test_sigterm);
 	TEST("reset", test_reset);
+	TEST("reset-twice", test_reset_twice);
 	TEST("refused-starts", test_refused_starts);
 	TEST("wrong-fds", test_wrong_fds);
 	TEST("limits", test_limits);
