@@ -65,6 +65,8 @@ ROWS = (
     ("NOP by queue, adaptive", "nop_adaptive"),
     ("NOP by queue, polled", "nop_polled"),
     ("edu, register write to MSI", "edu"),
+    ("after a pause: NOP, interrupt", "nop_interrupt_after_pause"),
+    ("after a pause: edu", "edu_after_pause"),
     ("eventfd ping-pong on the host", "pingpong"),
 )
 
