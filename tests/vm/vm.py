@@ -154,6 +154,9 @@ class Daemon:
                 self.process.kill()
                 self.process.wait()
                 raise Failure("gpu_mediator did not end within 20 s of SIGTERM")
+            if self.process.returncode != 0:
+                err = (self.folder / "mediator.err").read_text(errors="replace")
+                raise Failure(f"gpu_mediator ended with {self.process.returncode}: {err[-4000:]}")
 
     def __enter__(self):
         return self.start()
