@@ -83,12 +83,20 @@ lint_python() {
 }
 
 run_lint() { # [CHECK...]
-	local check failed=() passed=0
+	local check status failed=() passed=0
 	need_packages "${packages_base[@]}" "${packages_dev[@]}"
 	[ $# -gt 0 ] || set -- format shell python documents sparse checkpatch qemu tidy
 	for check in "$@"; do
 		step "lint: $check"
-		if (set -e; "lint_$check"); then
+		# Not as a condition: there the shell would ignore its own -e.
+		set +e
+		(
+			set -e
+			"lint_$check"
+		)
+		status=$?
+		set -e
+		if [ "$status" = 0 ]; then
 			passed=$((passed + 1))
 		else
 			failed+=("$check")

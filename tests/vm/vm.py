@@ -159,7 +159,11 @@ class Daemon:
                 raise Failure(f"gpu_mediator ended with {self.process.returncode}: {err[-4000:]}")
 
     def __enter__(self):
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.kill()
+            raise
 
     def __exit__(self, *exc):
         try:
@@ -358,7 +362,11 @@ class VM:
                 self.kill()
 
     def __enter__(self):
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.kill()
+            raise
 
     def __exit__(self, *exc):
         try:
