@@ -10,8 +10,8 @@
  * closed while the host still holds the queue leaves a closed session on the
  * device's list, which the reaper frees later.
  *
- * The device may go away (remove) or be reset under open files.  vgpu_quiesce()
- * then shuts the gate, resets the device and detaches every session; the files
+ * The device may go away (remove), be reset or sleep under open files.
+ * vgpu_quiesce() then shuts the gate, resets the device and detaches every session; the files
  * stay open and report -ENODEV or -EIO.
  *
  * Locks, outermost first:

@@ -2,7 +2,8 @@
 /*
  * vgpu_stub: driver of the vgpu-stub PCI device.
  *
- * The module, its parameters, and the PCI side: probe, remove, shutdown, reset.
+ * The module, its parameters, and the PCI side: probe, remove, shutdown, reset,
+ * sleep.
  */
 #include <linux/dma-mapping.h>
 #include <linux/module.h>
@@ -239,16 +240,40 @@ static void vgpu_pci_reset_prepare(struct pci_dev *pdev)
 	vgpu_quiesce(pci_get_drvdata(pdev), false);
 }
 
-static void vgpu_pci_reset_done(struct pci_dev *pdev)
+/* Undoes a vgpu_quiesce() that was not for good. */
+static int vgpu_revive(struct vgpu_dev *vdev)
 {
-	struct vgpu_dev *vdev = pci_get_drvdata(pdev);
 	int ret = vgpu_regs_reset(vdev);
 
 	if (!ret)
 		ret = vgpu_go_live(vdev);
 	if (ret)
-		dev_err(&pdev->dev, "not usable after a reset (%d)\n", ret);
+		dev_err(&vdev->pdev->dev, "not usable after a reset (%d)\n",
+			ret);
+	return ret;
 }
+
+static void vgpu_pci_reset_done(struct pci_dev *pdev)
+{
+	vgpu_revive(pci_get_drvdata(pdev));
+}
+
+/*
+ * Sleep costs the device its state and the host its view of our memory, so
+ * sessions do not survive it; files that are opened afterwards work.
+ */
+static int __maybe_unused vgpu_pm_suspend(struct device *dev)
+{
+	vgpu_quiesce(dev_get_drvdata(dev), false);
+	return 0;
+}
+
+static int __maybe_unused vgpu_pm_resume(struct device *dev)
+{
+	return vgpu_revive(dev_get_drvdata(dev));
+}
+
+static SIMPLE_DEV_PM_OPS(vgpu_pm_ops, vgpu_pm_suspend, vgpu_pm_resume);
 
 static const struct pci_error_handlers vgpu_pci_errors = {
 	.reset_prepare = vgpu_pci_reset_prepare,
@@ -268,6 +293,7 @@ static struct pci_driver vgpu_pci_driver = {
 	.remove = vgpu_pci_remove,
 	.shutdown = vgpu_pci_shutdown,
 	.err_handler = &vgpu_pci_errors,
+	.driver.pm = &vgpu_pm_ops,
 };
 
 static int __init vgpu_init(void)
