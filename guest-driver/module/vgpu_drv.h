@@ -45,7 +45,8 @@
 #include "uapi/vgpu_stub.h"
 
 #define VGPU_NAME "vgpu_stub"
-#define VGPU_RESET_TIMEOUT_MS 5000
+/* the device gives the host 10 s to answer and 2 s more; see stop_timeout_ms */
+#define VGPU_RESET_TIMEOUT_MS 15000
 #define VGPU_NO_QUEUE U32_MAX
 
 struct vgpu_session;

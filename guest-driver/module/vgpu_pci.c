@@ -31,9 +31,9 @@ unsigned int vgpu_start_timeout_ms = 10000;
 module_param_named(start_timeout_ms, vgpu_start_timeout_ms, uint, 0644);
 MODULE_PARM_DESC(start_timeout_ms, "How long an open waits for the host (10000)");
 
-unsigned int vgpu_stop_timeout_ms = 2000;
+unsigned int vgpu_stop_timeout_ms = 15000;
 module_param_named(stop_timeout_ms, vgpu_stop_timeout_ms, uint, 0644);
-MODULE_PARM_DESC(stop_timeout_ms, "How long a close waits for the host before it leaves that to the background (2000)");
+MODULE_PARM_DESC(stop_timeout_ms, "How long a close waits for the host before it leaves that to the background (15000)");
 
 unsigned int vgpu_buffer_timeout_ms = 10000;
 module_param_named(buffer_timeout_ms, vgpu_buffer_timeout_ms, uint, 0644);
