@@ -53,10 +53,12 @@ static long vgpu_pin_some(struct vgpu_buffer *b, unsigned long addr,
 	unsigned int flags = b->write ? VGPU_FOLL_WRITE : VGPU_FOLL_READ;
 	long got = pin_user_pages_fast(at, want, flags, b->pages + done);
 
-	/* see VGPU_FOLL_READ: this memory the process may only read */
+	/*
+	 * See VGPU_FOLL_READ: this page the process may only read.  One page,
+	 * since the next may be one that it may write.
+	 */
 	if (got == -EFAULT && !b->write && flags != FOLL_LONGTERM)
-		got = pin_user_pages_fast(at, want, FOLL_LONGTERM,
-					  b->pages + done);
+		got = pin_user_pages_fast(at, 1, FOLL_LONGTERM, b->pages + done);
 	return got ?: -EFAULT;
 }
 
