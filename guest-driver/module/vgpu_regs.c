@@ -231,6 +231,11 @@ static int vgpu_command_result(struct vgpu_dev *vdev,
 
 	if (ret)
 		return ret;
+	/* a reset since then took the answer away; RESULT would read as success */
+	if (!(vgpu_read(vdev, VGPU_REG_STATUS) & VGPU_STATUS_DONE)) {
+		vgpu_dev_leave(vdev);
+		return -EIO;
+	}
 	rsp->status = cpu_to_le32(vgpu_read(vdev, VGPU_REG_RESULT));
 	length = min_t(u32, vgpu_read(vdev, VGPU_REG_RESULT_LENGTH),
 		       VGPU_DATA_SIZE);
