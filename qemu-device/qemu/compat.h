@@ -173,4 +173,18 @@ static inline void vgpu_compat_log_traces(void)
 #endif
 }
 
+/* 5.1: any device may forbid discards, and is told when another needs them. */
+#if !VGPU_QEMU_AT_LEAST(5, 1)
+#include "sysemu/balloon.h"
+#endif
+static inline int vgpu_compat_forbid_discards(bool forbid)
+{
+#if VGPU_QEMU_AT_LEAST(5, 1)
+    return ram_block_discard_disable(forbid);
+#else
+    qemu_balloon_inhibit(forbid);
+    return 0;
+#endif
+}
+
 #endif /* VGPU_STUB_COMPAT_H */

@@ -49,6 +49,30 @@ static void vgpu_memory_add(MemoryListener *listener,
     g_ptr_array_add(s->gather_mr, section->mr);
 }
 
+/*
+ * A balloon or virtio-mem would punch holes into RAM that the daemon and the
+ * GPU still use, with the old pages or with none.  So nothing is handed out
+ * while others may do that.
+ */
+static void vgpu_memory_forbid_discards(VgpuStub *s)
+{
+    if (!s->gather->len || s->no_discards) {
+        return;
+    }
+    if (!vgpu_compat_forbid_discards(true)) {
+        s->no_discards = true;
+        s->discards_needed = false;
+        return;
+    }
+    if (!s->discards_needed && !s->realizing) {
+        warn_report("vgpu-stub: RAM that was plugged in is not shared, because "
+                    "another device discards guest RAM; remove virtio-mem");
+    }
+    s->discards_needed = true;
+    g_array_set_size(s->gather, 0);
+    g_ptr_array_set_size(s->gather_mr, 0);
+}
+
 /* The regions stay referenced, so that their fds live as long as the table. */
 static void vgpu_memory_commit(MemoryListener *listener)
 {
@@ -56,6 +80,7 @@ static void vgpu_memory_commit(MemoryListener *listener)
     GArray *table = s->table;
     GPtrArray *mrs = s->table_mr;
 
+    vgpu_memory_forbid_discards(s);
     if (s->gather->len == table->len &&
         (!table->len ||
          !memcmp(s->gather->data, table->data,
@@ -80,7 +105,7 @@ static void vgpu_mr_unref(gpointer mr)
     memory_region_unref(mr);
 }
 
-void vgpu_memory_init(VgpuStub *s)
+bool vgpu_memory_init(VgpuStub *s, Error **errp)
 {
     s->gather = g_array_new(false, false, sizeof(struct vgpu_core_region));
     s->table = g_array_new(false, false, sizeof(struct vgpu_core_region));
@@ -93,13 +118,24 @@ void vgpu_memory_init(VgpuStub *s)
         .region_nop = vgpu_memory_add,
         .commit = vgpu_memory_commit,
     };
+    s->realizing = true;
     memory_listener_register(&s->listener, &address_space_memory);
+    s->realizing = false;
+    if (s->discards_needed) {
+        error_setg(errp, "vgpu-stub: another device discards guest RAM, which "
+                   "the GPU would go on using; remove virtio-mem, or start "
+                   "QEMU without share=on for RAM (then only commands by "
+                   "registers work)");
+        vgpu_memory_exit(s);
+        return false;
+    }
     if (!s->table->len) {
         warn_report("vgpu-stub: guest RAM cannot be shared, so only commands "
                     "by registers will work; for queues start QEMU with "
                     "-object memory-backend-memfd,id=ram,size=SIZE,share=on "
                     "-machine memory-backend=ram");
     }
+    return true;
 }
 
 void vgpu_memory_exit(VgpuStub *s)
@@ -109,4 +145,8 @@ void vgpu_memory_exit(VgpuStub *s)
     g_array_free(s->table, true);
     g_ptr_array_free(s->gather_mr, true);
     g_ptr_array_free(s->table_mr, true);
+    if (s->no_discards) {
+        vgpu_compat_forbid_discards(false);
+        s->no_discards = false;
+    }
 }

@@ -250,6 +250,17 @@ static bool vgpu_block_migration(VgpuStub *s, Error **errp)
     return true;
 }
 
+/* What both a failed start and the end of the device take back. */
+static void vgpu_undo(VgpuStub *s)
+{
+    vgpu_queues_exit(s);
+    timer_del(s->timer);    /* before 6.0 freeing does not do it */
+    timer_free(s->timer);
+    s->timer = NULL;
+    msix_uninit_exclusive_bar(PCI_DEVICE(s));
+    vgpu_compat_unblock_migration(&s->migration_blocker);
+}
+
 static void vgpu_realize(PCIDevice *pci, Error **errp)
 {
     VgpuStub *s = VGPU_STUB(pci);
@@ -268,7 +279,12 @@ static void vgpu_realize(PCIDevice *pci, Error **errp)
     }
     s->timer = timer_new_ms(QEMU_CLOCK_REALTIME, vgpu_timer, s);
     vgpu_queues_init(s);
-    vgpu_memory_init(s);
+    if (!vgpu_memory_init(s, errp)) {
+        vgpu_core_free(s->core);
+        s->core = NULL;
+        vgpu_undo(s);
+        return;
+    }
     vgpu_socket_init(s);
     vgpu_enter(s);
     vgpu_core_start(s->core);
@@ -295,10 +311,7 @@ static void vgpu_exit(PCIDevice *pci)
     s->depth--;
     s->core = NULL;
     vgpu_socket_exit(s);
-    vgpu_queues_exit(s);
-    timer_free(s->timer);
-    msix_uninit_exclusive_bar(pci);
-    vgpu_compat_unblock_migration(&s->migration_blocker);
+    vgpu_undo(s);
 }
 
 static void vgpu_reset(DeviceState *dev)

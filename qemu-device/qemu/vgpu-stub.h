@@ -78,6 +78,9 @@ struct VgpuStub {
     GPtrArray *gather_mr;   /* MemoryRegion, referenced */
     GArray *table;
     GPtrArray *table_mr;
+    bool no_discards;       /* we forbade them: the daemon has RAM of ours */
+    bool realizing;         /* failing is still possible */
+    bool discards_needed;   /* another device needs them: no RAM for the daemon */
 };
 
 /* For messages: what the user calls this device. */
@@ -112,7 +115,7 @@ void vgpu_queue_watch_lifeline(void *opaque, uint32_t id, int fd);
 void vgpu_queue_unwatch_lifeline(void *opaque, uint32_t id, int fd);
 
 /* vgpu-memory.c */
-void vgpu_memory_init(VgpuStub *s);
+bool vgpu_memory_init(VgpuStub *s, Error **errp);
 void vgpu_memory_exit(VgpuStub *s);
 
 /* plugin.c or the graft: makes the type known. */

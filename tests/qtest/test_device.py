@@ -111,6 +111,21 @@ class WithoutDaemon(unittest.TestCase):
                     t.qmp("device_add", driver="vgpu-stub", **argument)
             t.qmp("migrate", uri="exec:cat >/dev/null")  # no blocker was left
 
+    def test_ram_that_others_discard(self):
+        plugged = ["-m", "64M,maxmem=1G", "-object",
+                   "memory-backend-memfd,id=more,size=128M,share=on"]
+        virtio_mem = ["-device", "virtio-mem-pci,id=vm0,memdev=more"]
+        with self.assertRaises(Failure) as caught:
+            with QTest(device(self.nowhere), extra=plugged + virtio_mem):
+                pass
+        self.assertIn("remove virtio-mem", str(caught.exception))
+        with QTest(device(self.nowhere), shared=False, extra=plugged[:2] + [
+                "-object", "memory-backend-memfd,id=more,size=128M,share=off"] + virtio_mem):
+            pass  # nothing is handed out
+        with QTest(device(self.nowhere), extra=plugged) as t:
+            with self.assertRaises(Failure):
+                t.qmp("device_add", driver="virtio-mem-pci", id="vm0", memdev="more")
+
     def test_migration_is_blocked(self):
         with QTest(device(self.nowhere)) as t:
             with self.assertRaises(Failure) as caught:
