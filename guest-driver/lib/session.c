@@ -24,6 +24,8 @@
 
 #define SPIN_NS 50000       /* how long the adaptive wait polls */
 #define LOOK_NS 20000000    /* how often a poller asks whether the session lives */
+#define ROOM_MS 100         /* how often a submit looks for room by itself */
+#define SUBMIT_MS 30000     /* how long vgpu_submit() waits for room */
 #define SPINS_PER_RELAX 8u  /* a pause may leave the virtual CPU */
 #define SPINS_PER_CLOCK 64u /* the clock may cost a system call */
 
@@ -253,7 +255,18 @@ static void ring_doorbell(struct vgpu_session *s)
 	*s->doorbell = s->wait == VGPU_WAIT_INTERRUPT ? VGPU_DOORBELL_SLEEPS : VGPU_DOORBELL_POLLS;
 }
 
-static int submit_mapped(struct vgpu_session *s, const struct vgpu_piece *piece, size_t n)
+/* Waits for any sign of the host, as it takes requests without one. */
+static int wait_room(struct vgpu_session *s, uint32_t seen, int64_t deadline)
+{
+	int64_t look = deadline_of(ROOM_MS);
+
+	if (wait_moved(s, seen, look < deadline ? look : deadline) == 0)
+		return 0;
+	return errno == ETIMEDOUT && now_ns() < deadline ? 0 : -1;
+}
+
+static int submit_mapped(struct vgpu_session *s, const struct vgpu_piece *piece, size_t n,
+			 int64_t deadline)
 {
 	for (;;) {
 		uint32_t seen = rsp_prod(s);
@@ -266,7 +279,7 @@ static int submit_mapped(struct vgpu_session *s, const struct vgpu_piece *piece,
 		/* the host takes no requests while we leave no room for its responses */
 		if (vgpu_ring_must_kick_full(&s->ring))
 			return fail(EAGAIN);
-		if (wait_moved(s, seen, deadline_of(100)) < 0 && errno != ETIMEDOUT)
+		if (wait_room(s, seen, deadline) < 0)
 			return -1;
 	}
 	if (!s->polling || vgpu_ring_must_kick(&s->ring))
@@ -289,8 +302,9 @@ static int submit_stream(struct vgpu_session *s, const struct vgpu_piece *piece,
 	return write(s->fd, s->record, at) < 0 ? -1 : 0;
 }
 
-int vgpu_submit(struct vgpu_session *s, uint16_t command, const struct vgpu_desc *desc,
-		unsigned int ndesc, const void *body, size_t length, uint64_t *id)
+static int submit(struct vgpu_session *s, uint16_t command, const struct vgpu_desc *desc,
+		  unsigned int ndesc, const void *body, size_t length, uint64_t *id,
+		  int64_t deadline)
 {
 	struct vgpu_request req = {.command = command, .id = s->next_id, .ndesc = ndesc};
 	struct vgpu_piece piece[3] = {{&req, sizeof(req)}};
@@ -305,10 +319,16 @@ int vgpu_submit(struct vgpu_session *s, uint16_t command, const struct vgpu_desc
 	if (length)
 		piece[n++] = (struct vgpu_piece){body, length};
 	req.length = sizeof(req) + ndesc * sizeof(*desc) + length;
-	if ((s->mapped ? submit_mapped(s, piece, n) : submit_stream(s, piece, n)) < 0)
+	if ((s->mapped ? submit_mapped(s, piece, n, deadline) : submit_stream(s, piece, n)) < 0)
 		return -1;
 	*id = s->next_id++;
 	return 0;
+}
+
+int vgpu_submit(struct vgpu_session *s, uint16_t command, const struct vgpu_desc *desc,
+		unsigned int ndesc, const void *body, size_t length, uint64_t *id)
+{
+	return submit(s, command, desc, ndesc, body, length, id, deadline_of(SUBMIT_MS));
 }
 
 static int receive_mapped(struct vgpu_session *s, int64_t deadline)
@@ -350,11 +370,9 @@ int vgpu_receive(struct vgpu_session *s, int timeout_ms, const struct vgpu_respo
 }
 
 /* The response to `id`; older ones are of calls that timed out. */
-static int receive_id(struct vgpu_session *s, uint64_t id, int timeout_ms,
+static int receive_id(struct vgpu_session *s, uint64_t id, int64_t deadline,
 		      const struct vgpu_response **rsp)
 {
-	int64_t deadline = deadline_of(timeout_ms);
-
 	do {
 		if (vgpu_receive(s, remaining_ms(deadline), rsp) < 0)
 			return -1;
@@ -366,13 +384,14 @@ int vgpu_call(struct vgpu_session *s, uint16_t command, const struct vgpu_desc *
 	      unsigned int ndesc, const void *body, size_t length, void *out, size_t size,
 	      int timeout_ms)
 {
+	int64_t deadline = deadline_of(timeout_ms);
 	const struct vgpu_response *rsp;
 	uint64_t id;
 	size_t got;
 	int32_t status;
 
-	if (vgpu_submit(s, command, desc, ndesc, body, length, &id) < 0 ||
-	    receive_id(s, id, timeout_ms, &rsp) < 0)
+	if (submit(s, command, desc, ndesc, body, length, &id, deadline) < 0 ||
+	    receive_id(s, id, deadline, &rsp) < 0)
 		return -1;
 	status = (int32_t)rsp->status;
 	if (status < 0)

@@ -37,7 +37,12 @@ int vgpu_buffer_register(struct vgpu_session *s, void *addr, size_t length, uint
 			 uint32_t *handle);
 int vgpu_buffer_unregister(struct vgpu_session *s, uint32_t handle);
 
-/* Puts a request into the ring; waits for room.  *id receives its id. */
+/*
+ * Puts a request into the ring; *id receives its id.  Waits for room for at most
+ * 30 s (ETIMEDOUT), or until the session is lost.  EAGAIN: the ring is full and
+ * the host waits for room in the response ring, so receive first.  After either
+ * error nothing was submitted and the call may be repeated.
+ */
 int vgpu_submit(struct vgpu_session *s, uint16_t command, const struct vgpu_desc *desc,
 		unsigned int ndesc, const void *body, size_t length, uint64_t *id);
 
@@ -50,6 +55,10 @@ int vgpu_receive(struct vgpu_session *s, int timeout_ms, const struct vgpu_respo
 
 /*
  * Submits one request and waits for its response; no other may be in flight.
+ * `timeout_ms` (-1: no limit) holds for both together; without a mapped queue
+ * the module's text_timeout_ms bounds the first.  The response of a call that
+ * timed out is dropped by a later one.  EAGAIN as vgpu_submit() if many such
+ * responses fill the response ring.
  * Copies at most `size` bytes of the response's body to `out`.  Returns the
  * body's length; a negative status becomes -1 with errno.
  */
