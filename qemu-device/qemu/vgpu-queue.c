@@ -32,9 +32,9 @@ static bool vgpu_queue_take_call(VgpuQueue *q)
         vgpu_core_call(q->s->core, q->id);
         vgpu_leave(q->s);
     } else {
-        q->s->depth++;  /* as for a doorbell */
+        vgpu_hold(q->s);    /* as for a doorbell */
         vgpu_core_call(q->s->core, q->id);
-        q->s->depth--;
+        vgpu_release(q->s);
     }
     return true;
 }
@@ -52,7 +52,8 @@ static void vgpu_queue_called(void *opaque)
  * Where no irqfd carries the answer it would have to wake the main loop and
  * often, by then, the vCPU.  Most commands take less than that, so whoever rang
  * waits a moment for the answer and delivers it itself.  A queue whose commands
- * take longer is soon left alone, and tried again now and then.
+ * take longer is soon left alone, and tried again now and then.  Called with
+ * the device held: the interrupt goes out when all here is done.
  */
 void vgpu_queue_linger(VgpuStub *s)
 {
@@ -369,6 +370,7 @@ void vgpu_queues_exit(VgpuStub *s)
     }
     g_free(s->vector);
     g_free(s->queue);
+    s->rung = NULL;
     s->vector = NULL;
     s->queue = NULL;
 }

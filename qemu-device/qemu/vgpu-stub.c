@@ -15,9 +15,37 @@
 /* How long a reset or an unplug waits for workers to let go of guest RAM. */
 #define WORKERS_WAIT_MS 1000
 
-void vgpu_enter(VgpuStub *s)
+void vgpu_hold(VgpuStub *s)
 {
     s->depth++;
+}
+
+/* Still held, so that a message to our own BARs finds the door closed. */
+static void vgpu_send_interrupts(VgpuStub *s)
+{
+    PCIDevice *pci = PCI_DEVICE(s);
+    unsigned v;
+
+    while ((v = find_first_bit(s->raised, VGPU_CORE_VECTORS_MAX)) <
+           VGPU_CORE_VECTORS_MAX) {
+        clear_bit(v, s->raised);
+        if (msix_enabled(pci)) {
+            msix_notify(pci, v);
+        }
+    }
+}
+
+void vgpu_release(VgpuStub *s)
+{
+    if (s->depth == 1) {
+        vgpu_send_interrupts(s);
+    }
+    s->depth--;
+}
+
+void vgpu_enter(VgpuStub *s)
+{
+    vgpu_hold(s);
     vgpu_core_time(s->core, qemu_clock_get_ms(QEMU_CLOCK_REALTIME));
 }
 
@@ -30,7 +58,7 @@ void vgpu_leave(VgpuStub *s)
     } else {
         timer_mod(s->timer, deadline);
     }
-    s->depth--;
+    vgpu_release(s);
 }
 
 static void vgpu_timer(void *opaque)
@@ -44,11 +72,27 @@ static void vgpu_timer(void *opaque)
 
 /* ------------------------------------------------------------------ BARs */
 
+/*
+ * The guest may aim an MSI-X vector at our own BARs, and an access that began
+ * before an unplug may arrive after it.
+ */
+static bool vgpu_may_enter(VgpuStub *s)
+{
+    if (s->core && s->depth) {
+        qemu_log_mask(LOG_GUEST_ERROR, "vgpu-stub %s: the device's own "
+                      "interrupt reaches its BARs; ignored\n", vgpu_id(s));
+    }
+    return s->core && !s->depth;
+}
+
 static uint64_t vgpu_regs_read(void *opaque, hwaddr addr, unsigned size)
 {
     VgpuStub *s = opaque;
     uint32_t value;
 
+    if (!vgpu_may_enter(s)) {
+        return 0;
+    }
     vgpu_enter(s);
     value = vgpu_core_read(s->core, addr, size);
     vgpu_leave(s);
@@ -62,10 +106,16 @@ static void vgpu_regs_write(void *opaque, hwaddr addr, uint64_t value,
     VgpuStub *s = opaque;
 
     trace_vgpu_stub_write(vgpu_id(s), addr, size, value);
+    if (!vgpu_may_enter(s)) {
+        return;
+    }
+    s->rung = NULL;
+    vgpu_hold(s);
     vgpu_enter(s);
     vgpu_core_write(s->core, addr, value, size);
     vgpu_leave(s);
     vgpu_queue_linger(s);
+    vgpu_release(s);
 }
 
 static uint64_t vgpu_doorbell_read(void *opaque, hwaddr addr, unsigned size)
@@ -80,12 +130,16 @@ static void vgpu_doorbell_write(void *opaque, hwaddr addr, uint64_t value,
     VgpuStub *s = opaque;
 
     trace_vgpu_stub_doorbell_slow(vgpu_id(s), addr / VGPU_DOORBELL_STRIDE);
-    s->depth++;     /* no more: the core's clock and deadline are not touched */
+    if (!vgpu_may_enter(s)) {
+        return;
+    }
+    s->rung = NULL;
+    vgpu_hold(s);   /* no more: the core's clock and deadline are not touched */
     vgpu_core_doorbell(s->core, addr / VGPU_DOORBELL_STRIDE);
-    s->depth--;
     if (value == VGPU_DOORBELL_SLEEPS) {
         vgpu_queue_linger(s);
     }
+    vgpu_release(s);
 }
 
 /* All sizes reach the core, which refuses most: QEMU must not split them. */
@@ -112,9 +166,7 @@ static void vgpu_op_raise(void *opaque, uint32_t vector)
     VgpuStub *s = opaque;
 
     trace_vgpu_stub_raise(vgpu_id(s), vector);
-    if (msix_enabled(PCI_DEVICE(s))) {
-        msix_notify(PCI_DEVICE(s), vector);
-    }
+    set_bit(vector, s->raised);
 }
 
 /*
@@ -294,24 +346,27 @@ static void vgpu_realize(PCIDevice *pci, Error **errp)
 /* The guest's RAM is about to have other users: wait for the workers. */
 static void vgpu_stop_all(VgpuStub *s)
 {
+    vgpu_hold(s);
     vgpu_enter(s);
     vgpu_core_reset(s->core);
     vgpu_leave(s);
     vgpu_queues_wait(s, WORKERS_WAIT_MS);
+    vgpu_release(s);
 }
 
 static void vgpu_exit(PCIDevice *pci)
 {
     VgpuStub *s = VGPU_STUB(pci);
 
+    s->depth++;                 /* and no release: no more interrupts */
     vgpu_stop_all(s);
     vgpu_memory_exit(s);        /* tells the core once more: nothing is left */
-    s->depth++;
     vgpu_core_free(s->core);
-    s->depth--;
     s->core = NULL;
     vgpu_socket_exit(s);
     vgpu_undo(s);
+    bitmap_zero(s->raised, VGPU_CORE_VECTORS_MAX);
+    s->depth--;
 }
 
 static void vgpu_reset(DeviceState *dev)

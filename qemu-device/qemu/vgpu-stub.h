@@ -7,6 +7,7 @@
 #define VGPU_STUB_H
 
 #include "compat.h"
+#include "qemu/bitmap.h"
 #include "vgpu_core.h"
 
 #define TYPE_VGPU_STUB "vgpu-stub"
@@ -55,6 +56,7 @@ struct VgpuStub {
 
     struct vgpu_core *core;
     int depth;              /* > 0 while in the core */
+    DECLARE_BITMAP(raised, VGPU_CORE_VECTORS_MAX);  /* sent on the way out */
     QEMUTimer *timer;
     MemoryRegion regs;
     MemoryRegion doorbells;
@@ -89,9 +91,17 @@ static inline const char *vgpu_id(VgpuStub *s)
     return DEVICE(s)->id ? DEVICE(s)->id : "-";
 }
 
-/* vgpu-stub.c: every call of the core lies between these two. */
+/*
+ * vgpu-stub.c: every call of the core lies between these two.  On the way out
+ * interrupts are sent; what they write to is the guest's choice, and may unplug
+ * this very device, so that core and queues may be gone afterwards.
+ */
 void vgpu_enter(VgpuStub *s);
 void vgpu_leave(VgpuStub *s);
+
+/* The same without the core's clock and deadline. */
+void vgpu_hold(VgpuStub *s);
+void vgpu_release(VgpuStub *s);
 
 /* vgpu-socket.c */
 bool vgpu_socket_check(VgpuStub *s, Error **errp);

@@ -231,6 +231,26 @@ class WithDaemon(unittest.TestCase):
             ring.stop()
         wait_until("workers to end", lambda: not self.daemon.workers(), 5)
 
+    def test_vectors_aimed_at_itself(self):
+        t = self.qtest()
+        t.msix_vector(0, q.BAR_AT[0] + q.DATA + 0x80, 0xabcd)
+        t.msix_vector(1, q.BAR_AT[2], 0)  # the doorbell of the queue that calls
+        t.msix_enable()
+        t.reg(q.INT_STATUS, 7)
+        t.reg(q.INT_MASK, 1)
+        self.assertEqual(t.command(q.NOP)[0], 0)
+        self.assertEqual(t.reg(q.INT_STATUS), 1)
+        self.assertEqual(t.reg(q.DATA + 0x80), 0)
+        t.reg(q.INT_MASK, 0)
+        ring = Ring(t, 0)
+        ring.start()
+        for ident in range(1, 20):
+            ring.push(q.NOP, ident)
+            ring.kick()
+            self.assertEqual(ring.pop(), (ident, 0))
+        self.assertEqual(t.reg(q.COUNT_DOORBELLS), 19)
+        ring.stop()
+
     def test_masked_vector_is_pending(self):
         t = self.qtest()
         t.msix_vector(1, 0x3000, 0x55, masked=True)
