@@ -22,6 +22,33 @@ void core_log(struct vgpu_core *c, enum vgpu_log_level level, const char *fmt, .
 	c->ops->log(c->opaque, level, text);
 }
 
+static void refill_log(struct vgpu_core *c)
+{
+	int64_t more = (c->now - c->log.at) / LOG_INTERVAL;
+
+	c->log.at += more * LOG_INTERVAL;
+	if (more >= LOG_BURST - (int64_t)c->log.left)
+		c->log.left = LOG_BURST;
+	else
+		c->log.left += (uint32_t)more;
+}
+
+/* The host's disk is not the guest's to fill; what was left out is counted. */
+bool core_may_log(struct vgpu_core *c)
+{
+	refill_log(c);
+	if (!c->log.left) {
+		c->log.dropped++;
+		return false;
+	}
+	c->log.left--;
+	if (c->log.dropped)
+		core_log(c, VGPU_LOG_WARNING, "%u lines were left out, as there were too many",
+			 c->log.dropped);
+	c->log.dropped = 0;
+	return true;
+}
+
 /* Latches interrupt bits; the vector is raised only for what is new and wanted. */
 void core_interrupt(struct vgpu_core *c, uint32_t bits)
 {
@@ -126,6 +153,7 @@ struct vgpu_core *vgpu_core_new(const struct vgpu_core_config *config,
 	queue_init(core_reg_queue(c), VGPU_QUEUE_REGISTERS);
 	link_init(&c->link);
 	c->link.max_queues = c->nqueues;
+	c->log.left = LOG_BURST;
 	reset_registers(c);
 	return c;
 }

@@ -15,6 +15,8 @@
 #define REPLY_TIMEOUT 10000 /* a daemon that lets us wait so long is given up */
 #define UNKNOWN_WORKER 2000 /* a worker whose lifeline we never got is gone by then */
 #define NO_DEADLINE INT64_MAX
+#define LOG_BURST 20      /* lines at once that a guest can cause */
+#define LOG_INTERVAL 1000 /* for one more */
 
 #define REG_SLOTS VGPU_SLOTS_MIN /* of each ring of the register session */
 
@@ -93,6 +95,13 @@ struct memory {
 	size_t n;
 };
 
+/* How much a guest can still make us say. */
+struct log_budget {
+	int64_t at; /* up to when `left` counts */
+	uint32_t left;
+	uint32_t dropped; /* since the last line */
+};
+
 struct vgpu_core {
 	const struct vgpu_core_ops *ops;
 	void *opaque;
@@ -121,6 +130,7 @@ struct vgpu_core {
 	struct rx rx;
 	struct regcmd reg;
 	struct memory mem;
+	struct log_budget log;
 
 	uint32_t nqueues;
 	uint32_t nvectors;
@@ -130,6 +140,8 @@ struct vgpu_core {
 /* core.c */
 void core_log(struct vgpu_core *c, enum vgpu_log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* Asked before each line that a guest can cause as often as it likes. */
+bool core_may_log(struct vgpu_core *c);
 void core_interrupt(struct vgpu_core *c, uint32_t bits);
 void core_settle(struct vgpu_core *c);
 void core_reset(struct vgpu_core *c);

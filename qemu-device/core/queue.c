@@ -63,6 +63,8 @@ static void queue_log(struct vgpu_core *c, const struct queue *q, enum vgpu_log_
 {
 	char who[32];
 
+	if (!core_may_log(c))
+		return;
 	if (is_reg(q))
 		snprintf(who, sizeof(who), "register session");
 	else

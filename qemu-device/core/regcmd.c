@@ -110,7 +110,8 @@ void regcmd_settle(struct vgpu_core *c)
 
 static void broken(struct vgpu_core *c, const char *why)
 {
-	core_log(c, VGPU_LOG_WARNING, "register session: %s, giving it up", why);
+	if (core_may_log(c))
+		core_log(c, VGPU_LOG_WARNING, "register session: %s, giving it up", why);
 	queue_stop(c, core_reg_queue(c));
 	if (c->status & VGPU_STATUS_BUSY)
 		regcmd_finish(c, -EIO, NULL, 0);

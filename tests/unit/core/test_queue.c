@@ -494,6 +494,44 @@ static void test_reset_while_starting(void)
 	fake_free(f);
 }
 
+static void start_in_vain(struct fake *f)
+{
+	control(f, 0, VGPU_QUEUE_START);
+	expect(f, VGPU_MSG_QUEUE_START);
+	answer_start(f, 0, 5, -EFAULT);
+	control(f, 0, VGPU_QUEUE_STOP);
+	g_assert_cmpuint(state(f, 0), ==, VGPU_QUEUE_STATE_STOPPED);
+}
+
+/* A guest that tries for ever does not fill the host's log. */
+static void test_log_limit(void)
+{
+	struct fake *f = fake_up();
+	unsigned int before = f->logs[VGPU_LOG_WARNING];
+
+	accept_features(f);
+	set_up_queue(f, 0);
+	for (int i = 0; i < 50; i++)
+		start_in_vain(f);
+	g_assert_cmpuint(f->logs[VGPU_LOG_WARNING] - before, ==, 20);
+	pass(f, 999);
+	start_in_vain(f);
+	g_assert_cmpuint(f->logs[VGPU_LOG_WARNING] - before, ==, 20);
+	pass(f, 1); /* one more line, and how many are missing */
+	f->trace = g_string_new(NULL);
+	start_in_vain(f);
+	start_in_vain(f);
+	g_assert_cmpuint(f->logs[VGPU_LOG_WARNING] - before, ==, 22);
+	g_assert_nonnull(strstr(f->trace->str, "31 lines were left out"));
+	g_string_free(f->trace, TRUE);
+	f->trace = NULL;
+	pass(f, 1000000); /* no more than the first time */
+	for (int i = 0; i < 50; i++)
+		start_in_vain(f);
+	g_assert_cmpuint(f->logs[VGPU_LOG_WARNING] - before, ==, 22 + 20 + 1);
+	fake_free(f);
+}
+
 /* Unplug: the daemon hears it, and every fd is closed (fake_free looks). */
 static void test_free(void)
 {
@@ -529,6 +567,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/queue/reset", test_reset);
 	g_test_add_func("/queue/reset-without-daemon", test_reset_without_daemon);
 	g_test_add_func("/queue/reset-while-starting", test_reset_while_starting);
+	g_test_add_func("/queue/log-limit", test_log_limit);
 	g_test_add_func("/queue/free", test_free);
 	return g_test_run();
 }
