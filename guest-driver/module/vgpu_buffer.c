@@ -36,6 +36,7 @@ static int vgpu_account(struct mm_struct *mm, unsigned long npages)
 	return -ENOMEM;
 }
 
+/* May block for as long as a file system likes: hold no lock. */
 static void vgpu_buffer_unpin(struct vgpu_buffer *b, unsigned long pinned)
 {
 	unpin_user_pages_dirty_lock(b->pages, pinned, b->write);
@@ -339,14 +340,22 @@ out_free:
 	return ret;
 }
 
-/* Frees a buffer that the host does not use.  buffers_lock is held. */
-static void vgpu_buffer_free(struct vgpu_session *s, u32 handle)
+/*
+ * Takes away a buffer that the host does not use.  buffers_lock is held; the
+ * caller lets go of its locks and then frees the buffer.
+ */
+static struct vgpu_buffer *vgpu_buffer_unhook(struct vgpu_session *s,
+					      u32 handle)
 {
 	struct vgpu_buffer *b = s->buffers[handle];
 
 	s->buffers[handle] = NULL;
-	s->pinned -= vgpu_buffer_cost(b);
 	vgpu_buffer_unmap(&s->vdev->pdev->dev, b);
+	return b;
+}
+
+static void vgpu_buffer_free(struct vgpu_buffer *b)
+{
 	vgpu_buffer_unpin(b, b->npages);
 	kfree(b);
 }
@@ -384,7 +393,8 @@ static int vgpu_buffer_settle(struct vgpu_session *s, u32 handle)
 	return 0;
 }
 
-static int vgpu_buffer_retire(struct vgpu_session *s, u32 handle)
+static int vgpu_buffer_retire(struct vgpu_session *s, u32 handle,
+			      struct vgpu_buffer **retired)
 {
 	struct vgpu_buffer *b;
 	int ret;
@@ -401,7 +411,7 @@ static int vgpu_buffer_retire(struct vgpu_session *s, u32 handle)
 	ret = vgpu_dev_enter(s->vdev);
 	if (ret)
 		return ret;
-	vgpu_buffer_free(s, handle);
+	*retired = vgpu_buffer_unhook(s, handle);
 	vgpu_dev_leave(s->vdev);
 	return 0;
 }
@@ -415,33 +425,67 @@ static int vgpu_buffer_retire(struct vgpu_session *s, u32 handle)
  * and invalid for the host; the call may be repeated, and closing the session
  * frees it.
  *
- * Context: Process context; sleeps, killably and for a bounded time.
+ * Context: Process context; sleeps, killably and for a bounded time, as far as
+ * the host is concerned; then as long as giving back the pages takes.
  * Return: 0, -ENOENT, -ETIMEDOUT, -EINTR, or the session's error.
  */
 int vgpu_buffer_del(struct vgpu_session *s, u32 handle)
 {
 	int ret = mutex_lock_killable(&s->buffers_lock);
+	struct vgpu_buffer *b;
+	u64 cost;
 
 	if (ret)
 		return -EINTR;
-	ret = vgpu_buffer_retire(s, handle);
+	ret = vgpu_buffer_retire(s, handle, &b);
 	mutex_unlock(&s->buffers_lock);
-	return ret;
+	if (ret)
+		return ret;
+	cost = vgpu_buffer_cost(b);
+	vgpu_buffer_free(b);
+	vgpu_unreserve(s, cost);
+	return 0;
 }
 
 /**
- * vgpu_buffers_drop - free all buffers of a session
+ * vgpu_buffers_drop - take all buffers away from a session
  * @s: session whose queue the host has given back
+ * @dropped: gets them; the caller hands it to vgpu_buffers_release()
  *
  * Context: sessions_lock held.
  */
-void vgpu_buffers_drop(struct vgpu_session *s)
+void vgpu_buffers_drop(struct vgpu_session *s, struct list_head *dropped)
 {
 	u32 i;
 
 	mutex_lock(&s->buffers_lock);
-	for (i = 0; i < s->nbuffers; i++)
-		if (s->buffers[i])
-			vgpu_buffer_free(s, i);
+	for (i = 0; i < s->nbuffers; i++) {
+		struct vgpu_buffer *b;
+
+		if (!s->buffers[i])
+			continue;
+		b = vgpu_buffer_unhook(s, i);
+		s->pinned -= vgpu_buffer_cost(b);
+		list_add_tail(&b->node, dropped);
+	}
 	mutex_unlock(&s->buffers_lock);
+}
+
+/**
+ * vgpu_buffers_release - unpin and free buffers
+ * @dropped: what vgpu_buffers_drop() gave; empty afterwards
+ *
+ * Their sessions may be gone already.
+ *
+ * Context: Process context, no lock held; may sleep for long.
+ */
+void vgpu_buffers_release(struct list_head *dropped)
+{
+	struct vgpu_buffer *b, *next;
+
+	list_for_each_entry_safe(b, next, dropped, node) {
+		list_del(&b->node);
+		vgpu_buffer_free(b);
+		cond_resched();
+	}
 }

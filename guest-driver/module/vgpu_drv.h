@@ -22,7 +22,8 @@
  *   gate            read: registers may be touched; write: alive changes
  *   select_lock     QUEUE_SELECT and what follows it
  * The fault handlers take the gate under mmap_lock, so user memory is never
- * touched with the gate held.
+ * touched with the gate held.  Unpinning may wait for whoever serves the page,
+ * a FUSE process for instance, so it is done under none of these locks.
  */
 #ifndef VGPU_DRV_H
 #define VGPU_DRV_H
@@ -119,6 +120,7 @@ struct vgpu_list_page {
 
 /**
  * struct vgpu_buffer - pinned memory of a process
+ * @node: in a list of buffers that only wait for vgpu_buffers_release()
  * @pages: the pinned pages
  * @npages: how many
  * @length: bytes, as registered
@@ -131,6 +133,7 @@ struct vgpu_list_page {
  * @nlist: how many are mapped
  */
 struct vgpu_buffer {
+	struct list_head node;
 	struct page **pages;
 	unsigned long npages;
 	u64 length;
@@ -311,7 +314,8 @@ ssize_t vgpu_text_run(struct vgpu_session *s, const char *text, size_t length);
 /* vgpu_buffer.c */
 int vgpu_buffer_add(struct vgpu_session *s, struct vgpu_stub_buffer *arg);
 int vgpu_buffer_del(struct vgpu_session *s, u32 handle);
-void vgpu_buffers_drop(struct vgpu_session *s);
+void vgpu_buffers_drop(struct vgpu_session *s, struct list_head *dropped);
+void vgpu_buffers_release(struct list_head *dropped);
 
 /* vgpu_mmap.c */
 int vgpu_mmap(struct file *file, struct vm_area_struct *vma);

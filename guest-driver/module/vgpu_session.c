@@ -134,9 +134,11 @@ out_unlock:
 
 /*
  * Takes back what the host had.  @confirmed: the host is known to have let go.
- * Called with sessions_lock held.
+ * Called with sessions_lock held; without it, the caller then releases what
+ * @dropped got.
  */
-static void vgpu_session_detach(struct vgpu_session *s, bool confirmed)
+static void vgpu_session_detach(struct vgpu_session *s, bool confirmed,
+				struct list_head *dropped)
 {
 	struct vgpu_dev *vdev = s->vdev;
 
@@ -147,7 +149,7 @@ static void vgpu_session_detach(struct vgpu_session *s, bool confirmed)
 	if (s->mapping)
 		vgpu_mmap_zap(s);
 	if (confirmed) {
-		vgpu_buffers_drop(s);
+		vgpu_buffers_drop(s, dropped);
 		vgpu_queue_unmap(s);
 		ida_free(&vdev->queues, s->queue);
 	} else {
@@ -236,6 +238,7 @@ struct vgpu_session *vgpu_session_open(struct vgpu_dev *vdev,
 void vgpu_session_close(struct vgpu_session *s)
 {
 	struct vgpu_dev *vdev = s->vdev;
+	LIST_HEAD(dropped);
 	bool done;
 
 	atomic_inc(&vdev->closing);
@@ -251,7 +254,7 @@ void vgpu_session_close(struct vgpu_session *s)
 	s->closed = true;
 	s->mapping = NULL;
 	if (READ_ONCE(vdev->alive) && s->state == VGPU_QUEUE_STATE_STOPPED)
-		vgpu_session_detach(s, true);
+		vgpu_session_detach(s, true, &dropped);
 	done = !s->attached;
 	if (done)
 		list_del_init(&s->node);
@@ -260,6 +263,7 @@ void vgpu_session_close(struct vgpu_session *s)
 	mutex_unlock(&vdev->sessions_lock);
 	if (done)
 		vgpu_session_free(s);
+	vgpu_buffers_release(&dropped);
 }
 
 /**
@@ -294,6 +298,7 @@ void vgpu_sessions_reap(struct work_struct *work)
 	struct vgpu_dev *vdev = container_of(to_delayed_work(work),
 					     struct vgpu_dev, reap);
 	struct vgpu_session *s, *next;
+	LIST_HEAD(dropped);
 	bool left = false;
 
 	mutex_lock(&vdev->sessions_lock);
@@ -308,13 +313,14 @@ void vgpu_sessions_reap(struct work_struct *work)
 			left = true;
 			continue;
 		}
-		vgpu_session_detach(s, true);
+		vgpu_session_detach(s, true, &dropped);
 		list_del_init(&s->node);
 		vgpu_session_free(s);
 	}
 	if (left && READ_ONCE(vdev->alive))
 		schedule_delayed_work(&vdev->reap, HZ);
 	mutex_unlock(&vdev->sessions_lock);
+	vgpu_buffers_release(&dropped);
 }
 
 static void vgpu_sessions_wake(struct vgpu_dev *vdev)
@@ -342,6 +348,7 @@ static void vgpu_sessions_wake(struct vgpu_dev *vdev)
 void vgpu_quiesce(struct vgpu_dev *vdev, bool gone)
 {
 	struct vgpu_session *s, *next;
+	LIST_HEAD(dropped);
 	bool confirmed;
 
 	down_write(&vdev->gate);
@@ -354,7 +361,7 @@ void vgpu_quiesce(struct vgpu_dev *vdev, bool gone)
 	vgpu_sessions_wake(vdev);
 	confirmed = vgpu_regs_reset(vdev) == 0;
 	list_for_each_entry_safe(s, next, &vdev->sessions, node) {
-		vgpu_session_detach(s, confirmed);
+		vgpu_session_detach(s, confirmed, &dropped);
 		if (s->closed) {
 			list_del_init(&s->node);
 			vgpu_session_free(s);
@@ -362,4 +369,5 @@ void vgpu_quiesce(struct vgpu_dev *vdev, bool gone)
 	}
 	mutex_unlock(&vdev->sessions_lock);
 	cancel_delayed_work_sync(&vdev->reap);
+	vgpu_buffers_release(&dropped);
 }
