@@ -296,16 +296,28 @@ static void vgpu_chr_event(void *opaque, VgpuChrEvent event)
     vgpu_leave(s);
 }
 
+/*
+ * To write all would wait for a daemon that does not read, and the VM with it.
+ * A full socket breaks the link instead: it is far larger than what is sent to
+ * a daemon that does read.
+ */
 static int vgpu_chr_send(VgpuStub *s, const void *data, size_t length,
                          const int *fds, size_t nfds)
 {
+    int n;
+
     if (nfds && qemu_chr_fe_set_msgfds(&s->chr, (int *)fds, nfds) < 0) {
         return -EOPNOTSUPP;
     }
-    if (qemu_chr_fe_write_all(&s->chr, data, length) != (int)length) {
-        return -EPIPE;
+    errno = 0;
+    n = qemu_chr_fe_write(&s->chr, data, length);
+    if (n == (int)length) {
+        return 0;
     }
-    return 0;
+    if (nfds) {
+        qemu_chr_fe_set_msgfds(&s->chr, NULL, 0);   /* not with a later one */
+    }
+    return n >= 0 || errno == EAGAIN ? -ENOBUFS : -EPIPE;
 }
 
 /* ------------------------------------------------------------- for the core */
