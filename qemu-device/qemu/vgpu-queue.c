@@ -303,38 +303,74 @@ void vgpu_queue_unwatch_lifeline(void *opaque, uint32_t id, int fd)
     vgpu_queue(opaque, id)->lifeline = -1;
 }
 
+/*
+ * What there is to poll: the workers' lifelines, and the socket, as a queue
+ * that is only starting gets its lifeline, if any, by the daemon's answer.
+ */
+static uint32_t vgpu_gather_fds(VgpuStub *s, struct pollfd *p, VgpuQueue **who)
+{
+    uint32_t i, n = 0;
+    bool writes;
+    int fd = vgpu_socket_fd(s, &writes);
+
+    if (fd >= 0) {
+        who[n] = NULL;
+        p[n++] = (struct pollfd) {
+            .fd = fd, .events = POLLIN | (writes ? POLLOUT : 0),
+        };
+    }
+    for (i = 0; i <= s->queues; i++) {
+        if (s->queue[i].lifeline >= 0) {
+            who[n] = &s->queue[i];
+            p[n++] = (struct pollfd) {
+                .fd = s->queue[i].lifeline, .events = POLLIN,
+            };
+        }
+    }
+    return n;
+}
+
+/* Any of them may end others; one that is not polled any more is skipped. */
+static void vgpu_serve_fds(VgpuStub *s, const struct pollfd *p,
+                           VgpuQueue **who, uint32_t n)
+{
+    uint32_t i;
+
+    for (i = n; i-- > 0;) {     /* the socket last */
+        if (!p[i].revents) {
+            continue;
+        }
+        if (!who[i]) {
+            vgpu_socket_serve(s);
+        } else if (who[i]->lifeline == p[i].fd) {
+            vgpu_lifeline_readable(who[i]);
+        }
+    }
+}
+
 /* Gives the workers a bounded time to end; says so if one does not. */
 void vgpu_queues_wait(VgpuStub *s, int ms)
 {
     int64_t end = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + ms;
-    g_autofree struct pollfd *p = g_new0(struct pollfd, s->queues + 1);
-    g_autofree VgpuQueue **who = g_new0(VgpuQueue *, s->queues + 1);
+    g_autofree struct pollfd *p = g_new0(struct pollfd, s->queues + 2);
+    g_autofree VgpuQueue **who = g_new0(VgpuQueue *, s->queues + 2);
     int64_t left;
-    uint32_t i, n;
+    uint32_t n;
 
-    while ((left = end - qemu_clock_get_ms(QEMU_CLOCK_REALTIME)) > 0) {
-        for (i = n = 0; i <= s->queues; i++) {
-            if (s->queue[i].lifeline >= 0) {
-                who[n] = &s->queue[i];
-                p[n].fd = s->queue[i].lifeline;
-                p[n].events = POLLIN;
-                p[n].revents = 0;
-                n++;
-            }
-        }
+    while (vgpu_core_workers(s->core) &&
+           (left = end - qemu_clock_get_ms(QEMU_CLOCK_REALTIME)) > 0) {
+        n = vgpu_gather_fds(s, p, who);
         if (!n) {
-            return;
+            break;      /* nothing that could tell of their end */
         }
-        poll(p, n, left);
-        for (i = 0; i < n; i++) {
-            if (p[i].revents) {
-                vgpu_lifeline_readable(who[i]);
-            }
+        if (poll(p, n, left) > 0) {
+            vgpu_serve_fds(s, p, who, n);
         }
     }
     if (vgpu_core_workers(s->core)) {
-        warn_report("vgpu-stub: %u workers did not end within %d ms and may "
-                    "still use guest RAM", vgpu_core_workers(s->core), ms);
+        warn_report("vgpu-stub: %u workers are not known to have ended after "
+                    "a wait of up to %d ms and may still use guest RAM",
+                    vgpu_core_workers(s->core), ms);
     }
 }
 

@@ -230,6 +230,20 @@ static void vgpu_socket_readable(void *opaque)
     vgpu_leave(s);
 }
 
+int vgpu_socket_fd(VgpuStub *s, bool *writes)
+{
+    *writes = s->nout;
+    return s->socket_path ? s->fd : -1;
+}
+
+void vgpu_socket_serve(VgpuStub *s)
+{
+    if (s->nout) {
+        vgpu_socket_writable(s);
+    }
+    vgpu_socket_readable(s);
+}
+
 static int vgpu_socket_connect_own(VgpuStub *s)
 {
     struct sockaddr_un addr = { .sun_family = AF_UNIX };

@@ -107,6 +107,12 @@ void vgpu_release(VgpuStub *s);
 bool vgpu_socket_check(VgpuStub *s, Error **errp);
 void vgpu_socket_init(VgpuStub *s);
 void vgpu_socket_exit(VgpuStub *s);
+/*
+ * For who waits outside the main loop: what to poll (-1: nothing, as with a
+ * chardev) and whether for writing too, and what to do then.
+ */
+int vgpu_socket_fd(VgpuStub *s, bool *writes);
+void vgpu_socket_serve(VgpuStub *s);
 int vgpu_socket_connect(void *opaque);
 void vgpu_socket_disconnect(void *opaque);
 int vgpu_socket_send(void *opaque, const void *data, size_t length,

@@ -18,6 +18,7 @@ from qtest import QTest, Ring  # noqa: E402
 import tap  # noqa: E402
 from vm import BUILD, Daemon, Failure, wait_until  # noqa: E402
 
+START, RESET_DEVICE = 0x101, 34  # of protocol/vgpu_socket.h
 ENOENT, EIO, EFAULT, EINVAL, EOPNOTSUPP, ENOTCONN = -2, -5, -14, -22, -95, -107
 
 
@@ -516,6 +517,49 @@ class BadDaemons(unittest.TestCase):
                 self.assertIn(t.reg(q.QUEUE_STATE), (q.STARTING, q.FAILED))
             # The device gives it up; every queue then says so.
             wait_until("giving up", lambda: t.reg(q.QUEUE_STATE) == q.FAILED, 30)
+
+    def reset_while_starting(self, late_answer):
+        """A reset of the machine while a start is unanswered; what QEMU says of it."""
+        asked, reset = threading.Event(), threading.Event()
+
+        def serve(peer):
+            peer.recv(4096)
+            peer.sendall(hello_reply() + message(5, bytes(168)))
+            data = b""
+            while True:
+                data += peer.recv(4096)
+                while len(data) >= 12 and len(data) >= 12 + struct.unpack_from("<I", data, 8)[0]:
+                    request, _, size = struct.unpack_from("<III", data)
+                    data = data[12 + size:]
+                    if request == START:
+                        asked.set()
+                    if request == RESET_DEVICE:
+                        reset.set()
+                        if late_answer:
+                            refusal = struct.pack("<iI160sIIQ", EIO, 0, b"late", 0, 0, 0)
+                            peer.sendall(message(START, refusal) +
+                                         message(RESET_DEVICE, bytes(168)))
+        fake = FakeDaemon(self.folder, serve)
+        self.addCleanup(fake.listener.close)
+        with QTest(f"vgpu-stub,socket={fake.socket}") as t:
+            t.enable()
+            t.wait_status(q.LINK, "link")
+            t.reg(q.DRIVER_FEATURES_LO, 7)
+            t.reg(q.CONTROL, 2)
+            for offset, value in ((q.QUEUE_SELECT, 0), (q.QUEUE_ADDR_LO, 0x100000),
+                                  (q.REQ_SLOTS, 128), (q.RSP_SLOTS, 128), (q.QUEUE_CONTROL, 1)):
+                t.reg(offset, value)
+            self.assertTrue(asked.wait(10))
+            t.qmp("system_reset")
+            t.wait_event("RESET")
+            self.assertTrue(reset.is_set())
+            return t.stderr()
+
+    def test_reset_while_starting(self):
+        self.assertIn("not known to have ended", self.reset_while_starting(False))
+
+    def test_reset_waits_for_the_answer(self):
+        self.assertNotIn("not known to have ended", self.reset_while_starting(True))
 
 
 if __name__ == "__main__":
