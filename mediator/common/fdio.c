@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -15,6 +16,13 @@ union fdio_control {
 	char buf[CMSG_SPACE(sizeof(int) * FDIO_FDS_MAX)];
 	struct cmsghdr align;
 };
+
+static void close_it(int fd)
+{
+	close(fd);
+}
+
+void (*fdio_drop)(int fd) = close_it;
 
 ssize_t fdio_send(int sock, const void *data, size_t len, const int *fds, size_t nfds)
 {
@@ -60,7 +68,7 @@ static size_t take_fds(struct msghdr *msg, int *fds, size_t room)
 			if (total < room)
 				fds[total] = fd;
 			else
-				close(fd);
+				fdio_drop(fd);
 			total++;
 		}
 	}
@@ -87,7 +95,8 @@ ssize_t fdio_recv(int sock, void *data, size_t len, int *fds, size_t *nfds)
 		return -errno;
 	got = take_fds(&msg, fds, room);
 	if (got > room || (msg.msg_flags & (MSG_CTRUNC | MSG_TRUNC))) {
-		fdio_close_all(fds, got < room ? got : room);
+		for (size_t i = 0; i < got && i < room; i++)
+			fdio_drop(fds[i]);
 		return -EBADMSG;
 	}
 	*nfds = got;
@@ -140,6 +149,24 @@ int fdio_is_sealed_memfd(int fd)
 
 	return seals >= 0 &&
 	       (seals & (F_SEAL_SHRINK | F_SEAL_GROW)) == (F_SEAL_SHRINK | F_SEAL_GROW);
+}
+
+int fdio_is_memory(int fd)
+{
+	return fcntl(fd, F_GET_SEALS) >= 0; /* no other file system knows of seals */
+}
+
+int fdio_is_eventfd(int fd)
+{
+	char path[64], target[64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return 1;
+	target[n] = '\0';
+	return strcmp(target, "anon_inode:[eventfd]") == 0;
 }
 
 uint64_t fdio_now_ns(void)

@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* More than any of our messages carries, so that too many can be counted. */
-#define FDIO_FDS_MAX 64
+/* As many as the kernel sends at once: what there is no room for is let go of there and then. */
+#define FDIO_FDS_MAX 253
 
 /*
  * Sends `len` bytes with `nfds` descriptors, which stay the caller's.  Does
@@ -26,6 +26,12 @@ ssize_t fdio_send(int sock, const void *data, size_t len, const int *fds, size_t
  * were more descriptors than room (all are closed) or, for packets, more bytes.
  */
 ssize_t fdio_recv(int sock, void *data, size_t len, int *fds, size_t *nfds);
+
+/*
+ * What fdio_recv() does with descriptors that it does not return; close() if
+ * nothing else is set.  The close may block, if the sender wants it to.
+ */
+extern void (*fdio_drop)(int fd);
 
 /* Closes and forgets `n` descriptors; those below 0 are skipped. */
 void fdio_close_all(int *fds, size_t n);
@@ -42,6 +48,12 @@ int fdio_memfd(const char *name, size_t size);
 
 /* Is it a memory file whose size is sealed?  Asks nothing that could block. */
 int fdio_is_sealed_memfd(int fd);
+
+/* Is it memory: a memfd, a file of a tmpfs or a hugetlbfs?  Asks nothing that could block. */
+int fdio_is_memory(int fd);
+
+/* Is it an eventfd?  Without a /proc to look at: yes.  Asks nothing that could block. */
+int fdio_is_eventfd(int fd);
 
 /* Monotonic time. */
 uint64_t fdio_now_ns(void);

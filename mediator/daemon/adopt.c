@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "discard.h"
 #include "fdio.h"
 #include "log.h"
 #include "session.h"
@@ -51,7 +52,7 @@ static void knock_free(gpointer data)
 		g_source_remove(k->source);
 	if (k->timer)
 		g_source_remove(k->timer);
-	fdio_clear(&k->fd);
+	discard(k->fd);
 	g_free(k);
 }
 
@@ -110,7 +111,7 @@ static gboolean on_adoption(gint fd, GIOCondition condition, gpointer data)
 	if (conn < 0)
 		return G_SOURCE_CONTINUE;
 	if (d->knocking->len >= KNOCKING_MAX) {
-		close(conn);
+		discard(conn);
 		return G_SOURCE_CONTINUE;
 	}
 	k = g_new0(struct knock, 1);

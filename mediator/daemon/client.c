@@ -6,8 +6,10 @@
 #include <glib-unix.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "discard.h"
 #include "fdio.h"
 #include "session.h"
 
@@ -17,11 +19,6 @@
 struct log_about client_about(const struct client *c)
 {
 	return (struct log_about){.vm = c->name};
-}
-
-static void close_fd(int fd)
-{
-	close(fd);
 }
 
 static void drop_source(guint *source)
@@ -206,7 +203,9 @@ static int read_some(struct client *c)
 	if (ret == 0)
 		return c->in.have >= sizeof(struct vgpu_msg_header); /* the payload may be there */
 	dispatch(c);
-	framing_next(&c->in, close_fd);
+	if (discard_is_full())
+		client_fail(c, "too many descriptors of devices hang when they are closed");
+	framing_next(&c->in, discard);
 	c->messages++;
 	return 1;
 }
@@ -272,10 +271,11 @@ void client_free(struct client *c)
 	drop_source(&c->close_source);
 	drop_source(&c->memory_timer);
 	outbox_clear(&c->out);
-	framing_next(&c->in, close_fd);
+	framing_next(&c->in, discard);
 	memtable_clear(&c->mem);
 	g_hash_table_destroy(c->queues);
-	close(c->fd);
+	shutdown(c->fd, SHUT_RDWR);
+	discard(c->fd); /* it may hold descriptors that nobody has read */
 	g_free(c->name);
 	g_ptr_array_remove_fast(d->clients, c);
 	g_free(c);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What a device says of its guest's memory, and how the workers hear of it. */
-#include <unistd.h>
+#include <errno.h>
 
 #include "client_priv.h"
+#include "discard.h"
 #include "fdio.h"
 #include "session.h"
 
@@ -45,6 +46,18 @@ static void memory_done(struct client *c, int status, const char *why)
 	c->memory_timer = g_timeout_add(MEMORY_MS, on_memory_settled, c);
 }
 
+/* What is not memory could make those wait who map or close it. */
+static int check_fds(const int *fds, uint32_t n, const char **why)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (!fdio_is_memory(fds[i])) {
+			*why = "guest RAM must be a memfd or a file of a tmpfs or a hugetlbfs";
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 void client_set_mem_table(struct client *c)
 {
 	struct vgpu_msg_mem_table t;
@@ -55,9 +68,11 @@ void client_set_mem_table(struct client *c)
 	framing_payload(&c->in, &t, sizeof(t));
 	for (uint32_t i = 0; i < t.nregions; i++)
 		fds[i] = framing_take_fd(&c->in, i);
-	status = memtable_set(&c->mem, t.regions, fds, t.nregions, &why);
+	status = check_fds(fds, t.nregions, &why);
+	if (!status)
+		status = memtable_set(&c->mem, t.regions, fds, t.nregions, &why);
 	if (status < 0)
-		fdio_close_all(fds, t.nregions);
+		discard_all(fds, t.nregions);
 	memory_done(c, status, why);
 }
 
@@ -69,9 +84,11 @@ void client_add_mem_reg(struct client *c)
 	int status;
 
 	framing_payload(&c->in, &r, sizeof(r));
-	status = memtable_add(&c->mem, &r.region, fd, &why);
+	status = check_fds(&fd, 1, &why);
+	if (!status)
+		status = memtable_add(&c->mem, &r.region, fd, &why);
 	if (status < 0)
-		close(fd);
+		discard(fd);
 	memory_done(c, status, why);
 }
 

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "client_priv.h"
+#include "discard.h"
+#include "fdio.h"
 #include "session.h"
 #include "vgpu_abi.h"
 
@@ -81,9 +83,13 @@ void client_queue_start(struct client *c)
 
 	framing_payload(&c->in, &m, sizeof(m));
 	status = may_start(c, &m, &why);
+	if (status == 0 && (!fdio_is_eventfd(kick) || !fdio_is_eventfd(call))) {
+		why = "kick and call must be eventfds";
+		status = -EINVAL;
+	}
 	if (status < 0) {
-		close(kick);
-		close(call);
+		discard(kick);
+		discard(call);
 	} else {
 		s = session_start(c->d, c, &m, kick, call, &status, reason);
 		why = reason;
@@ -131,7 +137,7 @@ void client_queue_resume(struct client *c)
 		if (status < 0)
 			g_hash_table_remove(c->queues, GUINT_TO_POINTER(m.queue));
 	} else {
-		close(page);
+		discard(page);
 	}
 	send_queue(c, VGPU_MSG_QUEUE_RESUME, VGPU_MSG_REPLY, m.queue, m.session, status,
 		   status < 0 ? why : "");

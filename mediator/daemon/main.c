@@ -17,6 +17,7 @@
 #include "client.h"
 #include "daemon.h"
 #include "daemonize.h"
+#include "discard.h"
 #include "fdio.h"
 #include "gate.h"
 #include "launch.h"
@@ -189,6 +190,7 @@ static int run(struct app *app)
 	bool ok;
 
 	init(d);
+	fdio_drop = discard;
 	raise_files();
 	signal(SIGPIPE, SIG_IGN);
 	g_unix_signal_add(SIGTERM, on_terminate, app);

@@ -84,7 +84,7 @@ int memtable_remove(struct memtable *t, const struct vgpu_mem_region *region, co
 		if (t->region[i].guest_addr != region->guest_addr ||
 		    t->region[i].size != region->size)
 			continue;
-		fdio_clear(&t->fd[i]);
+		fdio_drop(t->fd[i]);
 		t->n--;
 		memmove(&t->region[i], &t->region[i + 1], (t->n - i) * sizeof(t->region[0]));
 		memmove(&t->fd[i], &t->fd[i + 1], (t->n - i) * sizeof(t->fd[0]));
@@ -96,6 +96,7 @@ int memtable_remove(struct memtable *t, const struct vgpu_mem_region *region, co
 
 void memtable_clear(struct memtable *t)
 {
-	fdio_close_all(t->fd, t->n);
+	for (uint32_t i = 0; i < t->n; i++)
+		fdio_drop(t->fd[i]);
 	t->n = 0;
 }

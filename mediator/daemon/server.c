@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "discard.h"
 #include "fdio.h"
 #include "log.h"
 #include "state.h"
@@ -60,7 +61,12 @@ static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
 		d->listener_source = g_timeout_add(PAUSE_MS, on_pause_over, d);
 		return G_SOURCE_REMOVE;
 	}
-	if (d->clients->len < d->config->max_connections) {
+	if (discard_is_full()) {
+		if (log_may(&bucket, 1, &dropped))
+			log_warning(NULL, "connection refused: too many descriptors that devices "
+					  "sent hang when they are closed");
+		discard(conn);
+	} else if (d->clients->len < d->config->max_connections) {
 		client_new(d, conn);
 	} else {
 		if (log_may(&bucket, 1, &dropped))
@@ -68,7 +74,7 @@ static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
 				    "connection refused: there are %u already; raise "
 				    "max-connections if they are yours (%u such lines left out)",
 				    d->clients->len, dropped);
-		close(conn);
+		discard(conn);
 	}
 	return G_SOURCE_CONTINUE;
 }

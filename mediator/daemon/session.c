@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "discard.h"
 #include "fdio.h"
 #include "launch.h"
 #include "news.h"
@@ -55,7 +56,7 @@ void session_free(struct session *s)
 	drop_source(&s->retry);
 	drop_handover(s);
 	fdio_clear(&s->pidfd);
-	fdio_clear(&s->control);
+	discard(s->control); /* may hold what a worker sent that was taken over */
 	fdio_clear(&s->page_fd);
 	if (s->page)
 		munmap((void *)s->page, VGPU_PAGE);
@@ -138,7 +139,8 @@ static gboolean on_control(gint fd, GIOCondition condition, gpointer data)
 		return G_SOURCE_CONTINUE;
 	/* Most likely it has ended, and how it ended is about to be known. */
 	s->control_source = 0;
-	fdio_clear(&s->control);
+	discard(s->control);
+	s->control = -1;
 	drop_source(&s->timer);
 	s->timer = g_timeout_add(CLOSED_MS, on_closed, s);
 	return G_SOURCE_REMOVE;
@@ -248,7 +250,7 @@ int session_resume(struct session *s, struct client *c, int page_fd, const char 
 	struct log_about about;
 
 	if (!is_page_of(s, page_fd) || !session_take_page(s, page_fd)) {
-		close(page_fd);
+		discard(page_fd);
 		*why = "the page is not that session's";
 		return -EACCES;
 	}

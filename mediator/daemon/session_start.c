@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "discard.h"
 #include "fdio.h"
 #include "launch.h"
 #include "session_priv.h"
@@ -162,8 +163,8 @@ struct session *session_start(struct daemon *d, struct client *c,
 	s->vm = g_strdup(c->name);
 	*status = bring_up(s, start, &p, kick, call, reason);
 	drop_parts(&p);
-	close(kick);
-	close(call);
+	discard(kick);
+	discard(call);
 	if (*status) {
 		session_free(s);
 		return NULL;

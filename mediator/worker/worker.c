@@ -35,20 +35,6 @@ static G_NORETURN void refuse(struct worker *w, int status, const char *reason)
 	worker_exit(WORKER_EXIT_SETUP);
 }
 
-/* Reading from what only looks like a doorbell could block or spin. */
-static bool is_eventfd(int fd)
-{
-	char path[64], target[64];
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, target, sizeof(target) - 1);
-	if (n < 0)
-		return true; /* no /proc; nothing to judge by */
-	target[n] = '\0';
-	return strcmp(target, "anon_inode:[eventfd]") == 0;
-}
-
 static bool make_nonblocking(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
@@ -80,7 +66,8 @@ static void take_setup(struct worker *w)
 	w->kick = fds[0];
 	w->call = fds[1];
 	w->lifeline = fds[3];
-	if (!is_eventfd(w->kick) || !is_eventfd(w->call) || !make_nonblocking(w->kick) ||
+	/* Reading from what only looks like a doorbell could block or spin. */
+	if (!fdio_is_eventfd(w->kick) || !fdio_is_eventfd(w->call) || !make_nonblocking(w->kick) ||
 	    !make_nonblocking(w->call))
 		refuse(w, -EINVAL, "kick and call must be eventfds");
 	w->page = mmap(NULL, VGPU_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fds[2], 0);

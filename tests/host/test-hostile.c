@@ -309,15 +309,23 @@ static void test_memory_tables(struct fixture *x, gconstpointer data)
 	frontend_free(f);
 }
 
-/* A descriptor that cannot be mapped: the session is refused, the region is named. */
+/* No memory: refused at once.  Memory that cannot be mapped: the session is, the region is named.
+ */
 static void test_unmappable(struct fixture *x, gconstpointer data)
 {
 	struct frontend *f = frontend_new(x->p, "bad", 4 * MIB);
 	const struct vgpu_mem_region r = {.guest_addr = 0, .size = 4096};
+	char *path = g_strdup_printf("/proc/self/fd/%d", f->ram_fd);
+	int readonly = open(path, O_RDONLY | O_CLOEXEC);
 	struct fqueue *q;
 
 	(void)data;
-	g_assert_cmpint(frontend_mem_add(f, &r, f->sock), ==, 0);
+	g_free(path);
+	g_assert_cmpint(readonly, >=, 0);
+	g_assert_cmpint(frontend_mem_add(f, &r, f->sock), ==, -EINVAL);
+	daemon_expect_log(x->p, "guest RAM must be a memfd");
+	g_assert_cmpint(frontend_mem_add(f, &r, readonly), ==, 0);
+	close(readonly);
 	q = fqueue_prepare(f, 0, 128, 0);
 	g_assert_cmpint(fqueue_start(q), ==, -EFAULT);
 	daemon_expect_log(x->p, "guest RAM at 0x0, 0x1000 bytes, cannot be mapped");
