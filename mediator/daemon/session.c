@@ -176,6 +176,8 @@ struct session *session_found(struct daemon *d, uint64_t id, pid_t pid, int pidf
 
 void session_attach(struct session *s, int control)
 {
+	if (s->state == SESSION_ORPHAN || s->state == SESSION_RUNNING)
+		drop_source(&s->timer); /* it came back before it was given up */
 	s->control = control;
 	s->control_source = g_unix_fd_add(control, G_IO_IN | G_IO_HUP, on_control, s);
 	/* It was away while memory may have changed. */
