@@ -51,6 +51,12 @@ static bool may_log(struct session *s, const struct log_about *about, guint drop
 	return true;
 }
 
+/* GLib keeps each text that it was asked for: only of numbers that can be errors. */
+static const char *status_words(int32_t status)
+{
+	return status < 0 && status >= -4095 ? g_strerror(-status) : "unknown error";
+}
+
 static void on_log(struct session *s, const struct ctl_log *l, size_t size)
 {
 	struct log_about about = session_about(s);
@@ -70,7 +76,7 @@ static void on_log(struct session *s, const struct ctl_log *l, size_t size)
 		log_warning(&about, "worker: %s", text);
 	else if (l->kind == CTL_LOG_COMMAND && l->status)
 		log_warning(&about, "command %s (%u) failed: %s (%d)", command_name(l->command),
-			    l->command, g_strerror(-l->status), l->status);
+			    l->command, status_words(l->status), l->status);
 	else if (l->kind == CTL_LOG_COMMAND)
 		log_info(&about, "command %s done in %llu us", command_name(l->command),
 			 (unsigned long long)(l->nanoseconds / 1000));
