@@ -19,6 +19,9 @@
 #define KNOCKING_MAX 256u
 #define KNOCK_SECONDS 5
 
+/* How long to accept nobody when there are no descriptors left. */
+#define PAUSE_MS 500
+
 static gboolean on_orphans_due(gpointer data)
 {
 	struct daemon *d = data;
@@ -101,6 +104,16 @@ static gboolean on_knock(gint fd, GIOCondition condition, gpointer data)
 	return G_SOURCE_REMOVE;
 }
 
+static gboolean on_adoption(gint fd, GIOCondition condition, gpointer data);
+
+static gboolean on_pause_over(gpointer data)
+{
+	struct daemon *d = data;
+
+	d->adoption_source = g_unix_fd_add(d->adoption, G_IO_IN, on_adoption, d);
+	return G_SOURCE_REMOVE;
+}
+
 static gboolean on_adoption(gint fd, GIOCondition condition, gpointer data)
 {
 	struct daemon *d = data;
@@ -108,8 +121,13 @@ static gboolean on_adoption(gint fd, GIOCondition condition, gpointer data)
 	int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)condition;
-	if (conn < 0)
-		return G_SOURCE_CONTINUE;
+	if (conn < 0) {
+		if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS)
+			return G_SOURCE_CONTINUE;
+		/* Without this a full table of descriptors would make us spin. */
+		d->adoption_source = g_timeout_add(PAUSE_MS, on_pause_over, d);
+		return G_SOURCE_REMOVE;
+	}
 	if (d->knocking->len >= KNOCKING_MAX) {
 		discard(conn);
 		return G_SOURCE_CONTINUE;
