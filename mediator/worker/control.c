@@ -152,8 +152,10 @@ bool control_handle(struct worker *w)
 		size_t nfds = CTL_FDS_MAX;
 		ssize_t got = fdio_recv(w->control, &packet, sizeof(packet), fds, &nfds);
 
-		if (got == -EAGAIN || got == -EBADMSG)
+		if (got == -EAGAIN)
 			break;
+		if (got == -EBADMSG) /* a memory table is lost: no going on with the old one */
+			worker_broken(w, -EMFILE, "the worker could not take the memory table");
 		if (got <= 0) {
 			detach(w);
 			break;
