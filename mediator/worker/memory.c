@@ -67,6 +67,10 @@ static int fill_region(struct mem_map *map, const struct vgpu_mem_region *region
 		return -EINVAL;
 	if (fstat(fd, &st) < 0)
 		return -errno;
+	/* Beyond its end there is only SIGBUS. */
+	if (region->mmap_offset > (uint64_t)st.st_size ||
+	    region->size > (uint64_t)st.st_size - region->mmap_offset)
+		return -EFAULT;
 	*map = (struct mem_map){.gpa = region->guest_addr,
 				.size = region->size,
 				.offset = region->mmap_offset,
