@@ -7,7 +7,8 @@ packages_bundle=(patchelf)
 
 # A program or library into the bundle, with what it needs beside glibc.
 bundle_elf() { # FILE DESTINATION-FOLDER RPATH
-	local lib
+	local lib needs
+	needs=$(ldd "$1")
 	install -D -m 755 "$1" "$2/$(basename "$1")"
 	while read -r lib; do
 		case $(basename "$lib") in
@@ -18,8 +19,8 @@ bundle_elf() { # FILE DESTINATION-FOLDER RPATH
 			patchelf --set-rpath '$ORIGIN' "$bundle/lib/$(basename "$lib")"
 		} ;;
 		esac
-	done < <(ldd "$1" | grep -o '/[^ )]*')
-	if ldd "$1" | grep -q '=>'; then
+	done < <(grep -o '/[^ )]*' <<<"$needs")
+	if [[ $needs == *'=>'* ]]; then
 		patchelf --set-rpath "$3" "$2/$(basename "$1")"
 	fi
 }
