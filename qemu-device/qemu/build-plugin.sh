@@ -28,6 +28,7 @@ export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
 configure_qemu() {
 	local options=(--target-list=x86_64-softmmu --without-default-devices --enable-kvm
 		--enable-tcg --enable-plugins --disable-tools --disable-docs --disable-werror)
+	local headers=(qapi/qapi-builtin-types.h)
 	# 6.0 brought it; before, what is not found is left out anyhow.
 	if grep -q -e --without-default-features "$src/configure"; then
 		options+=(--without-default-features)
@@ -39,7 +40,9 @@ configure_qemu() {
 	mkdir -p "$tree"
 	(cd "$tree" && "$src/configure" "${options[@]}" >configure.log 2>&1) ||
 		die "configure failed; see $tree/configure.log"
-	(cd "$tree" && ninja config-poison.h qapi/qapi-builtin-types.h >ninja.log 2>&1) ||
+	# 6.0 brought this one too
+	! grep -q 'config-poison\.h' "$tree/build.ninja" || headers+=(config-poison.h)
+	(cd "$tree" && ninja "${headers[@]}" >ninja.log 2>&1) ||
 		die "generating headers failed; see $tree/ninja.log"
 	echo "$src" >"$tree/.vgpu-configured"
 }
@@ -49,11 +52,20 @@ plugin_api() {
 		sed -n 's/^#define QEMU_PLUGIN_VERSION \([0-9]*\)$/\1/p' | head -n1
 }
 
-trace_files() {
+tracetool() { # FORMAT OUTPUT
 	local tool=(/usr/bin/python3 "$src/scripts/tracetool.py" --backends=log
-		--group=hw_misc_vgpu_stub)
-	"${tool[@]}" --format=h "$here/trace-events" "$out/trace/trace-hw_misc_vgpu_stub.h"
-	"${tool[@]}" --format=c "$here/trace-events" "$out/trace/vgpu-trace.c"
+		--group=hw_misc_vgpu_stub "--format=$1" "$here/trace-events")
+	# Before 6.0 it wrote to its standard output.
+	if grep -q 'output filepath' "$src/scripts/tracetool.py"; then
+		"${tool[@]}" "$2"
+	else
+		"${tool[@]}" >"$2"
+	fi
+}
+
+trace_files() {
+	tracetool h "$out/trace/trace-hw_misc_vgpu_stub.h"
+	tracetool c "$out/trace/vgpu-trace.c"
 }
 
 compile() {

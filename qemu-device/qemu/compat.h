@@ -65,6 +65,17 @@
 #endif
 #endif
 
+/* 7.1 has no qemu-common.h; before, the name of the VM is there. */
+#if !VGPU_QEMU_AT_LEAST(7, 1)
+#include "qemu-common.h"
+#endif
+
+/* Before 6.0 the plugin interface is in sight anyhow, with an untagged type. */
+#if !VGPU_QEMU_AT_LEAST(6, 0)
+#include "qemu/qemu-plugin.h"
+#define VGPU_PLUGIN_DECLARED
+#endif
+
 /* 5.0 gave chardev events a type, 10.1 renamed the front end. */
 #if VGPU_QEMU_AT_LEAST(5, 0)
 typedef QEMUChrEvent VgpuChrEvent;
@@ -162,6 +173,12 @@ static inline int vgpu_compat_add_msi_route(PCIDevice *dev, unsigned vector)
 #endif
     return virq;
 }
+
+/* 6.1 has one iterator for each way to choose. */
+#if !VGPU_QEMU_AT_LEAST(6, 1)
+#define trace_event_iter_init_pattern(iter, pattern) \
+    trace_event_iter_init(iter, pattern)
+#endif
 
 /* 7.1: qemu_set_log() reports errors. */
 static inline void vgpu_compat_log_traces(void)

@@ -9,11 +9,13 @@
 
 #pragma GCC visibility push(default)
 
+#ifndef VGPU_PLUGIN_DECLARED
 typedef struct qemu_info_t qemu_info_t;
 
 extern int qemu_plugin_version;
 int qemu_plugin_install(uint64_t id, const qemu_info_t *info, int argc,
                         char **argv);
+#endif
 
 /* To be called before main(). */
 void vgpu_stub_preload(void);
