@@ -33,6 +33,10 @@ configure_qemu() {
 	if grep -q -e --without-default-features "$src/configure"; then
 		options+=(--without-default-features)
 	fi
+	# Debian's newer sources have no firmware images to install.
+	if grep -qs install_blobs "$src/meson_options.txt"; then
+		options+=(--disable-install-blobs)
+	fi
 	if [ -e "$tree/.vgpu-configured" ] && [ "$(cat "$tree/.vgpu-configured")" = "$src" ]; then
 		return
 	fi

@@ -180,6 +180,35 @@ static inline int vgpu_compat_add_msi_route(PCIDevice *dev, unsigned vector)
     trace_event_iter_init(iter, pattern)
 #endif
 
+/*
+ * 10.0 has lost object_type_get_instance_size().  What a type starts with has
+ * stayed; should it change, the name is not where we look for it, and the size
+ * is given as 0, which fits nothing.
+ */
+static inline size_t vgpu_compat_instance_size(const char *typename)
+{
+#if VGPU_QEMU_AT_LEAST(9, 0)
+    const struct {
+        const char *name;
+        size_t class_size;
+        size_t instance_size;
+    } *type;
+    ObjectClass *oc = object_class_by_name(typename);
+
+    if (!oc) {
+        return 0;
+    }
+    type = (const void *)oc->type;
+    if (type->name == object_class_get_name(oc) &&
+        !strcmp(type->name, typename)) {
+        return type->instance_size;
+    }
+    return 0;
+#else
+    return object_type_get_instance_size(typename);
+#endif
+}
+
 /* 7.1: qemu_set_log() reports errors. */
 static inline void vgpu_compat_log_traces(void)
 {

@@ -65,7 +65,7 @@ static bool vgpu_sizes_fit(void)
     size_t i;
 
     for (i = 0; i < ARRAY_SIZE(types); i++) {
-        size_t size = object_type_get_instance_size(types[i].type);
+        size_t size = vgpu_compat_instance_size(types[i].type);
 
         if (size != types[i].size) {
             vgpu_complain("built for another layout of this QEMU (%s has %zu "
