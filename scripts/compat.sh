@@ -14,7 +14,7 @@ compat_rows=()
 declare -A compat_count=([passed]=0 [failed]=0 [skipped]=0)
 
 compat_row() { # passed|failed|skipped PART SUITE VERSION NOTE
-	compat_rows+=("$(printf '%-8s %-10s %-24s %-8s %s' "$2" "$3" "$4" "$1" "$5")")
+	compat_rows+=("$(printf '%-8s %-10s %-28s %-8s %s' "$2" "$3" "$4" "$1" "$5")")
 	compat_count[$1]=$((compat_count[$1] + 1))
 	step "compat: $2 $4 ($3): $1${5:+: $5}"
 }
@@ -131,10 +131,11 @@ compat_qemu() { # SUITE: unpacks, writes its version to a file
 		sort -rVu >"$dir/qemu-versions"
 	while read -r version; do
 		[ "$(cat "$dir/qemu/.made" 2>/dev/null)" = "$version" ] && return 0
-		rm -rf "$dir/download" "$dir/qemu" "$dir/work/plugin"
+		rm -rf "$dir/download"
 		mkdir -p "$dir/download"
 		(cd "$dir/download" && compat_apt "$1" apt-get source --download-only "qemu=$version" \
 			</dev/null) || continue
+		rm -rf "$dir/qemu" "$dir/work/plugin"
 		dpkg-source --no-check -x "$dir"/download/*.dsc "$dir/qemu" || return 1
 		rm -rf "$dir/download"
 		echo "$version" >"$dir/qemu/.made"
@@ -142,6 +143,31 @@ compat_qemu() { # SUITE: unpacks, writes its version to a file
 	done <"$dir/qemu-versions"
 	echo "no version of qemu could be fetched"
 	return 1
+}
+
+# What the suite's own QEMU program of this version exports.
+compat_exports() { # SUITE VERSION
+	local dir=$cache/compat/$1 program
+	[ "$(cat "$dir/exports.version" 2>/dev/null)" = "$2" ] && return 0
+	# a rebuilt program has a suffix of its own
+	program=$(compat_apt "$1" apt-cache show qemu-system-x86 | sed -n 's/^Version: //p' |
+		awk -v want="$2" '{ v = $0; sub(/\+b[0-9]+$/, "", v); if (v == want) { print; exit } }')
+	[ -n "$program" ] || { echo "no qemu-system-x86 made from $2"; return 1; }
+	rm -rf "$dir/program"
+	mkdir -p "$dir/program"
+	(cd "$dir/program" && compat_apt "$1" apt-get download "qemu-system-x86=$program") || return 1
+	dpkg-deb -x "$dir"/program/*.deb "$dir/program" || return 1
+	nm -D --defined-only "$dir/program/usr/bin/qemu-system-x86_64" |
+		awk '{ sub(/@.*/, "", $NF); print $NF }' | sort -u >"$dir/exports"
+	rm -rf "$dir/program"
+	echo "$2" >"$dir/exports.version"
+}
+
+# Prints what the plugin wants of QEMU and does not get (nothing: all is well).
+compat_missing() { # SUITE
+	local dir=$cache/compat/$1
+	nm -D --undefined-only "$dir/work/plugin/vgpu-stub.so" |
+		awk '$1 == "U" && $2 !~ /@|^g_/ { print $2 }' | sort -u | comm -23 - "$dir/exports"
 }
 
 # Runs a command in the suite's tree: /tree is the project, /work is writable.
@@ -179,21 +205,19 @@ compat_kernel() { # SUITE HEADERS
 	cp -a guest-driver/module/. protocol/vgpu_abi.h "$work/"
 	if compat_log "compat-kernel-$1" compat_in "$1" make -C "/usr/src/$2" M=/work/module \
 		KCFLAGS=-Werror modules && [ -e "$work/vgpu_stub.ko" ]; then
-		compat_row passed kernel "$1" "$release" "$(compat_note "$work" "$1")"
+		compat_row passed kernel "$1" "$release" "$(compat_note "$work")"
 	else
 		compat_row failed kernel "$1" "$release" "see build/log/compat-kernel-$1.log"
 	fi
 }
 
-# The compiler that was used, and modpost's complaints if any.
-compat_note() { # FOLDER SUITE
-	objdump -s -j .comment "$1/vgpu_stub.ko" >/dev/null || echo "not an object"
-	strings -a "$1/vgpu_stub.ko" | grep -m1 '^GCC:' | grep -oE '[0-9]+\.[0-9]+\.[0-9]+$' |
-		sed 's/^/gcc /'
+# The compiler that was used.
+compat_note() { # FOLDER
+	strings -a "$1/vgpu_stub.ko" | sed -nE 's/^GCC: \([^)]*\) ([0-9.]+).*/gcc \1/p' | sort -u
 }
 
 compat_device() { # SUITE
-	local dir=$cache/compat/$1 version newest
+	local dir=$cache/compat/$1 version newest missing
 	if ! compat_log "compat-qemu-source-$1" compat_qemu "$1"; then
 		compat_row skipped QEMU "$1" - "source not served; see build/log/compat-qemu-source-$1.log"
 		return
@@ -202,11 +226,37 @@ compat_device() { # SUITE
 	newest=$(head -n 1 "$dir/qemu-versions")
 	[ "$version" = "$newest" ] ||
 		compat_row skipped QEMU "$1" "${newest#*:}" "listed, but the mirror does not serve its source"
-	if compat_log "compat-qemu-$1" compat_in "$1" env CPPFLAGS=-Werror \
+	if ! compat_log "compat-qemu-$1" compat_in "$1" env CPPFLAGS=-Werror \
 		/tree/qemu-device/qemu/build-plugin.sh /qemu /work/plugin; then
-		compat_row passed QEMU "$1" "${version#*:}" ""
-	else
 		compat_row failed QEMU "$1" "${version#*:}" "see build/log/compat-qemu-$1.log"
+		return
+	fi
+	if ! compat_log "compat-exports-$1" compat_exports "$1" "$version"; then
+		compat_row passed QEMU "$1" "${version#*:}" "program not served, so symbols not checked"
+	elif missing=$(compat_missing "$1") && [ -z "$missing" ]; then
+		compat_row passed QEMU "$1" "${version#*:}" "its program has every symbol"
+	else
+		compat_row failed QEMU "$1" "${version#*:}" "its program lacks ${missing//$'\n'/ }"
+	fi
+}
+
+# A QEMU tree of the user's own, in the oldest suite.  It is copied: what git
+# would bring as submodules may be missing, and then comes from the suite's QEMU.
+compat_tree() { # DIRECTORY
+	local dir=$cache/compat/tree version
+	version=$(cat "$1/VERSION" 2>/dev/null) || die "$1 is no QEMU source tree (it has no VERSION)"
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	ln -s "../${compat_suites[0]}/root" "$dir/root"
+	cp -a "$1" "$dir/qemu"
+	[ -e "$dir/qemu/ui/keycodemapdb/README" ] || [ -e "$dir/qemu/subprojects/keycodemapdb" ] ||
+		cp -a "$cache/compat/${compat_suites[0]}/qemu/ui/keycodemapdb" "$dir/qemu/ui/"
+	rm -rf "$dir/qemu/.git"
+	if compat_log compat-qemu-tree compat_in tree env CPPFLAGS=-Werror \
+		/tree/qemu-device/qemu/build-plugin.sh /qemu /work/plugin; then
+		compat_row passed QEMU "own tree" "$version" "compiled in ${compat_suites[0]}"
+	else
+		compat_row failed QEMU "own tree" "$version" "see build/log/compat-qemu-tree.log"
 	fi
 }
 
@@ -227,14 +277,17 @@ compat_suite() { # SUITE
 	compat_kernel "$1" "$headers"
 }
 
-run_compat() { # [SUITE...]
+run_compat() { # [SUITE | QEMU-SOURCE-DIRECTORY]...
 	local suite
 	need_packages "${packages_base[@]}"
 	[ $# -gt 0 ] || set -- "${compat_suites[@]}"
 	for suite in "$@"; do
-		compat_suite "$suite"
+		case $suite in
+		*/*) compat_tree "$suite" ;;
+		*) compat_suite "$suite" ;;
+		esac
 	done
-	printf '\n%-8s %-10s %-24s %-8s %s\n' part suite version result note
+	printf '\n%-8s %-10s %-28s %-8s %s\n' part suite version result note
 	printf '%s\n' "${compat_rows[@]}"
 	echo "compat: ${compat_count[passed]} passed, ${compat_count[failed]} failed, ${compat_count[skipped]} skipped"
 	[ "${compat_count[failed]}" = 0 ] && [ "${compat_count[passed]}" -gt 0 ]

@@ -28,7 +28,6 @@ export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
 configure_qemu() {
 	local options=(--target-list=x86_64-softmmu --without-default-devices --enable-kvm
 		--enable-tcg --enable-plugins --disable-tools --disable-docs --disable-werror)
-	local headers=(qapi/qapi-builtin-types.h)
 	# 6.0 brought it; before, what is not found is left out anyhow.
 	if grep -q -e --without-default-features "$src/configure"; then
 		options+=(--without-default-features)
@@ -44,11 +43,21 @@ configure_qemu() {
 	mkdir -p "$tree"
 	(cd "$tree" && "$src/configure" "${options[@]}" >configure.log 2>&1) ||
 		die "configure failed; see $tree/configure.log"
+	generate_headers
+	echo "$src" >"$tree/.vgpu-configured"
+}
+
+generate_headers() {
+	local headers=(qapi/qapi-builtin-types.h)
+	if [ ! -e "$tree/build.ninja" ]; then # before 5.2
+		(cd "$tree" && make config-host.h "${headers[@]}" >ninja.log 2>&1) ||
+			die "generating headers failed; see $tree/ninja.log"
+		return
+	fi
 	# 6.0 brought this one too
 	! grep -q 'config-poison\.h' "$tree/build.ninja" || headers+=(config-poison.h)
 	(cd "$tree" && ninja "${headers[@]}" >ninja.log 2>&1) ||
 		die "generating headers failed; see $tree/ninja.log"
-	echo "$src" >"$tree/.vgpu-configured"
 }
 
 plugin_api() {

@@ -70,6 +70,27 @@
 #include "qemu-common.h"
 #endif
 
+/* 5.0: query-version has a file of its own. */
+#if VGPU_QEMU_AT_LEAST(5, 0)
+#include "qapi/qapi-commands-control.h"
+#include "qapi/qapi-types-control.h"
+#else
+#include "qapi/qapi-commands-misc.h"
+#include "qapi/qapi-types-misc.h"
+#endif
+
+/* 5.2: QAPI types clean up after themselves. */
+#if !VGPU_QEMU_AT_LEAST(5, 2)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VersionInfo, qapi_free_VersionInfo)
+#endif
+
+/* 5.0: a stage after all built-in types exist; before, options come then. */
+#if VGPU_QEMU_AT_LEAST(5, 0)
+#define VGPU_MODULE_INIT_LATE MODULE_INIT_MIGRATION
+#else
+#define VGPU_MODULE_INIT_LATE MODULE_INIT_OPTS
+#endif
+
 /* Before 6.0 the plugin interface is in sight anyhow, with an untagged type. */
 #if !VGPU_QEMU_AT_LEAST(6, 0)
 #include "qemu/qemu-plugin.h"

@@ -10,8 +10,6 @@
 #include "qemu/osdep.h"
 #include "vgpu-stub.h"
 #include "plugin.h"
-#include "qapi/qapi-commands-control.h"
-#include "qapi/qapi-types-control.h"
 #include "trace/control.h"
 
 /* Generated from trace-events; its registration function is static. */
@@ -124,5 +122,5 @@ static void vgpu_bring_in_or_exit(void)
 /* Called by the shim before main(): the types we build on come first. */
 void vgpu_stub_preload(void)
 {
-    register_module_init(vgpu_bring_in_or_exit, MODULE_INIT_MIGRATION);
+    register_module_init(vgpu_bring_in_or_exit, VGPU_MODULE_INIT_LATE);
 }
