@@ -115,8 +115,8 @@ typedef uint8_t vgpu_u8;
 /* ------------------------------------------------------------------ queues */
 #define VGPU_PAGE 4096u
 #define VGPU_SLOT 64u         /* bytes of a ring slot */
-#define VGPU_RECORD_MAX 4096u /* largest request or response, header included */
-#define VGPU_SLOTS_MIN 128u   /* a ring holds at least two of the largest records */
+#define VGPU_RECORD_MAX 8192u /* largest request or response, header included */
+#define VGPU_SLOTS_MIN 256u   /* a ring holds at least two of the largest records */
 #define VGPU_SLOTS_MAX 4096u
 #define VGPU_BUFFERS_MAX 4096u
 #define VGPU_QUEUES_MAX 256u
@@ -153,11 +153,14 @@ struct vgpu_queue_header {
 #define VGPU_HOST_POLLS 0x1u  /* no doorbell needed for new requests */
 #define VGPU_HOST_FULL 0x2u   /* ring the doorbell once rsp_cons has moved */
 
+/* No response, whatever comes of it; VGPU_CMD_CUDA only. */
+#define VGPU_REQUEST_QUIET 0x1u
+
 /* A request record: this header, ndesc descriptors, then the body to `length`. */
 struct vgpu_request {
 	vgpu_le32 length; /* bytes of the record; it takes the slots that hold them */
 	vgpu_le16 command;
-	vgpu_le16 flags; /* must be 0 */
+	vgpu_le16 flags; /* VGPU_REQUEST_*, others must be 0 */
 	vgpu_le64 id;    /* the guest's own, comes back in the response */
 	vgpu_le16 ndesc;
 	vgpu_le16 reserved0;
@@ -227,6 +230,7 @@ struct vgpu_segment_page {
 #define VGPU_CMD_MATMUL 4u
 #define VGPU_CMD_BANDWIDTH 5u
 #define VGPU_CMD_TEXT 6u
+#define VGPU_CMD_CUDA 16u /* a call of the CUDA driver API: vgpu_cuda.h */
 
 #define VGPU_SELF_TEST_ELEMENTS 1024u
 #define VGPU_TEXT_MAX 1024u
