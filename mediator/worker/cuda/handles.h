@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The objects of a session: from the guest's handles to the driver's pointers.
+ *
+ * The guest chooses the handles.  An object may have a parent (a function its
+ * module, a stream its context); when the parent goes, so do they, so that no
+ * handle ever leads to an object that the driver has freed.
+ */
+#ifndef VGPU_WORKER_CUDA_HANDLES_H
+#define VGPU_WORKER_CUDA_HANDLES_H
+
+#include <cuda.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vgpu_cuda.h"
+
+struct cuda_session;
+
+#define HANDLES_MAX (1u << VGPU_CUDA_HANDLE_INDEX_BITS)
+
+struct cuda_object {
+	uint64_t handle; /* 0: free */
+	uint64_t real;   /* the driver's pointer or number */
+	void *data;      /* kept by us; freed by handles_remove() as the type says */
+	uint32_t parent; /* indices in the table; 0: none */
+	uint32_t child;
+	uint32_t next; /* children of the same parent */
+	uint32_t prev;
+};
+
+struct cuda_handles {
+	struct cuda_object *object; /* index 0 is never used for parents: 0 means none */
+	uint32_t room;
+	uint32_t live;
+};
+
+void handles_init(struct cuda_handles *t);
+void handles_free(struct cuda_session *s);
+
+/* The object, or NULL: stale, of another type, or none. */
+static inline struct cuda_object *handles_find(struct cuda_handles *t, uint64_t handle,
+					       unsigned int type)
+{
+	uint32_t index = vgpu_cuda_handle_index(handle);
+	struct cuda_object *o;
+
+	if (index >= t->room)
+		return NULL;
+	o = &t->object[index];
+	if (!handle || o->handle != handle || vgpu_cuda_handle_type(handle) != type)
+		return NULL;
+	return o;
+}
+
+/*
+ * The driver's object of a handle in *real (room for a pointer), or
+ * CUDA_ERROR_INVALID_HANDLE.  Handle 0 and, for streams, 1 and 2 are the
+ * caller's to treat: they are never in the table.
+ */
+CUresult handles_get(struct cuda_session *s, uint64_t handle, unsigned int type, void *real);
+
+/*
+ * May `handle` be taken for a new object?  CUDA_SUCCESS (its place in the table
+ * is there), CUDA_ERROR_INVALID_HANDLE (taken, malformed, index 0) or
+ * CUDA_ERROR_OUT_OF_MEMORY.
+ */
+CUresult handles_check_new(struct cuda_session *s, uint64_t handle, unsigned int type);
+
+/* After handles_check_new() and the driver's success.  Cannot fail. */
+void handles_store(struct cuda_session *s, uint64_t handle, unsigned int type, uint64_t real);
+
+/* Takes the handle out, and those of everything that belonged to it. */
+void handles_remove(struct cuda_session *s, uint64_t handle, unsigned int type);
+
+/* The next object of `type` after *at (begin with 0), or NULL. */
+struct cuda_object *handles_each(struct cuda_handles *t, unsigned int type, uint32_t *at);
+
+#endif /* VGPU_WORKER_CUDA_HANDLES_H */
