@@ -10,6 +10,7 @@ VGPU_HOST_BUILD (daemon and worker), VGPU_QEMU (distro, graft), VGPU_ACCEL.
 
 import base64
 import contextlib
+import hashlib
 import itertools
 import json
 import os
@@ -291,13 +292,20 @@ class VM:
         """Starts a command in the guest's shell; finish() takes its result."""
         nonce = f"@@{next(_nonce)}@"
         script = f"( {command}\n)\necho \"{nonce} $?\"\n"
-        self._shell.sendall(base64.b64encode(script.encode()) + b"\n")
-        self._pending = (command, nonce)
+        body = base64.b64encode(script.encode())
+        line = hashlib.md5(body).hexdigest().encode() + b" " + body + b"\n"
+        self._shell.sendall(line)
+        self._pending = (command, nonce, line)
 
     def finish(self, seconds=120):
-        command, nonce = self._pending
-        out, match = self._read_until(rb"%s (\d+)\r?\n" % nonce.encode(), seconds, repr(command))
-        return Result(command, int(match.group(1)), out.decode(errors="replace"))
+        command, nonce, line = self._pending
+        for _ in range(5):
+            out, match = self._read_until(rb"(?:%s (\d+)|@@again)\r?\n" % nonce.encode(), seconds,
+                                          repr(command))
+            if match.group(1):
+                return Result(command, int(match.group(1)), out.decode(errors="replace"))
+            self._shell.sendall(line)
+        raise Failure(f"{self.name}: {command!r} did not arrive whole in five attempts")
 
     def run(self, command, seconds=120):
         """Runs a command in the guest: a Result with exit status and output."""

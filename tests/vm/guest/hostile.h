@@ -52,7 +52,7 @@ void give_up(const char *what) __attribute__((noreturn));
 #define ARENA_DATA 0x100000u
 #define ARENA_DATA_BYTES 0x100000u
 
-#define RAW_SLOTS 128u
+#define RAW_SLOTS 256u
 #define RAW_BUFFERS 16u
 
 struct raw {

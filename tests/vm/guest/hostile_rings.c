@@ -45,7 +45,7 @@ static void bad_indices(struct raw *r)
 	broken(r, "req_prod backwards");
 	raw_fresh(r);
 	raw_nop(r);
-	__atomic_store_n(&r->ring.hdr->rsp_cons, 77, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&r->ring.hdr->rsp_cons, 177, __ATOMIC_SEQ_CST);
 	raw_publish(r, &(struct vgpu_request){.length = 32}, 32, 1);
 	broken(r, "rsp_cons ahead of rsp_prod");
 }
@@ -54,8 +54,14 @@ static void bad_lengths(struct raw *r)
 {
 	static const struct {
 		uint32_t length, slots;
-	} t[] = {{0, 1},     {31, 1},        {65, 1},         {4096, 63},
-		 {4097, 65}, {0x10000, 128}, {0xffffffff, 1}, {0x80000000, 1}};
+	} t[] = {{0, 1},
+		 {31, 1},
+		 {65, 1},
+		 {VGPU_RECORD_MAX, 127},
+		 {VGPU_RECORD_MAX + 1, 129},
+		 {0x10000, 128},
+		 {0xffffffff, 1},
+		 {0x80000000, 1}};
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		struct vgpu_request req = {.length = t[i].length};
