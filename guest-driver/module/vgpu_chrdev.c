@@ -213,7 +213,9 @@ static ssize_t vgpu_write_binary(struct file *file, const char __user *buf,
 	if (IS_ERR(req))
 		return PTR_ERR(req);
 	ret = -EINVAL;
-	if (le32_to_cpu(req->length) == length)
+	if (req->command == cpu_to_le16(VGPU_CMD_CUDA))
+		ret = -EOPNOTSUPP; /* its answers are not one for each request */
+	else if (le32_to_cpu(req->length) == length)
 		ret = vgpu_submit_wait(file, req, length);
 	kfree(req);
 	return ret ?: count;

@@ -11,13 +11,13 @@
 
 #include "vgpu_drv.h"
 
-unsigned int vgpu_slots = 1024;
+unsigned int vgpu_slots = 2048;
 module_param_named(slots, vgpu_slots, uint, 0644);
-MODULE_PARM_DESC(slots, "Slots of 64 bytes in each ring of a new session, 128 to 4096 (1024)");
+MODULE_PARM_DESC(slots, "Slots of 64 bytes in the request ring of a new session, 256 to 4096 (2048)");
 
-unsigned int vgpu_buffers = 256;
+unsigned int vgpu_buffers = 1024;
 module_param_named(buffers, vgpu_buffers, uint, 0644);
-MODULE_PARM_DESC(buffers, "Buffers that a new session may register, 1 to 4096 (256)");
+MODULE_PARM_DESC(buffers, "Buffers that a new session may register, 1 to 4096 (1024)");
 
 unsigned int vgpu_max_pinned_mib = 1024;
 module_param_named(max_pinned_mib, vgpu_max_pinned_mib, uint, 0644);

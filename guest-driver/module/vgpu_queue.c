@@ -26,9 +26,15 @@ static u32 vgpu_slots_wanted(struct vgpu_dev *vdev)
 	return rounddown_pow_of_two(slots);
 }
 
+/* Many requests have no response, and those there are, are soon read. */
+static u32 vgpu_rsp_slots(u32 req_slots)
+{
+	return max(req_slots / 4, VGPU_SLOTS_MIN);
+}
+
 static size_t vgpu_ring_size(u32 slots)
 {
-	return VGPU_PAGE + 2 * (size_t)slots * VGPU_SLOT;
+	return VGPU_PAGE + ((size_t)slots + vgpu_rsp_slots(slots)) * VGPU_SLOT;
 }
 
 /**
@@ -50,7 +56,7 @@ int vgpu_queue_alloc(struct vgpu_session *s)
 			break;
 	}
 	s->req_slots = slots;
-	s->rsp_slots = slots;
+	s->rsp_slots = vgpu_rsp_slots(slots);
 	s->nbuffers = clamp(vgpu_buffers, 1u, s->vdev->max_buffers);
 	s->table_bytes = PAGE_ALIGN(s->nbuffers * sizeof(*s->table));
 	s->table = vgpu_pages_alloc(s->table_bytes);

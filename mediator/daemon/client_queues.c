@@ -45,7 +45,7 @@ static const char *judge_start(const struct client *c, const struct vgpu_msg_que
 	if (registers != !!(m->flags & VGPU_QUEUE_HOST_RING))
 		return "a host ring is for the register session, and it has no other";
 	if (!slots_fit(m->req_slots) || !slots_fit(m->rsp_slots))
-		return "a ring's slots must be a power of two from 128 to 4096";
+		return "a ring's slots must be a power of two from 256 to 4096";
 	if (m->nbuffers > VGPU_BUFFERS_MAX)
 		return "too many buffers";
 	if (registers && (m->ring_addr || m->table_addr || m->nbuffers))

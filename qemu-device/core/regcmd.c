@@ -28,7 +28,7 @@ static int check_command(const struct vgpu_core *c)
 	    c->data_offset >= VGPU_BAR_REGS_SIZE ||
 	    c->data_length > VGPU_BAR_REGS_SIZE - c->data_offset)
 		return -EINVAL;
-	if (c->command > UINT16_MAX)
+	if (c->command > UINT16_MAX || c->command == VGPU_CMD_CUDA)
 		return -EOPNOTSUPP;
 	return vgpu_core_link_up(c) ? 0 : -ENOTCONN;
 }

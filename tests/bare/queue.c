@@ -7,7 +7,7 @@
 
 #define QUEUE 3u
 #define QUEUE_MSIX_VECTOR 2u
-#define SLOTS 128u
+#define SLOTS 256u
 #define PATIENCE 50000000u
 
 static uint8_t memory[VGPU_PAGE + 2 * SLOTS * VGPU_SLOT] __attribute__((aligned(4096)));

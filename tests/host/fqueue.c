@@ -62,10 +62,10 @@ static void take_fds(struct fqueue *q, const int *fds, size_t nfds)
 		return;
 	g_assert_cmpint(fstat(fds[2], &st), ==, 0);
 	q->host_ring_size = (size_t)st.st_size;
-	g_assert_cmpuint(q->host_ring_size, >=, vgpu_ring_bytes(128, 128));
+	g_assert_cmpuint(q->host_ring_size, >=, vgpu_ring_bytes(256, 256));
 	q->host_ring = mmap(NULL, q->host_ring_size, PROT_READ | PROT_WRITE, MAP_SHARED, fds[2], 0);
 	g_assert_true(q->host_ring != MAP_FAILED);
-	vgpu_ring_init(&q->ring, q->host_ring, 128, 128);
+	vgpu_ring_init(&q->ring, q->host_ring, 256, 256);
 	close(fds[2]);
 }
 
@@ -110,7 +110,7 @@ struct fqueue *fqueue_new_registers(struct frontend *f)
 	struct fqueue *q = make(f, VGPU_QUEUE_REGISTERS);
 
 	q->start.flags = VGPU_QUEUE_HOST_RING;
-	q->start.req_slots = q->start.rsp_slots = 128;
+	q->start.req_slots = q->start.rsp_slots = 256;
 	if (fqueue_start(q) < 0)
 		g_error("the register session does not start: %s", q->reason);
 	return q;

@@ -333,8 +333,8 @@ static void test_matmul_inline(struct fixture *x, gconstpointer data)
 	} r;
 	static const struct {
 		struct vgpu_matmul head;
-		float a[32], b[32];
-	} big = {.head = {.m = 32, .n = 32, .k = 1}};
+		float a[64], b[64];
+	} big = {.head = {.m = 64, .n = 64, .k = 1}};
 
 	(void)data;
 	g_assert_cmpint(call(x->q, VGPU_CMD_MATMUL, &body, sizeof(body), &r, sizeof(r)), ==, 0);
@@ -451,8 +451,8 @@ static void test_polling(struct fixture *x, gconstpointer data)
 /* The host keeps its answer, says so, and takes no more requests until there is room. */
 static void test_response_ring_full(struct fixture *x, gconstpointer data)
 {
-	enum { REQUESTS = 128, FIT = 64 }; /* two slots an answer */
-	struct fqueue *q = fqueue_new(x->f, 1, 128, 0);
+	enum { REQUESTS = 200, FIT = 128 }; /* two slots an answer */
+	struct fqueue *q = fqueue_new(x->f, 1, 256, 0);
 	uint64_t first = q->next_id;
 	union {
 		uint8_t bytes[VGPU_RECORD_MAX];

@@ -34,13 +34,13 @@ static void set_up(struct fixture *x, gconstpointer data)
 	(void)data;
 	x->p = daemon_start("[backend]\nbackend=cpu\n[limits]\nhandshake-timeout=1\n");
 	x->good = frontend_new(x->p, "good", 4 * MIB);
-	x->work = fqueue_new(x->good, 0, 128, 0);
+	x->work = fqueue_new(x->good, 0, 256, 0);
 }
 
 /* The session that was there from the beginning works, and a new one does. */
 static void tear_down(struct fixture *x, gconstpointer data)
 {
-	struct fqueue *q = fqueue_new(x->good, 1, 128, 0);
+	struct fqueue *q = fqueue_new(x->good, 1, 256, 0);
 
 	(void)data;
 	for (int i = 0; i < 100; i++)
@@ -138,7 +138,7 @@ static void test_wrong_messages(struct fixture *x, gconstpointer data)
 static void test_violation_ends_sessions(struct fixture *x, gconstpointer data)
 {
 	struct frontend *f = frontend_new(x->p, "bad", 4 * MIB);
-	struct fqueue *q = fqueue_new(f, 0, 128, 0);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
 
 	(void)data;
 	daemon_expect_workers(x->p, 2);
@@ -246,7 +246,7 @@ static void test_cut_short(struct fixture *x, gconstpointer data)
 static void test_never_reads(struct fixture *x, gconstpointer data)
 {
 	struct frontend *f = frontend_new(x->p, "deaf", 4 * MIB);
-	struct fqueue *q = fqueue_new(f, 0, 128, 0);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
 	const struct vgpu_msg_queue m = {.queue = 5, .session = 5};
 	struct __attribute__((packed)) {
 		struct vgpu_msg_header h;
@@ -303,7 +303,7 @@ static void test_memory_tables(struct fixture *x, gconstpointer data)
 		g_assert_cmpint(add_region(f, i * 4096, 4096, i * 4096), ==, 0);
 	g_assert_cmpint(add_region(f, MIB, 4096, 0), ==, -E2BIG);
 	/* After all that the table is what it was and more. */
-	q = fqueue_new(f, 0, 128, 0);
+	q = fqueue_new(f, 0, 256, 0);
 	g_assert_cmpint(nop(q), ==, 0);
 	fqueue_end(q);
 	frontend_free(f);
@@ -326,7 +326,7 @@ static void test_unmappable(struct fixture *x, gconstpointer data)
 	daemon_expect_log(x->p, "guest RAM must be a memfd");
 	g_assert_cmpint(frontend_mem_add(f, &r, readonly), ==, 0);
 	close(readonly);
-	q = fqueue_prepare(f, 0, 128, 0);
+	q = fqueue_prepare(f, 0, 256, 0);
 	g_assert_cmpint(fqueue_start(q), ==, -EFAULT);
 	daemon_expect_log(x->p, "guest RAM at 0x0, 0x1000 bytes, cannot be mapped");
 	fqueue_free(q);
@@ -337,7 +337,7 @@ static void test_unmappable(struct fixture *x, gconstpointer data)
 static void test_shrinking_ram(struct fixture *x, gconstpointer data)
 {
 	struct frontend *f = frontend_new(x->p, "bad", 4 * MIB);
-	struct fqueue *q = fqueue_new(f, 0, 128, 0);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
 
 	(void)data;
 	g_assert_cmpint(nop(q), ==, 0);
@@ -354,7 +354,7 @@ static void test_shrinking_ram(struct fixture *x, gconstpointer data)
 static void test_memory_taken(struct fixture *x, gconstpointer data)
 {
 	struct frontend *f = frontend_new(x->p, "bad", 4 * MIB);
-	struct fqueue *q = fqueue_new(f, 0, 128, 0);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
 	const struct vgpu_mem_region r = {.guest_addr = FRONTEND_GPA, .size = 4 * MIB};
 
 	(void)data;
@@ -369,7 +369,7 @@ static void test_memory_taken(struct fixture *x, gconstpointer data)
 static void test_memory_changed(struct fixture *x, gconstpointer data)
 {
 	struct frontend *f = frontend_new(x->p, "other", 4 * MIB);
-	struct fqueue *q = fqueue_new(f, 0, 128, 0);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
 	struct vgpu_mem_region r = {.guest_addr = FRONTEND_GPA, .size = 4 * MIB};
 
 	(void)data;
@@ -397,7 +397,7 @@ static void break_queue(struct frontend *f, void (*spoil)(struct fqueue *q))
 	uint64_t count;
 
 	f->ram_used = 0;
-	q = fqueue_new(f, 0, 128, 0);
+	q = fqueue_new(f, 0, 256, 0);
 	g_assert_cmpint(nop(q), ==, 0);
 	spoil(q);
 	fqueue_kick(q);
@@ -507,7 +507,7 @@ static int raw(struct fqueue *q, struct vgpu_request h, const void *rest, size_t
 static void test_odd_requests(struct fixture *x, gconstpointer data)
 {
 	struct frontend *f = frontend_new(x->p, "bad", 4 * MIB);
-	struct fqueue *q = fqueue_new(f, 0, 128, 4);
+	struct fqueue *q = fqueue_new(f, 0, 256, 4);
 	static const uint8_t zeros[VGPU_RECORD_MAX];
 	const struct vgpu_desc reserved = {.reserved = 1};
 
@@ -549,7 +549,7 @@ static int add_with(struct fqueue *q, struct vgpu_desc d)
 
 static struct fqueue *with_buffers(struct frontend *f)
 {
-	struct fqueue *q = fqueue_new(f, 0, 128, 32);
+	struct fqueue *q = fqueue_new(f, 0, 256, 32);
 
 	for (uint32_t i = 0; i < 3; i++)
 		buffer_set_flat(q, i, RW, frontend_alloc(f, N * 4, 4096, NULL), N * 4);

@@ -99,7 +99,7 @@ static void test_two_clients(void)
 	for (int i = 0; i < 2; i++) {
 		f[i] = frontend_new(p, i ? "second" : "first", 4 * MIB);
 		for (uint32_t k = 0; k < 2; k++)
-			q[i][k] = fqueue_new(f[i], k, 128, 0);
+			q[i][k] = fqueue_new(f[i], k, 256, 0);
 	}
 	daemon_expect_workers(p, 4);
 	for (int n = 0; n < 200; n++) {
@@ -126,9 +126,9 @@ static void test_worker_killed(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
 	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
-	struct fqueue *victim = fqueue_new(f, 0, 128, 0);
+	struct fqueue *victim = fqueue_new(f, 0, 256, 0);
 	pid_t pid = only_worker(p);
-	struct fqueue *other = fqueue_new(f, 1, 128, 0);
+	struct fqueue *other = fqueue_new(f, 1, 256, 0);
 
 	g_assert_cmpint(nop(victim), ==, 0);
 	g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
@@ -139,7 +139,7 @@ static void test_worker_killed(void)
 	/* It need not be stopped, but may be. */
 	g_assert_cmpint(fqueue_stop(victim), ==, -ENOENT);
 	fqueue_free(victim);
-	victim = fqueue_new(f, 0, 128, 0);
+	victim = fqueue_new(f, 0, 256, 0);
 	g_assert_cmpint(nop(victim), ==, 0);
 	fqueue_end(victim);
 	fqueue_end(other);
@@ -171,7 +171,7 @@ static void test_stop_long(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
 	struct frontend *f = frontend_new(p, "vm", 64 * MIB);
-	struct fqueue *q = fqueue_new(f, 0, 128, 2);
+	struct fqueue *q = fqueue_new(f, 0, 256, 2);
 
 	start_long_command(f, q);
 	g_assert_cmpint(fqueue_stop(q), ==, 0);
@@ -187,8 +187,8 @@ static void test_lifeline(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
 	struct frontend *f = frontend_new(p, "vm", 64 * MIB);
-	struct fqueue *idle = fqueue_new(f, 0, 128, 0);
-	struct fqueue *busy = fqueue_new(f, 1, 128, 2);
+	struct fqueue *idle = fqueue_new(f, 0, 256, 0);
+	struct fqueue *busy = fqueue_new(f, 1, 256, 2);
 
 	start_long_command(f, busy);
 	fdio_clear(&idle->lifeline);
@@ -206,8 +206,8 @@ static void test_client_vanishes(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
 	struct frontend *f = frontend_new(p, "vm", 64 * MIB);
-	struct fqueue *idle = fqueue_new(f, 0, 128, 0);
-	struct fqueue *busy = fqueue_new(f, 1, 128, 2);
+	struct fqueue *idle = fqueue_new(f, 0, 256, 0);
+	struct fqueue *busy = fqueue_new(f, 1, 256, 2);
 
 	start_long_command(f, busy);
 	daemon_expect_workers(p, 2);
@@ -225,8 +225,8 @@ static void test_client_vanishes_without_daemon(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
 	struct frontend *f = frontend_new(p, "vm", 64 * MIB);
-	struct fqueue *idle = fqueue_new(f, 0, 128, 0);
-	struct fqueue *busy = fqueue_new(f, 1, 128, 2);
+	struct fqueue *idle = fqueue_new(f, 0, 256, 0);
+	struct fqueue *busy = fqueue_new(f, 1, 256, 2);
 
 	start_long_command(f, busy);
 	daemon_crash(p);
@@ -243,7 +243,7 @@ static void test_sigterm(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
 	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
-	struct fqueue *q = fqueue_new(f, 0, 128, 0);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
 	struct fqueue *r = fqueue_new_registers(f);
 
 	g_assert_cmpint(nop(q), ==, 0);
@@ -260,7 +260,7 @@ static void test_reset(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
 	struct frontend *f = frontend_new(p, "vm", 64 * MIB);
-	struct fqueue *q[3] = {fqueue_new(f, 0, 128, 2), fqueue_new(f, 5, 128, 0),
+	struct fqueue *q[3] = {fqueue_new(f, 0, 256, 2), fqueue_new(f, 5, 256, 0),
 			       fqueue_new_registers(f)};
 
 	start_long_command(f, q[0]);
@@ -274,7 +274,7 @@ static void test_reset(void)
 	}
 	g_assert_cmpint(frontend_reset(f), ==, 0);
 	f->ram_used = 0;
-	q[0] = fqueue_new(f, 0, 128, 0);
+	q[0] = fqueue_new(f, 0, 256, 0);
 	g_assert_cmpint(nop(q[0]), ==, 0);
 	fqueue_end(q[0]);
 	frontend_free(f);
@@ -286,7 +286,7 @@ static void test_reset_twice(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
 	struct frontend *f = frontend_new(p, "vm", 64 * MIB);
-	struct fqueue *q = fqueue_new(f, 0, 128, 2);
+	struct fqueue *q = fqueue_new(f, 0, 256, 2);
 
 	start_long_command(f, q);
 	for (int i = 0; i < 2; i++)
@@ -309,7 +309,7 @@ static void test_reset_twice(void)
 static void refused_start(struct frontend *f, struct vgpu_msg_queue_start start, int status,
 			  const char *words)
 {
-	struct fqueue *q = fqueue_prepare(f, 0, 128, 4);
+	struct fqueue *q = fqueue_prepare(f, 0, 256, 4);
 	const struct vgpu_msg_queue_start good = q->start;
 
 	q->start = start;
@@ -326,7 +326,7 @@ static void test_refused_starts(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
 	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
-	const struct vgpu_msg_queue_start ok = {.req_slots = 128, .rsp_slots = 128};
+	const struct vgpu_msg_queue_start ok = {.req_slots = 256, .rsp_slots = 256};
 	struct vgpu_msg_queue_start s;
 	struct fqueue *q;
 
@@ -357,7 +357,7 @@ static void test_refused_starts(void)
 	s.table_addr = UINT64_MAX - 63;
 	refused_start(f, s, -EFAULT, "table");
 	/* A queue can be started once. */
-	q = fqueue_new(f, 3, 128, 0);
+	q = fqueue_new(f, 3, 256, 0);
 	REFUSED(queue, 3, -EBUSY, "has a session");
 	fqueue_end(q);
 	daemon_expect_workers(p, 0);
@@ -370,7 +370,7 @@ static void test_wrong_fds(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
 	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
-	struct fqueue *q = fqueue_prepare(f, 0, 128, 0);
+	struct fqueue *q = fqueue_prepare(f, 0, 256, 0);
 	int pipes[2];
 
 	g_assert_cmpint(pipe2(pipes, O_CLOEXEC), ==, 0);
@@ -392,9 +392,9 @@ static void test_limits(void)
 	struct fqueue *q[3];
 
 	g_assert_cmpuint(f->hello.max_queues, ==, 3);
-	q[0] = fqueue_new(f, 0, 128, 0);
-	q[1] = fqueue_new(f, 1, 128, 0);
-	q[2] = fqueue_prepare(f, 2, 128, 0);
+	q[0] = fqueue_new(f, 0, 256, 0);
+	q[1] = fqueue_new(f, 1, 256, 0);
+	q[2] = fqueue_prepare(f, 2, 256, 0);
 	g_assert_cmpint(fqueue_start(q[2]), ==, -EUSERS);
 	g = frontend_new(p, "two", 0);
 	h = frontend_connect(p, "three");

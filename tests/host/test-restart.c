@@ -30,7 +30,7 @@ static void test_adoption(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
 	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
-	struct fqueue *q = fqueue_new(f, 2, 128, 0);
+	struct fqueue *q = fqueue_new(f, 2, 256, 0);
 	struct fqueue *r = fqueue_new_registers(f);
 	uint64_t answered;
 
@@ -69,7 +69,7 @@ static void test_adopted_dies(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
 	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
-	struct fqueue *q = fqueue_new(f, 0, 128, 0);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
 	GArray *pids;
 
 	daemon_crash(p);
@@ -91,7 +91,7 @@ static void test_adopted_twice(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
 	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
-	struct fqueue *q = fqueue_new(f, 0, 128, 4);
+	struct fqueue *q = fqueue_new(f, 0, 256, 4);
 	const struct vgpu_mem_region more = {.guest_addr = 0, .size = 1 * MIB};
 	const struct vgpu_desc d[3] = {{0, 0, 0, 4096}, {0, 0, 0, 4096}, {0, 0, 0, 4096}};
 	const struct vgpu_vector_add body = {1024};
@@ -124,7 +124,7 @@ static void test_adopted_busy(void)
 	const struct vgpu_desc d[3] = {{0, 0, 0, BYTES}, {0, 0, 0, BYTES}, {1, 0, 0, BYTES}};
 	struct daemon_proc *p = daemon_start(NULL);
 	struct frontend *f = frontend_new(p, "vm", 64 * MIB);
-	struct fqueue *q = fqueue_new(f, 0, 128, 2);
+	struct fqueue *q = fqueue_new(f, 0, 256, 2);
 
 	buffer_set_flat(q, 0, VGPU_BUFFER_READ, frontend_alloc(f, BYTES, 4096, NULL), BYTES);
 	buffer_set_flat(q, 1, VGPU_BUFFER_WRITE, frontend_alloc(f, BYTES, 4096, NULL), BYTES);
@@ -159,7 +159,7 @@ static void test_worker_user(void)
 	p = daemon_start(CPU "[worker]\nuser=nobody\n");
 	g_assert_cmpint(g_chmod(p->dir, 0755), ==, 0);
 	f = frontend_new(p, "vm", 4 * MIB);
-	q = fqueue_new(f, 0, 128, 0);
+	q = fqueue_new(f, 0, 256, 0);
 	pids = daemon_workers(p);
 	path = g_strdup_printf("/proc/%d/status", g_array_index(pids, pid_t, 0));
 	g_assert_true(g_file_get_contents(path, &status, NULL, NULL));
@@ -185,8 +185,8 @@ static void test_resume_refused(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
 	struct frontend *f = frontend_new(p, "vm", 4 * MIB), *thief;
-	struct fqueue *q = fqueue_new(f, 0, 128, 0);
-	struct fqueue *other = fqueue_new(f, 1, 128, 0);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
+	struct fqueue *other = fqueue_new(f, 1, 256, 0);
 	struct fqueue stolen = *q;
 
 	g_assert_cmpint(fqueue_resume(q), ==, -ENOENT); /* it has its device */
@@ -224,7 +224,7 @@ static void test_orphans(void)
 {
 	struct daemon_proc *p = daemon_start(CPU "[limits]\nadopt-timeout=1\n");
 	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
-	struct fqueue *q = fqueue_new(f, 0, 128, 0);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
 	char *state = g_build_filename(p->dir, "run", "sessions", "1", NULL);
 
 	g_assert_true(g_file_test(state, G_FILE_TEST_EXISTS));
@@ -237,7 +237,7 @@ static void test_orphans(void)
 	g_assert_cmpint(fqueue_resume(q), ==, -ENOENT);
 	fqueue_free(q);
 	f->ram_used = 0;
-	q = fqueue_new(f, 0, 128, 0);
+	q = fqueue_new(f, 0, 256, 0);
 	daemon_crash(p);
 	fqueue_free(q); /* its worker goes by the lifeline */
 	daemon_expect_workers(p, 0);
@@ -270,7 +270,7 @@ static void test_false_worker(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
 	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
-	struct fqueue *q = fqueue_new(f, 0, 128, 0);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	const struct ctl_adopt adopt = {CTL_ADOPT, CTL_VERSION, 1};
 	char byte;
@@ -297,7 +297,7 @@ static void test_crash_in_start(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
 	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
-	struct fqueue *q = fqueue_prepare(f, 0, 128, 0);
+	struct fqueue *q = fqueue_prepare(f, 0, 256, 0);
 	const int fds[2] = {q->kick, q->call};
 
 	frontend_send(f, VGPU_MSG_QUEUE_START, 0, &q->start, sizeof(q->start), fds, 2);
@@ -320,7 +320,7 @@ static void test_reload(void)
 {
 	struct daemon_proc *p = daemon_start(CPU "[limits]\nmax-queues=3\n");
 	struct frontend *f = frontend_new(p, "vm", 4 * MIB), *g;
-	struct fqueue *q = fqueue_new(f, 0, 128, 0);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
 	char *old = g_strconcat(p->log, ".1", NULL);
 
 	g_assert_cmpuint(f->hello.max_queues, ==, 3);
@@ -570,9 +570,9 @@ static void test_fd_listening(void)
 static void churn(struct daemon_proc *p)
 {
 	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
-	struct fqueue *q = fqueue_new(f, 0, 128, 0);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
 	struct fqueue *r = fqueue_new_registers(f);
-	struct fqueue *bad = fqueue_prepare(f, 1, 128, 0);
+	struct fqueue *bad = fqueue_prepare(f, 1, 256, 0);
 
 	g_assert_cmpint(nop(q), ==, 0);
 	bad->start.ring_addr = 0;
@@ -610,7 +610,7 @@ static void test_worker_fds(void)
 	GArray *pids;
 
 	for (uint32_t i = 0; i < 5; i++)
-		q[i] = fqueue_new(f, i, 128, 0);
+		q[i] = fqueue_new(f, i, 256, 0);
 	pids = daemon_workers(p);
 	for (guint i = 0; i < pids->len; i++) {
 		pid_t pid = g_array_index(pids, pid_t, i);

@@ -235,7 +235,7 @@ class QTest:
 class Ring:
     """The guest's side of a queue at `address` in RAM, in the simplest way."""
 
-    def __init__(self, qtest, q, address=0x100000, slots=128, vector=1):
+    def __init__(self, qtest, q, address=0x100000, slots=256, vector=1):
         self.t, self.q, self.at, self.slots, self.vector = qtest, q, address, slots, vector
         self.prod = self.cons = 0
 

@@ -275,8 +275,8 @@ class WithDaemon(unittest.TestCase):
         t.reg(q.CONTROL, 2)
         for address in (0x40000000, 0x3fff000, 0xfffff000):  # beyond, across the end, firmware
             t.reg(q.QUEUE_SELECT, 0)
-            for offset, value in ((q.QUEUE_ADDR_LO, address), (q.REQ_SLOTS, 128),
-                                  (q.RSP_SLOTS, 128)):
+            for offset, value in ((q.QUEUE_ADDR_LO, address), (q.REQ_SLOTS, 256),
+                                  (q.RSP_SLOTS, 256)):
                 t.reg(offset, value)
             t.reg(q.QUEUE_CONTROL, 1)
             wait_until("refusal", lambda: ring.state() == q.FAILED, 10)
@@ -510,8 +510,8 @@ class BadDaemons(unittest.TestCase):
             t.reg(q.CONTROL, 2)
             for queue in range(t.reg(q.MAX_QUEUES)):
                 t.reg(q.QUEUE_SELECT, queue)
-                for offset, value in ((q.QUEUE_ADDR_LO, 0x100000), (q.REQ_SLOTS, 128),
-                                      (q.RSP_SLOTS, 128)):
+                for offset, value in ((q.QUEUE_ADDR_LO, 0x100000), (q.REQ_SLOTS, 256),
+                                      (q.RSP_SLOTS, 256)):
                     t.reg(offset, value)
                 t.reg(q.QUEUE_CONTROL, 1)
                 self.assertIn(t.reg(q.QUEUE_STATE), (q.STARTING, q.FAILED))
@@ -547,7 +547,7 @@ class BadDaemons(unittest.TestCase):
             t.reg(q.DRIVER_FEATURES_LO, 7)
             t.reg(q.CONTROL, 2)
             for offset, value in ((q.QUEUE_SELECT, 0), (q.QUEUE_ADDR_LO, 0x100000),
-                                  (q.REQ_SLOTS, 128), (q.RSP_SLOTS, 128), (q.QUEUE_CONTROL, 1)):
+                                  (q.REQ_SLOTS, 256), (q.RSP_SLOTS, 256), (q.QUEUE_CONTROL, 1)):
                 t.reg(offset, value)
             self.assertTrue(asked.wait(10))
             t.qmp("system_reset")

@@ -7,7 +7,8 @@
  * write(): a line of text (RUN_VECTOR_ADD, NOP, QUERY_STATUS, anything else is
  *   a TEXT for the host's log; a newline at the end is dropped), which returns
  *   when the host has answered; or VGPU_STUB_BINARY followed by one request
- *   record (vgpu_abi.h), which returns when the record is in the ring.
+ *   record (vgpu_abi.h), which returns when the record is in the ring.  CUDA
+ *   calls are EOPNOTSUPP here: they need the queue mapped.
  * read(): the answer: a line of text to a text command, a response record to a
  *   binary one.  Blocks unless O_NONBLOCK; EIO once the session is lost.
  * poll(): POLLIN: an answer waits; POLLOUT: there is room for the largest

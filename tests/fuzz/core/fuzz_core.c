@@ -320,7 +320,7 @@ static void start_queue(struct shell *s, struct input *in)
 		{VGPU_REG_DRIVER_FEATURES_LO, (uint32_t)VGPU_F_ALL},
 		{VGPU_REG_CONTROL, VGPU_CONTROL_FEATURES_OK},
 		{VGPU_REG_QUEUE_ADDR_LO, 0x10000},
-		{VGPU_REG_QUEUE_REQ_SLOTS, 128},
+		{VGPU_REG_QUEUE_REQ_SLOTS, 256},
 		{VGPU_REG_QUEUE_RSP_SLOTS, 256},
 		{VGPU_REG_QUEUE_CONTROL, VGPU_QUEUE_START},
 	};
@@ -343,7 +343,8 @@ static void worker_writes(struct shell *s, struct input *in)
 	if (at & 1) {
 		memcpy(s->ring + (at % (bytes - 4) & ~3u), &value, sizeof(value));
 	} else {
-		struct vgpu_response r = {.length = 32 + value % 4065, .id = at / 2 % 64};
+		struct vgpu_response r = {.length = 32 + value % (VGPU_RECORD_MAX - 31),
+					  .id = at / 2 % 64};
 
 		rsp = s->ring + VGPU_PAGE + VGPU_SLOTS_MIN * VGPU_SLOT;
 		memcpy(rsp + h->rsp_prod % VGPU_SLOTS_MIN * VGPU_SLOT, &r, sizeof(r));

@@ -39,7 +39,7 @@ def table(*regions):
     return struct.pack("<II", len(regions), 0) + b"".join(regions).ljust(320, b"\0")
 
 
-START = struct.pack("<IIQQIIII", 0, 0, 0x100000, 0x200000, 128, 128, 16, 1)
+START = struct.pack("<IIQQIIII", 0, 0, 0x100000, 0x200000, 256, 256, 16, 1)
 SOCKET = {
     "hello": HELLO,
     "hello-slow": message(0x100, bytes(120), step=7),

@@ -399,8 +399,8 @@ void set_up_queue(struct fake *f, uint32_t q)
 	set_reg(f, VGPU_REG_QUEUE_SELECT, q);
 	set_reg(f, VGPU_REG_QUEUE_ADDR_LO, 0x10000);
 	set_reg(f, VGPU_REG_QUEUE_ADDR_HI, 0);
-	set_reg(f, VGPU_REG_QUEUE_REQ_SLOTS, 256);
-	set_reg(f, VGPU_REG_QUEUE_RSP_SLOTS, 128);
+	set_reg(f, VGPU_REG_QUEUE_REQ_SLOTS, 512);
+	set_reg(f, VGPU_REG_QUEUE_RSP_SLOTS, 256);
 	set_reg(f, VGPU_REG_QUEUE_TABLE_LO, 0x40000);
 	set_reg(f, VGPU_REG_QUEUE_TABLE_HI, 0);
 	set_reg(f, VGPU_REG_QUEUE_BUFFERS, 16);

@@ -42,8 +42,8 @@ static void test_start_stop(void)
 	g_assert_cmphex(m.flags, ==, 0);
 	g_assert_cmphex(m.ring_addr, ==, 0x10000);
 	g_assert_cmphex(m.table_addr, ==, 0x40000);
-	g_assert_cmpuint(m.req_slots, ==, 256);
-	g_assert_cmpuint(m.rsp_slots, ==, 128);
+	g_assert_cmpuint(m.req_slots, ==, 512);
+	g_assert_cmpuint(m.rsp_slots, ==, 256);
 	g_assert_cmpuint(m.nbuffers, ==, 16);
 	g_assert_cmpuint(m.tag, ==, 77);
 

@@ -66,19 +66,19 @@ struct rings {
 
 static void make_rings(struct rings *r)
 {
-	const struct vgpu_msg_queue_start start = {.req_slots = 128, .rsp_slots = 128};
+	const struct vgpu_msg_queue_start start = {.req_slots = 256, .rsp_slots = 256};
 
-	r->mem = mmap(NULL, vgpu_ring_bytes(128, 128), PROT_READ | PROT_WRITE,
+	r->mem = mmap(NULL, vgpu_ring_bytes(256, 256), PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	r->page = g_malloc0(PAGE);
-	vgpu_ring_init(&r->guest, r->mem, 128, 128);
+	vgpu_ring_init(&r->guest, r->mem, 256, 256);
 	queue_init(&r->host, r->mem, &start, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), r->page);
 }
 
 static void free_rings(struct rings *r)
 {
 	close(r->host.call_fd);
-	munmap(r->mem, vgpu_ring_bytes(128, 128));
+	munmap(r->mem, vgpu_ring_bytes(256, 256));
 	g_free(r->page);
 }
 
@@ -124,7 +124,7 @@ static void test_ring_full(void)
 	uint8_t buf[VGPU_RECORD_MAX];
 
 	make_rings(&r);
-	for (int i = 0; i < 128; i++)
+	for (int i = 0; i < 256; i++)
 		g_assert_cmpint(queue_put(&r.host, rsp, 64), ==, 0);
 	g_assert_cmpint(queue_put(&r.host, rsp, 64), ==, -EAGAIN);
 	g_assert_cmpint(vgpu_ring_pop(&r.guest, buf), ==, 64);
@@ -137,12 +137,12 @@ static void test_ring_full(void)
 
 static void test_ring_broken(void)
 {
-	static const uint32_t lengths[] = {0, 1, 31, 4097, 65536, UINT32_MAX, 65};
+	static const uint32_t lengths[] = {0, 1, 31, VGPU_RECORD_MAX + 1, 65536, UINT32_MAX, 65};
 	uint8_t buf[VGPU_RECORD_MAX];
 	struct rings r;
 
 	make_rings(&r);
-	r.guest.hdr->req_prod = 129;
+	r.guest.hdr->req_prod = 257;
 	g_assert_cmpint(queue_take(&r.host, buf), ==, -EPROTO);
 	r.guest.hdr->req_prod = UINT32_MAX;
 	g_assert_cmpint(queue_take(&r.host, buf), ==, -EPROTO);
