@@ -22,58 +22,64 @@ struct cuda_session;
 struct cuda_object {
 	uint64_t handle; /* 0: free */
 	uint64_t real;   /* the driver's pointer or number */
-	void *data;      /* kept by us; freed by handles_remove() as the type says */
-	uint32_t parent; /* indices in the table; 0: none */
-	uint32_t child;
-	uint32_t next; /* children of the same parent */
+	void *data;      /* kept by us; given back by handles_remove() as the type says */
+	uint32_t parent; /* place in the table and 1; 0: none */
+	uint32_t child;  /* likewise, the first one */
+	uint32_t next;   /* children of the same parent */
 	uint32_t prev;
 };
 
 struct cuda_handles {
-	struct cuda_object *object; /* index 0 is never used for parents: 0 means none */
+	struct cuda_object *object;
 	uint32_t room;
 	uint32_t live;
 };
 
-void handles_init(struct cuda_handles *t);
-void handles_free(struct cuda_session *s);
-
 /* The object, or NULL: stale, of another type, or none. */
-static inline struct cuda_object *handles_find(struct cuda_handles *t, uint64_t handle,
-					       unsigned int type)
+static inline struct cuda_object *handles_object(struct cuda_handles *t, uint64_t handle,
+						 unsigned int type)
 {
 	uint32_t index = vgpu_cuda_handle_index(handle);
 	struct cuda_object *o;
 
-	if (index >= t->room)
+	if (index >= t->room || !handle)
 		return NULL;
 	o = &t->object[index];
-	if (!handle || o->handle != handle || vgpu_cuda_handle_type(handle) != type)
-		return NULL;
-	return o;
+	return o->handle == handle && vgpu_cuda_handle_type(handle) == type ? o : NULL;
 }
 
 /*
- * The driver's object of a handle in *real (room for a pointer), or
- * CUDA_ERROR_INVALID_HANDLE.  Handle 0 and, for streams, 1 and 2 are the
- * caller's to treat: they are never in the table.
+ * The driver's object of a handle in *real, or CUDA_ERROR_INVALID_HANDLE.
+ * Handle 0 and, for streams, 1 and 2 are the caller's to treat: they are never
+ * in the table.
  */
-CUresult handles_get(struct cuda_session *s, uint64_t handle, unsigned int type, void *real);
+CUresult handles_get(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_type type,
+		     void **real);
 
 /*
  * May `handle` be taken for a new object?  CUDA_SUCCESS (its place in the table
- * is there), CUDA_ERROR_INVALID_HANDLE (taken, malformed, index 0) or
+ * is there), CUDA_ERROR_INVALID_HANDLE (taken or malformed) or
  * CUDA_ERROR_OUT_OF_MEMORY.
  */
-CUresult handles_check_new(struct cuda_session *s, uint64_t handle, unsigned int type);
+CUresult handles_free(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_type type);
 
-/* After handles_check_new() and the driver's success.  Cannot fail. */
-void handles_store(struct cuda_session *s, uint64_t handle, unsigned int type, uint64_t real);
+/*
+ * Stores a new object, after handles_free() and the driver's success; the same
+ * errors.  Its parent is s->new_parent, or as usual for the type; its data is
+ * s->new_data.  Both are 0 afterwards.
+ */
+CUresult handles_set(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_type type, void *real);
 
 /* Takes the handle out, and those of everything that belonged to it. */
-void handles_remove(struct cuda_session *s, uint64_t handle, unsigned int type);
+void handles_remove(struct cuda_session *s, uint64_t handle);
 
-/* The next object of `type` after *at (begin with 0), or NULL. */
+/* The handle of the driver's object, 0: not known.  Slow. */
+uint64_t handles_find(struct cuda_session *s, enum vgpu_cuda_type type, void *real);
+
+/* The next object of `type` at or after place *at (begin with 0), or NULL. */
 struct cuda_object *handles_each(struct cuda_handles *t, unsigned int type, uint32_t *at);
+
+/* Frees the table, not the objects. */
+void handles_clear(struct cuda_session *s);
 
 #endif /* VGPU_WORKER_CUDA_HANDLES_H */

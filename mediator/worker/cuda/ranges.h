@@ -20,7 +20,6 @@ enum range_kind {
 	RANGE_GLOBAL,     /* a module's variable */
 	RANGE_VMM,        /* cuMemMap */
 	RANGE_HOST,       /* a host window's mapped part */
-	RANGE_RESERVED,   /* addresses only, nothing mapped: never valid for a call */
 };
 
 struct cuda_range {
@@ -28,7 +27,7 @@ struct cuda_range {
 	uint64_t length;
 	uint64_t owner; /* a handle: of the context, module, … 0: none */
 	uint32_t kind;  /* enum range_kind */
-	uint32_t count; /* how often it was added (globals) */
+	uint32_t flags; /* the adder's */
 };
 
 struct cuda_ranges {
@@ -42,10 +41,9 @@ struct cuda_ranges {
 
 /*
  * Does [addr, addr + length) lie within the session's memory?  Ranges that
- * touch count as one.  CUDA_SUCCESS or CUDA_ERROR_INVALID_VALUE.  Length 0 is
- * right anywhere.
+ * touch count as one.  Length 0 is right anywhere.
  */
-CUresult ranges_check(struct cuda_session *s, uint64_t addr, uint64_t length);
+bool ranges_check(struct cuda_session *s, uint64_t addr, uint64_t length);
 
 /* The range that holds `addr`, or NULL. */
 struct cuda_range *ranges_find(struct cuda_ranges *r, uint64_t addr);

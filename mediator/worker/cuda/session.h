@@ -28,50 +28,47 @@ struct callbacks;
 struct output;
 
 /* A host_ function's answer comes later; nothing is to be marshalled now. */
-#define HOST_PENDING ((CUresult)0x7fffff00)
+#define HOST_PENDING ((CUresult)-1)
 
 /* Bytes that a response may have behind struct vgpu_cuda_result. */
 #define CUDA_REPLY_MAX \
 	(VGPU_RECORD_MAX - sizeof(struct vgpu_response) - sizeof(struct vgpu_cuda_result))
 
-/* One call, decoded up to the structure of its function; in private memory. */
+/* One call; everything lies in private memory. */
 struct cuda_request_view {
-	uint64_t id;
-	uint32_t function; /* CUDA_FN_* */
-	bool quiet;        /* no response: a failure becomes `deferred` of a later one */
-	uint16_t ndesc;
-	uint64_t context;    /* handle of the caller's current context, 0: none */
-	const uint8_t *data; /* what follows struct vgpu_cuda_call; aligned to 8 */
+	const uint8_t *body; /* aligned to 8, begins with struct vgpu_cuda_call */
 	uint32_t length;
 	const struct vgpu_desc *desc;
+	uint32_t ndesc;
+	uint64_t id;
+	bool quiet; /* no response: a failure becomes `deferred` of a later one */
 };
 
 /*
  * The answer.  `data` (aligned to 8) is what follows struct vgpu_cuda_result;
- * the dispatch writes at most `capacity` bytes there and sets `length`.  Both
- * are 0 where `result` is not CUDA_SUCCESS.
+ * the dispatch writes at most `room` bytes there and sets `length`.
  */
 struct cuda_reply {
-	CUresult result; /* HOST_PENDING: no response now */
 	uint8_t *data;
-	uint32_t capacity;
-	uint32_t length;
+	uint32_t room;
+	uint32_t length; /* counts only if `result` is CUDA_SUCCESS */
+	CUresult result;
 };
 
 struct cuda_session {
-	struct cuda_driver drv;
+	const struct cuda_driver *drv;
 	struct worker *worker;
 	const struct cuda_request_view *req; /* of the call in progress */
 	struct cuda_reply *reply;            /* ... and its answer, for functions that make it */
 	struct cuda_handles handles;
 	struct cuda_ranges ranges;
+	struct cuda_ranges reserved; /* address ranges without memory */
 	struct waits *waits;
 	struct blobs *blobs;
 	struct windows *windows;
 	struct callbacks *callbacks;
 	struct output *output;
 	uint64_t context;    /* handle of the context that is current in the driver */
-	CUcontext current;   /* ... and the context; NULL: none */
 	uint64_t new_parent; /* parent of the handle that the call in progress makes, 0: as usual */
 	void *new_data;      /* ... and the data that it takes along */
 	CUresult deferred;   /* the first failure of a quiet call, not reported yet */
@@ -80,14 +77,13 @@ struct cuda_session {
 };
 
 /*
- * Makes the context that the call names the current one; `req->context` 0
- * leaves none current.  CUDA_ERROR_INVALID_CONTEXT for a handle that is none.
- * The dispatch calls it for every function with context = true.
+ * Makes a context the current one.  CUDA_ERROR_INVALID_CONTEXT for 0 and for a
+ * handle that is none.
  */
-CUresult cuda_session_enter(struct cuda_session *s, const struct cuda_request_view *req);
+CUresult session_context(struct cuda_session *s, uint64_t handle);
 
-/* The guest's number of a device to the driver's; CUDA_ERROR_INVALID_DEVICE. */
-static inline CUresult cuda_session_device(const struct cuda_session *s, int guest, CUdevice *real)
+/* The guest's number of a device to the driver's, or CUDA_ERROR_INVALID_DEVICE. */
+static inline CUresult session_device(const struct cuda_session *s, CUdevice guest, CUdevice *real)
 {
 	if (guest != 0)
 		return CUDA_ERROR_INVALID_DEVICE;
@@ -95,11 +91,10 @@ static inline CUresult cuda_session_device(const struct cuda_session *s, int gue
 	return CUDA_SUCCESS;
 }
 
-/*
- * The generated dispatch.  0: *reply is made; -EINVAL: the request is not what
- * its function's structure says; -EOPNOTSUPP: no such function.
- */
-int cuda_dispatch(struct cuda_session *s, const struct cuda_request_view *req,
-		  struct cuda_reply *reply);
+/* Nothing is known of what context is current: somebody else used the driver. */
+static inline void session_forget_context(struct cuda_session *s)
+{
+	s->context = 0;
+}
 
 #endif /* VGPU_WORKER_CUDA_SESSION_H */
