@@ -8,9 +8,11 @@
  * Lupine: context -1 is, as NULL is, the current one.  The table has no size
  * in front.
  *
- * The runtime may look its value up at every call, hence the readers' lock.
+ * The runtime looks its value up at every call: each thread remembers what it
+ * found last, for as long as nothing has changed.
  */
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -31,7 +33,20 @@ struct item {
 };
 
 static struct item *buckets[BUCKETS];
-static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+static unsigned changes; /* of any item; written under the lock */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static __thread struct {
+	CUcontext context;
+	void *key, *value;
+	unsigned changes;
+} last __attribute__((tls_model("initial-exec"))); /* context NULL: nothing yet */
+
+static void lock_for_change(void)
+{
+	pthread_mutex_lock(&lock);
+	__atomic_fetch_add(&changes, 1, __ATOMIC_RELEASE);
+}
 
 static CUresult resolve(CUcontext *context)
 {
@@ -70,14 +85,14 @@ static CUresult put(CUcontext context, void *key, void *value, end_fn end)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	*fresh = (struct item){NULL, context, key, value, end};
 
-	pthread_rwlock_wrlock(&lock);
+	lock_for_change();
 	link = find(context, key);
 	if (*link) {
 		fresh->next = (*link)->next;
 		free(*link);
 	}
 	*link = fresh;
-	pthread_rwlock_unlock(&lock);
+	pthread_mutex_unlock(&lock);
 	return CUDA_SUCCESS;
 }
 
@@ -89,33 +104,47 @@ static CUresult delete (CUcontext context, void *key)
 
 	if (r)
 		return r;
-	pthread_rwlock_wrlock(&lock);
+	lock_for_change();
 	link = find(context, key);
 	old = *link;
 	if (old)
 		*link = old->next;
-	pthread_rwlock_unlock(&lock);
+	pthread_mutex_unlock(&lock);
 	free(old);
 	return old ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+/* Finds the value, and remembers it; false: there is none. */
+static bool look_up(CUcontext context, void *key)
+{
+	const struct item *item;
+
+	pthread_mutex_lock(&lock);
+	item = *find(context, key);
+	last.context = item ? context : NULL;
+	last.key = key;
+	last.value = item ? item->value : NULL;
+	last.changes = changes;
+	pthread_mutex_unlock(&lock);
+	return item;
 }
 
 /* Slot 2. */
 static CUresult get(void **value, CUcontext context, void *key)
 {
 	CUresult r = resolve(&context);
-	const struct item *item;
 
 	if (!value)
 		return CUDA_ERROR_INVALID_VALUE;
 	*value = NULL;
 	if (r)
 		return r;
-	pthread_rwlock_rdlock(&lock);
-	item = *find(context, key);
-	if (item)
-		*value = item->value;
-	pthread_rwlock_unlock(&lock);
-	return item ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	if (last.context != context || last.key != key ||
+	    last.changes != __atomic_load_n(&changes, __ATOMIC_ACQUIRE))
+		if (!look_up(context, key))
+			return CUDA_ERROR_INVALID_HANDLE;
+	*value = last.value;
+	return CUDA_SUCCESS;
 }
 
 /* Takes out some item of the context; NULL: none is left. */
@@ -123,7 +152,7 @@ static struct item *take(CUcontext context)
 {
 	struct item *item = NULL;
 
-	pthread_rwlock_wrlock(&lock);
+	lock_for_change();
 	for (int i = 0; i < BUCKETS && !item; i++) {
 		struct item **link = &buckets[i];
 
@@ -133,7 +162,7 @@ static struct item *take(CUcontext context)
 		if (item)
 			*link = item->next;
 	}
-	pthread_rwlock_unlock(&lock);
+	pthread_mutex_unlock(&lock);
 	return item;
 }
 
