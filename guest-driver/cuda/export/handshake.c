@@ -9,7 +9,7 @@
  * (ZLUDA's dark_api, Lupine, smolvm): what they spell out byte by byte is
  * HMAC-MD2 with a fixed key.
  *
- * The file stands alone so that it can be left out, -Dcuda_handshake=false;
+ * The file stands alone so that it can be left out, -Dhandshake=false;
  * programs that use the driver API alone need none of it.
  */
 #include "handshake.h"

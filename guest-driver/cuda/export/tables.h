@@ -46,7 +46,7 @@ extern const union export_slot export_context_checks[17];
 extern const union export_slot export_tools_context[93];
 extern const union export_slot export_tools_module[8];
 
-/* INTEGRITY_CHECK; NULL in a library that was built without (-Dcuda_handshake=false). */
+/* INTEGRITY_CHECK; NULL in a library that was built without (-Dhandshake=false). */
 extern const union export_slot *const export_handshake;
 
 #endif /* CUDA_EXPORT_TABLES_H */
