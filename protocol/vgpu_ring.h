@@ -17,13 +17,17 @@
 
 #include "vgpu_abi.h"
 
+/* What submitting and what receiving changes lie in different cache lines. */
 struct vgpu_ring {
 	struct vgpu_queue_header *hdr;
 	uint8_t *req;
 	uint8_t *rsp;
 	uint32_t req_slots; /* powers of two */
 	uint32_t rsp_slots;
+	uint8_t pad0[64];
 	uint32_t req_prod; /* private copies of what we publish */
+	uint32_t req_cons; /* the host's, when we last looked */
+	uint8_t pad1[64];
 	uint32_t rsp_cons;
 };
 
@@ -48,6 +52,7 @@ static inline void vgpu_ring_init(struct vgpu_ring *r, void *mem, uint32_t req_s
 	r->req_slots = req_slots;
 	r->rsp_slots = rsp_slots;
 	r->req_prod = 0;
+	r->req_cons = 0;
 	r->rsp_cons = 0;
 }
 
@@ -61,22 +66,58 @@ static inline void vgpu_ring_put(uint8_t *ring, uint32_t slots, uint64_t pos, co
 				 size_t len)
 {
 	size_t size = (size_t)slots * VGPU_SLOT;
-	size_t at = pos % size;
+	size_t at = pos & (size - 1);
 	size_t first = len < size - at ? len : size - at;
 
 	memcpy(ring + at, src, first);
-	memcpy(ring, (const uint8_t *)src + first, len - first);
+	if (first < len)
+		memcpy(ring, (const uint8_t *)src + first, len - first);
 }
 
 static inline void vgpu_ring_get(const uint8_t *ring, uint32_t slots, uint64_t pos, void *dst,
 				 size_t len)
 {
 	size_t size = (size_t)slots * VGPU_SLOT;
-	size_t at = pos % size;
+	size_t at = pos & (size - 1);
 	size_t first = len < size - at ? len : size - at;
 
 	memcpy(dst, ring + at, first);
-	memcpy((uint8_t *)dst + first, ring, len - first);
+	if (first < len)
+		memcpy((uint8_t *)dst + first, ring, len - first);
+}
+
+/*
+ * Is there room for a request record of `total` bytes?  0, -EAGAIN (not now) or
+ * -EPROTO (the host's index is impossible).  Looks at the host's index only when
+ * what it knew of it does not do.
+ */
+static inline int vgpu_ring_room(struct vgpu_ring *r, size_t total)
+{
+	uint32_t slots = vgpu_slots_of(total);
+	uint32_t used = r->req_prod - r->req_cons;
+
+	if (used <= r->req_slots && r->req_slots - used >= slots)
+		return 0;
+	r->req_cons = __atomic_load_n(&r->hdr->req_cons, __ATOMIC_ACQUIRE);
+	used = r->req_prod - r->req_cons;
+	if (used > r->req_slots)
+		return -EPROTO;
+	return r->req_slots - used < slots ? -EAGAIN : 0;
+}
+
+/* Writes `len` bytes of the next request record, `at` bytes from its beginning. */
+static inline void vgpu_ring_write(struct vgpu_ring *r, size_t at, const void *src, size_t len)
+{
+	if (len) /* else `src` may be NULL */
+		vgpu_ring_put(r->req, r->req_slots, (uint64_t)r->req_prod * VGPU_SLOT + at, src,
+			      len);
+}
+
+/* Publishes the record of `total` bytes that was written. */
+static inline void vgpu_ring_publish(struct vgpu_ring *r, size_t total)
+{
+	r->req_prod += vgpu_slots_of(total);
+	__atomic_store_n(&r->hdr->req_prod, r->req_prod, __ATOMIC_RELEASE);
 }
 
 /*
@@ -85,27 +126,22 @@ static inline void vgpu_ring_get(const uint8_t *ring, uint32_t slots, uint64_t p
  */
 static inline int vgpu_ring_push(struct vgpu_ring *r, const struct vgpu_piece *piece, size_t n)
 {
-	uint32_t cons = __atomic_load_n(&r->hdr->req_cons, __ATOMIC_ACQUIRE);
-	uint32_t used = r->req_prod - cons;
-	uint64_t pos = (uint64_t)(r->req_prod & (r->req_slots - 1)) * VGPU_SLOT;
-	size_t total = 0;
+	size_t total = 0, at = 0;
+	int ret;
 
 	for (size_t i = 0; i < n; i++)
 		total += piece[i].length;
 	if (total < sizeof(struct vgpu_request) || total > VGPU_RECORD_MAX)
 		return -EMSGSIZE;
-	if (used > r->req_slots)
-		return -EPROTO;
-	if (r->req_slots - used < vgpu_slots_of(total))
-		return -EAGAIN;
+	r->req_cons = __atomic_load_n(&r->hdr->req_cons, __ATOMIC_ACQUIRE);
+	ret = vgpu_ring_room(r, total);
+	if (ret)
+		return ret;
 	for (size_t i = 0; i < n; i++) {
-		if (!piece[i].length) /* whose data may be NULL */
-			continue;
-		vgpu_ring_put(r->req, r->req_slots, pos, piece[i].data, piece[i].length);
-		pos += piece[i].length;
+		vgpu_ring_write(r, at, piece[i].data, piece[i].length);
+		at += piece[i].length;
 	}
-	r->req_prod += vgpu_slots_of(total);
-	__atomic_store_n(&r->hdr->req_prod, r->req_prod, __ATOMIC_RELEASE);
+	vgpu_ring_publish(r, total);
 	return 0;
 }
 

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * libvgpu: a session on /dev/vgpu_stub from user space.
+ * libvgpu: sessions with gpu_mediator from user space.
  *
- * Maps the session's queue and doorbell, so that submitting is a few stores
- * and, unless the host polls, one more.  Functions return 0 or a count, or -1
- * with errno: EIO the session is lost (open another), ENODEV the device is
- * gone, ENOTCONN the host's daemon is not there, ETIMEDOUT, EPROTO the host
- * broke the protocol.  A session may be used by one thread at a time.
+ * A session's queue is memory that this process shares with its worker, so that
+ * submitting is a few stores and, unless the host polls, one more.  In a VM the
+ * session comes from /dev/vgpu_stub; with no VM, in a container or on the host
+ * itself, from the daemon's socket.
+ *
+ * Functions return 0 or a count, or -1 with errno: EIO the session is lost (open
+ * another), ENODEV the device is gone, ENOTCONN the host's daemon is not there,
+ * ETIMEDOUT, EPROTO the host broke the protocol.  A session may be used by one
+ * thread at a time, but for what vgpu_session_ring() says.
  */
 #ifndef VGPU_H
 #define VGPU_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,15 +32,53 @@ enum vgpu_wait_mode {
 	VGPU_WAIT_POLL,
 };
 
-/* NULL with errno on failure.  `path` NULL means VGPU_DEVICE_PATH. */
-struct vgpu_session *vgpu_session_open(const char *path);
+/*
+ * NULL with errno on failure.  `where` is the path of a device, which may have
+ * "device:" before it, or "unix:" and the path of the daemon's socket.  NULL
+ * means what the environment's VGPU_TRANSPORT says, or VGPU_DEVICE_PATH.
+ */
+struct vgpu_session *vgpu_session_open(const char *where);
 void vgpu_session_close(struct vgpu_session *s);
 void vgpu_session_set_wait(struct vgpu_session *s, enum vgpu_wait_mode mode);
 
-/* Registers `length` bytes at `addr`; they stay pinned until unregistered or closed. */
+/*
+ * In the child of a fork: lets go of the parent's session and changes nothing
+ * of it.  Makes no call that is unsafe after a fork of threads; frees nothing.
+ */
+void vgpu_session_forget(struct vgpu_session *s);
+
+/*
+ * Registers `length` bytes at `addr`; they stay pinned until unregistered or
+ * closed.  EOPNOTSUPP where memory of the process cannot become visible to the
+ * host afterwards: by the daemon's socket, or where the VM's RAM is not shared.
+ */
 int vgpu_buffer_register(struct vgpu_session *s, void *addr, size_t length, uint32_t flags,
 			 uint32_t *handle);
 int vgpu_buffer_unregister(struct vgpu_session *s, uint32_t handle);
+
+/* Memory that the host can read and write too. */
+struct vgpu_area {
+	void *addr;
+	size_t length;
+	uint32_t buffer; /* what descriptors name it by */
+	bool fixed;
+	uint64_t place; /* the library's */
+};
+
+/*
+ * Makes zeroed memory of `length` bytes, a multiple of the page size and at most
+ * VGPU_BUFFER_BYTES_MAX.  With `addr` it comes there, instead of what is mapped
+ * there now: room that the caller has reserved.  ENOMEM; ENOSPC: no buffer is
+ * free; EOPNOTSUPP: not with this device.
+ */
+int vgpu_area_create(struct vgpu_session *s, void *addr, size_t length, struct vgpu_area *a);
+
+/*
+ * Gives the memory back.  What was made at an address of the caller's becomes
+ * inaccessible but stays the caller's room.  EBUSY: the host still uses it and
+ * nothing was freed.
+ */
+int vgpu_area_destroy(struct vgpu_session *s, const struct vgpu_area *a);
 
 /*
  * Puts a request into the ring; *id receives its id.  Waits for room for at most
@@ -45,6 +88,10 @@ int vgpu_buffer_unregister(struct vgpu_session *s, uint32_t handle);
  */
 int vgpu_submit(struct vgpu_session *s, uint16_t command, const struct vgpu_desc *desc,
 		unsigned int ndesc, const void *body, size_t length, uint64_t *id);
+
+/* The same for a request that has no response (VGPU_REQUEST_QUIET). */
+int vgpu_submit_quiet(struct vgpu_session *s, uint16_t command, const struct vgpu_desc *desc,
+		      unsigned int ndesc, const void *body, size_t length);
 
 /*
  * Takes the next response, whichever request it answers, at most `timeout_ms`
@@ -65,5 +112,29 @@ int vgpu_receive(struct vgpu_session *s, int timeout_ms, const struct vgpu_respo
 int vgpu_call(struct vgpu_session *s, uint16_t command, const struct vgpu_desc *desc,
 	      unsigned int ndesc, const void *body, size_t length, void *out, size_t size,
 	      int timeout_ms);
+
+/* ------------------------------------------------- for callers with threads */
+
+/*
+ * The session's ring, NULL if it has none in this process.  Who takes it locks
+ * for himself: one thread may submit while another receives, and both may call
+ * the two functions below, as may any number of other threads.
+ */
+struct vgpu_ring *vgpu_session_ring(struct vgpu_session *s);
+
+/* Rings the doorbell if the host may not be watching: after each publication. */
+void vgpu_session_kick(struct vgpu_session *s);
+
+/*
+ * Sleeps until rsp_prod differs from `seen`; whoever does so must have said in
+ * the ring that he does not poll.  -1: ETIMEDOUT, EINTR, or the session's end.
+ */
+int vgpu_session_sleep(struct vgpu_session *s, uint32_t seen, int timeout_ms);
+
+/*
+ * Sees to it that a daemon that was started anew finds the session again; does
+ * nothing in most cases.  Sleeping does it too.  0, or the session's end.
+ */
+int vgpu_session_tend(struct vgpu_session *s);
 
 #endif /* VGPU_H */

@@ -26,20 +26,47 @@ int array_make(struct array *a, size_t bytes)
 	return 0;
 }
 
+/* Where memory cannot be shown to the host as it is: memory that was made for that. */
+static int move_to_area(struct context *c, struct array *a)
+{
+	size_t length = (a->bytes + VGPU_PAGE - 1) & ~(size_t)(VGPU_PAGE - 1);
+
+	if (vgpu_area_create(c->session, NULL, length, &a->area) < 0)
+		return errno == EOPNOTSUPP ? 1 : -1;
+	memcpy(a->area.addr, a->data, a->bytes);
+	munmap(a->data, a->bytes);
+	a->data = a->area.addr;
+	a->handle = a->area.buffer;
+	a->registered = a->in_area = true;
+	return 0;
+}
+
 int array_register(struct context *c, struct array *a, uint32_t flags)
 {
-	if (vgpu_buffer_register(c->session, a->data, a->bytes, flags, &a->handle) < 0)
-		return errno == EOPNOTSUPP ? 1 : -1;
-	a->registered = true;
+	if (vgpu_buffer_register(c->session, a->data, a->bytes, flags, &a->handle) == 0) {
+		a->registered = true;
+		return 0;
+	}
+	return errno == EOPNOTSUPP ? move_to_area(c, a) : -1;
+}
+
+int array_unregister(struct context *c, struct array *a)
+{
+	if (a->in_area ? vgpu_area_destroy(c->session, &a->area) < 0
+		       : vgpu_buffer_unregister(c->session, a->handle) < 0)
+		return -1;
+	if (a->in_area)
+		a->data = NULL;
+	a->registered = a->in_area = false;
 	return 0;
 }
 
 void array_free(struct context *c, struct array *a)
 {
 	if (a->registered && c->session)
-		vgpu_buffer_unregister(c->session, a->handle);
+		array_unregister(c, a);
 	if (a->data)
-		munmap(a->data, a->bytes);
+		munmap(a->data, a->in_area ? a->area.length : a->bytes);
 	*a = (struct array){0};
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -18,7 +19,7 @@ static const char *hint(int error)
 	case EBUSY:
 		return " (all queues of the device are in use)";
 	case EACCES:
-		return " (are you in the group of the device file?)";
+		return " (are you in the group of the device file or socket?)";
 	default:
 		return "";
 	}
@@ -26,9 +27,13 @@ static const char *hint(int error)
 
 int open_session(struct context *c)
 {
-	const char *path = c->opt.device ? c->opt.device : VGPU_DEVICE_PATH;
+	const char *path = c->opt.device;
 	int error;
 
+	if (!path)
+		path = getenv("VGPU_TRANSPORT");
+	if (!path)
+		path = VGPU_DEVICE_PATH;
 	c->session = vgpu_session_open(path);
 	if (c->session) {
 		vgpu_session_set_wait(c->session, c->opt.wait);

@@ -87,12 +87,16 @@ struct array {
 	size_t bytes;
 	uint32_t handle;
 	bool registered;
+	bool in_area; /* not memory of our own, but this */
+	struct vgpu_area area;
 };
 
 /* Page-aligned memory, not registered: -1 with errno.  array_free() frees it. */
 int array_make(struct array *a, size_t bytes);
-/* 0; 1 if this device has no buffers; -1 with errno. */
+/* 0; 1 if this device has no buffers; -1 with errno.  May move the data. */
 int array_register(struct context *c, struct array *a, uint32_t flags);
+/* 0 or -1 with errno.  The data is lost. */
+int array_unregister(struct context *c, struct array *a);
 void array_free(struct context *c, struct array *a);
 /* Size of a file of float32, 0 with a message if it is none. */
 size_t file_floats(const char *path);

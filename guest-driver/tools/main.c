@@ -62,7 +62,7 @@ static void usage(FILE *to)
 		"  -t, --seconds N     how long stress runs (10)\n"
 		"  -R, --reopen        stress: open a new session when one is lost\n"
 		"  -w, --wait HOW      poll, interrupt or adaptive (adaptive)\n"
-		"  -d, --device PATH   (%s)\n"
+		"  -d, --device WHERE  PATH, or unix:PATH of the daemon's socket (%s)\n"
 		"  -T, --timeout S     of each request, in seconds (60)\n"
 		"  -j, --json          print a JSON object\n"
 		"  -h, --help          this text\n"

@@ -76,9 +76,8 @@ static enum verdict pool_need(struct stress *s, int i, size_t floats)
 
 	if (a->registered && a->bytes >= bytes && below(s, 8))
 		return RIGHT;
-	if (a->registered && vgpu_buffer_unregister(s->c->session, a->handle) < 0)
+	if (a->registered && array_unregister(s->c, a) < 0)
 		return failed("unregistering a buffer");
-	a->registered = false;
 	array_free(s->c, a);
 	if (array_make(a, bytes + below(s, 65536) / 4 * 4) < 0)
 		return failed("memory");
