@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Device memory: ways to get it, what it says of itself, pools, virtual memory. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness.h"
+
+static void plain(void)
+{
+	CUdeviceptr p, base = 0;
+	size_t size = 0;
+
+	start();
+	p = device_alloc(1000);
+	CHECK_EQ(p % 256, 0);
+	CK(cuMemsetD8(p, 0xab, 1000));
+	CK(cuMemsetD8(p + 999, 0xcd, 1));
+	CK(cuMemGetAddressRange(&base, &size, p + 500));
+	CHECK_EQ(base, p);
+	CHECK_EQ(size, 1000);
+	CK(cuMemFree(p));
+	EXPECT(cuMemAlloc(&p, 0), CUDA_ERROR_INVALID_VALUE);
+	EXPECT(cuMemAlloc(NULL, 16), CUDA_ERROR_INVALID_VALUE);
+	CK(cuMemFree(0));
+}
+
+static void memsets(void)
+{
+	unsigned char host[4096], want[4096];
+	CUdeviceptr p;
+	CUstream s;
+
+	start();
+	p = device_alloc(sizeof(host));
+	CK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	CK(cuMemsetD8(p, 1, sizeof(host)));
+	CK(cuMemsetD16(p + 16, 0x0302, 8));
+	CK(cuMemsetD32(p + 64, 0x07060504, 4));
+	CK(cuCtxSynchronize());
+	CK(cuMemsetD8Async(p + 128, 9, 3, s));
+	CK(cuMemsetD32Async(p + 256, 0x0a0a0a0a, 2, s));
+	CK(cuMemsetD2D8(p + 512, 64, 0x55, 16, 4));
+	CK(cuMemsetD2D32(p + 1024, 128, 0x66666666, 4, 3));
+	CK(cuStreamSynchronize(s));
+	memset(want, 1, sizeof(want));
+	for (int i = 0; i < 8; i++)
+		memcpy(want + 16 + 2 * i, "\x02\x03", 2);
+	for (int i = 0; i < 4; i++)
+		memcpy(want + 64 + 4 * i, "\x04\x05\x06\x07", 4);
+	memset(want + 128, 9, 3);
+	memset(want + 256, 0x0a, 8);
+	for (int i = 0; i < 4; i++)
+		memset(want + 512 + 64 * i, 0x55, 16);
+	for (int i = 0; i < 3; i++)
+		memset(want + 1024 + 128 * i, 0x66, 16);
+	CK(cuMemcpyDtoH(host, p, sizeof(host)));
+	for (size_t i = 0; i < sizeof(host); i++)
+		if (host[i] != want[i])
+			fail(__FILE__, __LINE__, "byte %zu is %#x and not %#x", i, host[i],
+			     want[i]);
+	EXPECT(cuMemsetD32(p + 2, 0, 1), CUDA_ERROR_INVALID_VALUE);
+}
+
+static void pitched(void)
+{
+	CUdeviceptr p;
+	size_t pitch = 0;
+
+	start();
+	CK(cuMemAllocPitch(&p, &pitch, 1000, 50, 4));
+	CHECK(pitch >= 1000 && pitch % 32 == 0);
+	CK(cuMemsetD2D8(p, pitch, 7, 1000, 50));
+	CK(cuMemFree(p));
+}
+
+static void asynchronous(void)
+{
+	unsigned int n = 4096;
+	CUdeviceptr p = 0;
+	CUstream s;
+
+	start();
+	CK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	for (int turn = 0; turn < 20; turn++) {
+		CK(cuMemAllocAsync(&p, n * 4, s));
+		CHECK(p != 0);
+		fill_words(p, turn, n, s);
+		CK(cuStreamSynchronize(s));
+		expect_words(p, turn, n);
+		CK(cuMemFreeAsync(p, s));
+	}
+	CK(cuStreamSynchronize(s));
+	CK(cuStreamDestroy(s));
+}
+
+static void pools(void)
+{
+	CUmemPoolProps properties = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+				     .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE}};
+	cuuint64_t threshold = 1 << 20, got = 0;
+	CUmemoryPool pool, standard, current;
+	unsigned int n = 1024;
+	CUdeviceptr p = 0;
+	CUstream s;
+
+	start();
+	CK(cuStreamCreate(&s, CU_STREAM_DEFAULT));
+	CK(cuDeviceGetDefaultMemPool(&standard, device));
+	CK(cuDeviceGetMemPool(&current, device));
+	CHECK(standard == current);
+	CK(cuMemPoolCreate(&pool, &properties));
+	CK(cuMemPoolSetAttribute(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &threshold));
+	CK(cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &got));
+	CHECK_EQ(got, threshold);
+	CK(cuMemAllocFromPoolAsync(&p, n * 4, pool, s));
+	fill_words(p, 11, n, s);
+	CK(cuStreamSynchronize(s));
+	expect_words(p, 11, n);
+	CK(cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_USED_MEM_CURRENT, &got));
+	CHECK(got >= n * 4);
+	CK(cuMemFreeAsync(p, s));
+	CK(cuStreamSynchronize(s));
+	CK(cuMemPoolTrimTo(pool, 0));
+	CK(cuMemPoolDestroy(pool));
+}
+
+static void attributes(void)
+{
+	CUpointer_attribute names[] = {CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
+				       CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL,
+				       CU_POINTER_ATTRIBUTE_DEVICE_POINTER};
+	unsigned int type = 0, ordinal = 9, of_host = 0;
+	CUdeviceptr p, pointer = 0;
+	void *values[] = {&type, &ordinal, &pointer};
+	CUcontext owner = NULL;
+	void *host = NULL;
+	int local = 0;
+
+	start();
+	p = device_alloc(4096);
+	CK(cuPointerGetAttributes(3, names, values, p + 100));
+	CHECK_EQ(type, CU_MEMORYTYPE_DEVICE);
+	CHECK_EQ(ordinal, device);
+	CHECK_EQ(pointer, p + 100);
+	CK(cuPointerGetAttribute(&owner, CU_POINTER_ATTRIBUTE_CONTEXT, p));
+	CHECK(owner == context);
+	/* Memory that CUDA does not know: no error, and nothing said. */
+	CK(cuPointerGetAttributes(3, names, values, (CUdeviceptr)(uintptr_t)&local));
+	CHECK_EQ(type, 0);
+	EXPECT(cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
+				     (CUdeviceptr)(uintptr_t)&local),
+	       CUDA_ERROR_INVALID_VALUE);
+	CK(cuMemAllocHost(&host, 4096));
+	CK(cuPointerGetAttribute(&of_host, CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
+				 (CUdeviceptr)(uintptr_t)host));
+	CHECK_EQ(of_host, CU_MEMORYTYPE_HOST);
+	CK(cuMemFreeHost(host));
+}
+
+static void virtual_memory(void)
+{
+	CUmemAllocationProp property = {.type = CU_MEM_ALLOCATION_TYPE_PINNED,
+					.location = {.type = CU_MEM_LOCATION_TYPE_DEVICE}};
+	CUmemAccessDesc access = {.location = {.type = CU_MEM_LOCATION_TYPE_DEVICE},
+				  .flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
+	CUmemGenericAllocationHandle first, second;
+	size_t grain = 0;
+	CUdeviceptr p = 0;
+
+	start();
+	CK(cuMemGetAllocationGranularity(&grain, &property, CU_MEM_ALLOC_GRANULARITY_MINIMUM));
+	CHECK(grain >= 4096);
+	CK(cuMemAddressReserve(&p, 2 * grain, 0, 0, 0));
+	CK(cuMemCreate(&first, grain, &property, 0));
+	CK(cuMemCreate(&second, grain, &property, 0));
+	CK(cuMemMap(p, grain, 0, first, 0));
+	CK(cuMemMap(p + grain, grain, 0, second, 0));
+	CK(cuMemSetAccess(p, 2 * grain, &access, 1));
+	/* One range for the program, though it is made of two. */
+	CK(cuMemsetD32(p, 0x1234, 2 * grain / 4));
+	expect_words(p + grain - 4096, 0x1234, 2048);
+	fill_words(p, 0x4321, 2 * grain / 4, NULL);
+	expect_words(p + grain - 4096, 0x4321, 2048);
+	CK(cuMemUnmap(p, 2 * grain));
+	CHECK(cuMemsetD8(p, 0, 16) != CUDA_SUCCESS);
+	CK(cuMemRelease(first));
+	CK(cuMemRelease(second));
+	CK(cuMemAddressFree(p, 2 * grain));
+}
+
+/* Memory given back is there again: many turns of more than a hundredth of it. */
+static void given_back(void)
+{
+	size_t free_before, free_after, total, size;
+	CUdeviceptr p;
+
+	start();
+	CK(cuMemGetInfo(&free_before, &total));
+	size = on_gpu ? free_before / 4 : 64 << 20;
+	for (int i = 0; i < 50; i++) {
+		CK(cuMemAlloc(&p, size));
+		CK(cuMemFree(p));
+	}
+	CK(cuMemGetInfo(&free_after, &total));
+	CHECK(free_after + size > free_before);
+}
+
+static void managed_is_refused(void)
+{
+	CUdeviceptr p = 0;
+	int value = -1;
+	CUresult r;
+
+	start();
+	CK(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY, device));
+	r = cuMemAllocManaged(&p, 4096, CU_MEM_ATTACH_GLOBAL);
+	if (value) {
+		CHECK_EQ(r, CUDA_SUCCESS);
+		CK(cuMemFree(p));
+	} else {
+		CHECK_EQ(r, CUDA_ERROR_NOT_SUPPORTED);
+	}
+	fill_words(device_alloc(64), 1, 16, NULL);
+	CK(cuCtxSynchronize());
+}
+
+const struct test_case memory_cases[] = {
+	{"plain", plain, ANYWHERE},
+	{"memsets", memsets, ANYWHERE},
+	{"pitched", pitched, COMPLETE},
+	{"asynchronous", asynchronous, COMPLETE},
+	{"pools", pools, COMPLETE},
+	{"attributes", attributes, ANYWHERE},
+	{"virtual_memory", virtual_memory, COMPLETE},
+	{"given_back", given_back, ANYWHERE},
+	{"managed_is_refused", managed_is_refused, ANYWHERE},
+	{0},
+};
