@@ -52,7 +52,7 @@ __global__ void scale(float *p, float factor, unsigned n)
 }
 
 // Busy for about so many nanoseconds; ~0 is for ever.
-__global__ void spin(unsigned long long nanoseconds)
+__global__ void delay(unsigned long long nanoseconds)
 {
 	unsigned long long start, now;
 
@@ -63,15 +63,15 @@ __global__ void spin(unsigned long long nanoseconds)
 }
 
 // Writes where it is told, whatever is there.
-__global__ void poke(unsigned *at, unsigned value)
+__global__ void store_at(unsigned long long address, unsigned value)
 {
-	*(volatile unsigned *)at = value;
+	*(volatile unsigned *)address = value;
 }
 
 // Reads where it is told, whatever is there.
-__global__ void peek(const unsigned *at, unsigned *out)
+__global__ void load_at(unsigned long long address, unsigned *out)
 {
-	*out = *(const volatile unsigned *)at;
+	*out = *(const volatile unsigned *)address;
 }
 
 // ---------------------------------------------------------------- GPU alone

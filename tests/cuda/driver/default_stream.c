@@ -13,7 +13,7 @@ static void spin_for(unsigned long long nanoseconds, CUstream stream)
 {
 	void *args[] = {&nanoseconds};
 
-	CK(cuLaunchKernel(kernel("spin"), 1, 1, 1, 1, 1, 1, 0, stream, args, NULL));
+	CK(cuLaunchKernel(kernel("delay"), 1, 1, 1, 1, 1, 1, 0, stream, args, NULL));
 }
 
 /* Is stream `late` still busy when `early` (with 200 ms of work before it) is? */

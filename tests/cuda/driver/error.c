@@ -90,7 +90,7 @@ static void illegal_address_case(void)
 
 	start();
 	p = device_alloc(4096);
-	f = kernel("poke");
+	f = kernel("store_at");
 	CK(cuEventCreate(&event, 0));
 	CK(cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, NULL, args, NULL));
 	EXPECT(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);
@@ -208,7 +208,7 @@ static void killed(void)
 	if (pid == 0) {
 		start();
 		device_alloc(on_gpu ? (size_t)4 << 30 : 64 << 20);
-		CK(cuLaunchKernel(kernel("spin"), 1, 1, 1, 1, 1, 1, 0, NULL, args, NULL));
+		CK(cuLaunchKernel(kernel("delay"), 1, 1, 1, 1, 1, 1, 0, NULL, args, NULL));
 		CHECK(write(ready[1], "x", 1) == 1);
 		cuCtxSynchronize();
 		_exit(1);

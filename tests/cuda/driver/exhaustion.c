@@ -100,7 +100,7 @@ static void queue(void)
 	CK(cuMemsetD32(p, 0, n));
 	CK(cuCtxSynchronize());
 	CK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
-	CK(cuLaunchKernel(kernel("spin"), 1, 1, 1, 1, 1, 1, 0, s, busy, NULL));
+	CK(cuLaunchKernel(kernel("delay"), 1, 1, 1, 1, 1, 1, 0, s, busy, NULL));
 	for (unsigned int i = 0; i < launches; i++)
 		CK(cuLaunchKernel(f, 1, 1, 1, 32, 1, 1, 0, s, args, NULL));
 	CK(cuStreamSynchronize(s));

@@ -141,10 +141,7 @@ CUfunction kernel(const char *name)
 
 void launch(CUfunction f, unsigned int n, CUstream stream, void **args)
 {
-	unsigned int blocks = (n + 255) / 256;
-
-	CK(cuLaunchKernel(f, blocks < 4096 ? blocks : 4096, 1, 1, 256, 1, 1, 0, stream, args,
-			  NULL));
+	CK(cuLaunchKernel(f, (n + 255) / 256, 1, 1, 256, 1, 1, 0, stream, args, NULL));
 }
 
 CUdeviceptr device_alloc(size_t bytes)

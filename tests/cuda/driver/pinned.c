@@ -37,7 +37,7 @@ static void allocated(void)
 		CUdeviceptr out = device_alloc(4), from = at + 28;
 		void *args[] = {&from, &out};
 
-		CK(cuLaunchKernel(kernel("peek"), 1, 1, 1, 1, 1, 1, 0, NULL, args, NULL));
+		CK(cuLaunchKernel(kernel("load_at"), 1, 1, 1, 1, 1, 1, 0, NULL, args, NULL));
 		expect_words(out, 1234, 1);
 	}
 	CK(cuMemFreeHost(host));
@@ -129,7 +129,7 @@ static void late_binding(void)
 	*host = 1;
 	CK(cuMemcpyHtoDAsync(p, (void *)host, 4, s));
 	CK(cuStreamSynchronize(s));
-	CK(cuLaunchKernel(kernel("spin"), 1, 1, 1, 1, 1, 1, 0, s, args, NULL));
+	CK(cuLaunchKernel(kernel("delay"), 1, 1, 1, 1, 1, 1, 0, s, args, NULL));
 	CK(cuMemcpyHtoDAsync(p, (void *)host, 4, s));
 	*host = 2;
 	CK(cuStreamSynchronize(s));

@@ -11,7 +11,7 @@ static void spin_for(unsigned long long nanoseconds, CUstream stream)
 {
 	void *args[] = {&nanoseconds};
 
-	CK(cuLaunchKernel(kernel("spin"), 1, 1, 1, 1, 1, 1, 0, stream, args, NULL));
+	CK(cuLaunchKernel(kernel("delay"), 1, 1, 1, 1, 1, 1, 0, stream, args, NULL));
 }
 
 static void create(void)

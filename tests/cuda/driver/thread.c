@@ -148,7 +148,7 @@ static void wait_work(struct worker *w)
 	CK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
 	CK(cuEventCreate(&event, CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING));
 	for (int turn = 0; turn < 4; turn++) {
-		CK(cuLaunchKernel(kernel("spin"), 1, 1, 1, 1, 1, 1, 0, s, args, NULL));
+		CK(cuLaunchKernel(kernel("delay"), 1, 1, 1, 1, 1, 1, 0, s, args, NULL));
 		CK(cuEventRecord(event, s));
 		if (turn % 2)
 			CK(cuStreamSynchronize(s));
