@@ -62,6 +62,13 @@ __global__ void delay(unsigned long long nanoseconds)
 	} while (now - start < nanoseconds);
 }
 
+// Busy until the word at `flag`, which anyone may write, is `value`.
+__global__ void wait_flag(unsigned *flag, unsigned value)
+{
+	while (*(volatile unsigned *)flag != value)
+		;
+}
+
 // Writes where it is told, whatever is there.
 __global__ void store_at(unsigned long long address, unsigned value)
 {

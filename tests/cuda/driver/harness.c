@@ -160,6 +160,36 @@ void fill_words(CUdeviceptr at, unsigned int value, unsigned int n, CUstream str
 	launch(kernel("fill"), n, stream, args);
 }
 
+unsigned int *gate_new(void)
+{
+	unsigned int *gate = NULL, one = 1, n = 1;
+	unsigned long long shortest = 1;
+	void *args[] = {&gate, &one}, *some[] = {&gate, &one, &n}, *brief[] = {&shortest};
+
+	CK(cuMemAllocHost((void **)&gate, 4096));
+	*gate = 1;
+	/* Kernels are loaded at their first launch, which may wait for everything. */
+	CK(cuLaunchKernel(kernel("wait_flag"), 1, 1, 1, 1, 1, 1, 0, NULL, args, NULL));
+	CK(cuLaunchKernel(kernel("fill"), 1, 1, 1, 1, 1, 1, 0, NULL, some, NULL));
+	CK(cuLaunchKernel(kernel("delay"), 1, 1, 1, 1, 1, 1, 0, NULL, brief, NULL));
+	CK(cuCtxSynchronize());
+	return gate;
+}
+
+void gate_close(unsigned int *gate, CUstream stream)
+{
+	unsigned int one = 1;
+	void *args[] = {&gate, &one};
+
+	__atomic_store_n(gate, 0, __ATOMIC_SEQ_CST);
+	CK(cuLaunchKernel(kernel("wait_flag"), 1, 1, 1, 1, 1, 1, 0, stream, args, NULL));
+}
+
+void gate_open(unsigned int *gate)
+{
+	__atomic_store_n(gate, 1, __ATOMIC_SEQ_CST);
+}
+
 void expect_words(CUdeviceptr at, unsigned int value, unsigned int n)
 {
 	unsigned int *host = malloc((size_t)n * 4);

@@ -67,6 +67,14 @@ void *host_pattern(size_t bytes, unsigned int seed);
 void expect_pattern(const void *p, size_t bytes, unsigned int seed);
 double now(void);
 
+/*
+ * A stream that is busy until the program says otherwise, whatever time that
+ * takes.  gate_new() first, as it may wait for the device.
+ */
+unsigned int *gate_new(void);
+void gate_close(unsigned int *gate, CUstream stream);
+void gate_open(unsigned int *gate);
+
 _Noreturn void fail(const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 _Noreturn void skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
