@@ -84,6 +84,12 @@ static void *give(struct call *c, uint64_t count, size_t size)
 	return p;
 }
 
+__attribute__((weak)) CUresult session_drain(struct cuda_session *s)
+{
+	(void)s;
+	return CUDA_SUCCESS;
+}
+
 static void refuse(struct call *c, CUresult error)
 {
 	if (c->error == CUDA_SUCCESS)
@@ -257,7 +263,7 @@ static bool all_taken(struct call *c)
 	return !c->bad && c->error == CUDA_SUCCESS;
 }
 
-static int answer(struct call *c, CUresult result)
+static int respond(struct call *c, CUresult result)
 {
 	if (c->bad)
 		return -EINVAL;

@@ -32,8 +32,10 @@ WIDE = {"size_t", "unsigned long long", "uint64_t", "CUdeviceptr", "cuuint64_t",
         "CUmemGenericAllocationHandle"}
 NARROW = {"int", "unsigned int", "unsigned", "uint32_t", "cuuint32_t", "unsigned short",
           "unsigned char", "CUdevice"}
+# Names that the generated code uses itself.
+RESERVED = {"c", "q", "r", "result", "reply", "got", "piece", "pieces", "s"}
 KEYS = {"id", "send", "guest", "host", "context", "descs", "refuse", "note", "arg", "pt",
-        "driver"}
+        "driver", "parent", "drains"}
 SENDS = {"quiet", "reply", "wait"}
 
 
@@ -91,16 +93,37 @@ def parse_prototypes(text, pattern):
     return out
 
 
+# Functions whose prototypes need headers of other projects: exported by name only.
+GRAPHICS = ("cudaGLTypedefs.h", "cudaEGLTypedefs.h", "cudaVDPAUTypedefs.h")
+
+
+def graphics_forms(typedefs):
+    """(name, version, per-thread, exported symbol) of each function named there."""
+    found = {}
+    for m in re.finditer(r"\*\s*PFN_(cu\w+?)_v(\d+)(?:_(ptds|ptsz))?\)", typedefs):
+        if not m.group(1).startswith("cuWGL"):
+            found.setdefault((m.group(1), m.group(3) or ""), set()).add(int(m.group(2)))
+    out = []
+    for (name, pt), versions in sorted(found.items()):
+        newest = len(found.get((name, ""), versions))
+        for i, v in enumerate(sorted(versions)):
+            form = newest if pt else i + 1
+            symbol = name + (f"_v{form}" if form > 1 else "") + (f"_{pt}" if pt else "")
+            out.append((name, v, bool(pt), symbol))
+    return out
+
+
 class Headers:
     """What the toolkit's headers say: prototypes by exported name, versions, enums."""
 
-    def __init__(self, text, typedefs, calls=""):
+    def __init__(self, text, typedefs, calls="", graphics=""):
         self.protos = parse_prototypes(text, r"cu\w+")
         self.calls = parse_prototypes(strip_comments(calls), r"vgpu\w+")
         self.enums = set(re.findall(r"typedef\s+enum\s+\w*\s*\{[^}]*\}\s*(\w+)\s*;", text))
         for old, new in re.findall(r"typedef\s+(\w+)\s+(\w+)\s*;", text):
             if old in self.enums:
                 self.enums.add(new)
+        self.graphics = [g for g in graphics_forms(graphics) if g[3] not in self.protos]
         self.versions = {}
         for m in re.finditer(r"\*\s*PFN_(cu\w+?)_v(\d+)(_ptds|_ptsz)?\)\s*\(([^()]*)\)", typedefs):
             parts = [] if m.group(4).strip() in ("", "void") else m.group(4).split(",")
@@ -156,7 +179,7 @@ class Param:
 
     def check(self):
         kinds = {"value", "handle", "device", "new", "del", "in", "out", "inout", "string",
-                 "range", "ignore"}
+                 "range"}
         if self.kind not in kinds:
             self.fail(f"unknown kind '{self.kind}'")
         if self.kind in ("in", "out", "inout", "new", "string") and not self.arg.pointer:
@@ -165,8 +188,8 @@ class Param:
             self.fail("not a type that has handles")
         if self.kind == "range" and not self.expr:
             self.fail("a range needs its length")
-        if self.kind == "inout" and (self.expr or not self.scalar()):
-            self.fail("only a scalar can be inout")
+        if self.kind == "inout" and self.expr:
+            self.fail("an array cannot be inout")
         if self.kind in ("value", "handle", "device", "range", "del") and self.width() is None:
             self.fail("its type has no wire form")
 
@@ -189,16 +212,17 @@ class Param:
         return "uint8_t" if self.arg.base in ("void", "char") else self.arg.base
 
     def in_field(self):
-        return self.kind in ("value", "handle", "device", "new", "del", "range", "inout")
+        return self.kind in ("value", "handle", "device", "new", "del", "range") or \
+            (self.kind == "inout" and self.scalar())
 
     def in_data(self):
-        return self.kind == "in"
+        return self.kind == "in" or (self.kind == "inout" and not self.scalar())
 
     def out_field(self):
-        return self.kind == "inout" or (self.kind == "out" and self.scalar())
+        return self.kind in ("out", "inout") and self.scalar()
 
     def out_data(self):
-        return self.kind == "out" and not self.scalar()
+        return self.kind in ("out", "inout") and not self.scalar()
 
 
 class Function:
@@ -225,6 +249,8 @@ class Function:
         self.note = spec.get("note", "")
         self.pt = spec.get("pt", "auto")
         self.driver = spec.get("driver", [])
+        self.parent = spec.get("parent")
+        self.drains = spec.get("drains", False)
         self.remote = self.id is not None
         self.params = []
         if self.remote and not self.missing:
@@ -234,6 +260,9 @@ class Function:
         if self.send not in SENDS:
             raise TableError(f"{self.name}: send is '{self.send}', not one of {sorted(SENDS)}")
         names = [a.name for a in self.proto.args]
+        taken = (RESERVED | ({"desc", "ndesc"} if self.descs else set())) & set(names)
+        if taken:
+            raise TableError(f"{self.name}: {sorted(taken)} cannot be arguments' names")
         for k in kinds:
             if k not in names:
                 raise TableError(f"{self.name}: no argument '{k}' in {names}")
@@ -289,10 +318,15 @@ def load_table(text, headers):
 
 
 def expand(expr, name):
-    """`a*b` with each name put through `name`; products saturate."""
-    parts = [p.strip() for p in expr.split("*")]
-    parts = [p if p.isdigit() else name(p) for p in parts]
-    out = f"(uint64_t)({parts[0]})" if len(parts) == 1 else parts[0]
+    """A count: names, numbers and differences, multiplied; products saturate."""
+    def factor(text):
+        m = re.fullmatch(r"\s*(\w+)\s*(-\s*\d+)?\s*", text)
+        if not m:
+            raise TableError(f"cannot read '{text}' in '{expr}'")
+        value = m.group(1) if m.group(1).isdigit() else name(m.group(1))
+        return f"{value} - {m.group(2)[1:].strip()}" if m.group(2) else value
+    parts = [factor(p) for p in expr.split("*")]
+    out = parts[0]
     for p in parts[1:]:
         out = f"vgpu_cuda_product({out}, {p})"
     return out
@@ -364,7 +398,7 @@ def guest_fill(f):
         n = p.name
         if p.kind == "new":
             lines.append(f"q.{n} = (uint64_t)(uintptr_t)*{n};")
-        elif p.kind == "inout":
+        elif p.kind == "inout" and p.scalar():
             guard = f"{n} ? " if p.optional else ""
             tail = " : 0" if p.optional else ""
             lines.append(f"q.{n} = {guard}*{n}{tail};")
@@ -381,8 +415,10 @@ def guest_fill(f):
 
 def in_bytes(p, name):
     count = expand(p.expr, name) if p.expr else "1"
-    size = "1" if p.element() == "uint8_t" else f"sizeof({p.element()})"
-    return f"vgpu_cuda_product({count}, {size})"
+    size = f"sizeof({p.element()})"
+    if p.element() == "uint8_t":
+        return count
+    return f"vgpu_cuda_product({count}, {size})" if p.expr else size
 
 
 def emit_rpc_function(f):
@@ -400,23 +436,22 @@ def emit_rpc_function(f):
         out.append("\tstruct rpc_reply reply;\n")
     pieces = (1 if req else 0) + 2 * len(ins)
     if pieces:
-        out.append(f"\tstruct vgpu_piece piece[{pieces}];\n\tsize_t n = 0;\n")
+        out.append(f"\tstruct vgpu_piece piece[{pieces}];\n\tsize_t pieces = 0;\n")
     if f.send != "quiet":
         out.append("\tCUresult result;\n")
         if rsp or outs:
             out.append("\tsize_t got = 0;\n")
     out.append("\n")
     out += [f"\t{line}\n" for line in guest_fill(f)]
-    for p in f.params:
-        if p.kind == "ignore":
-            out.append(f"\t(void){p.name};\n")
     if req:
-        out.append("\tpiece[n++] = (struct vgpu_piece){&q, sizeof(q)};\n")
+        out.append("\tpiece[pieces++] = (struct vgpu_piece){&q, sizeof(q)};\n")
     for p in ins:
         size = f"q.{p.name}_length" if p.kind == "string" else in_bytes(p, guest_name(f))
         guard = f"{p.name} ? {size} : 0" if p.optional else size
-        out.append(f"\tn += rpc_part(piece + n, {p.name}, {guard});\n")
-    where = "piece, n" if pieces else "NULL, 0"
+        out.append(f"\tpieces += rpc_part(piece + pieces, {p.name}, {guard});\n")
+    if ins:
+        out.append("\tif (!rpc_fits(piece, pieces))\n\t\treturn CUDA_ERROR_INVALID_VALUE;\n")
+    where = "piece, pieces" if pieces else "NULL, 0"
     if f.send == "quiet":
         out.append(f"\treturn client_post(CUDA_FN_{f.name}, {context}, {desc}, {where});\n}}\n\n")
         return "".join(out)
@@ -480,6 +515,19 @@ static inline size_t rpc_part(struct vgpu_piece *piece, const void *data, size_t
 	return 2;
 }
 
+/* No length may wrap around when they are summed up. */
+static inline int rpc_fits(const struct vgpu_piece *piece, size_t n)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (piece[i].length > VGPU_RECORD_MAX)
+			return 0;
+		total += piece[i].length;
+	}
+	return total <= VGPU_RECORD_MAX;
+}
+
 static inline void rpc_open(struct rpc_reply *r, size_t got)
 {
 	r->at = 0;
@@ -533,7 +581,7 @@ class Exports:
         if f:
             if f.refuse:
                 return "refuse", f
-            return ("custom", f) if f.guest == "custom" else ("auto", f)
+            return (f.guest, f)
         base, version, pt = split_export(name)
         if pt:
             plain = name[:-len(pt) - 1]
@@ -575,7 +623,7 @@ def emit_auto(f, proto, per_thread):
     new = [p for p in f.params if p.kind == "new"]
     dead = [p for p in f.params if p.kind == "del"]
     for p in new:
-        out.append(f"\tuint64_t {p.name}_handle;\n\t{p.arg.base} {p.name}_new;\n")
+        out.append(f"\tuint64_t {p.name}_id;\n\t{p.arg.base} {p.name}_made;\n")
     out.append("\n\tif (result != CUDA_SUCCESS)\n\t\treturn result;\n")
     null = [p.name for p in f.params if p.arg.pointer and not p.optional
             and p.kind in ("new", "in", "out", "inout", "string") and not p.expr]
@@ -589,16 +637,16 @@ def emit_auto(f, proto, per_thread):
             out.append(f"\tresult = {resolve}({p.name}, &{p.name});\n"
                        "\tif (result != CUDA_SUCCESS)\n\t\treturn result;\n")
     for p in new:
-        out.append(f"\t{p.name}_handle = handle_new(VGPU_CUDA_{p.handle}, NULL);\n"
-                   f"\tif (!{p.name}_handle)\n\t\treturn CUDA_ERROR_OUT_OF_MEMORY;\n"
-                   f"\t{p.name}_new = ({p.arg.base})(uintptr_t){p.name}_handle;\n")
-    args = ", ".join(f"&{p.name}_new" if p.kind == "new" else p.name for p in f.params)
+        out.append(f"\t{p.name}_id = handle_new(VGPU_CUDA_{p.handle}, NULL);\n"
+                   f"\tif (!{p.name}_id)\n\t\treturn CUDA_ERROR_OUT_OF_MEMORY;\n"
+                   f"\t{p.name}_made = ({p.arg.base})(uintptr_t){p.name}_id;\n")
+    args = ", ".join(f"&{p.name}_made" if p.kind == "new" else p.name for p in f.params)
     if f.descs:
         raise TableError(f"{f.name}: a call with descriptors has no automatic export")
     out.append(f"\tresult = rpc_{f.name}({args});\n")
     for p in new:
-        out.append(f"\tif (result == CUDA_SUCCESS)\n\t\t*{p.name} = {p.name}_new;\n"
-                   f"\telse\n\t\thandle_drop({p.name}_handle);\n")
+        out.append(f"\tif (result == CUDA_SUCCESS)\n\t\t*{p.name} = {p.name}_made;\n"
+                   f"\telse\n\t\thandle_drop({p.name}_id);\n")
     for p in dead:
         out.append(f"\tif (result == CUDA_SUCCESS)\n"
                    f"\t\thandle_drop((uint64_t)(uintptr_t){p.name});\n")
@@ -648,7 +696,7 @@ def proc_entries(headers):
             versions = versions[-len(symbols):]
         for v, (_, symbol) in zip(versions, symbols):
             entries.append((base, v, pt, symbol))
-    return sorted(entries), problems
+    return sorted(entries + headers.graphics), problems
 
 
 EXPORTS_PRELUDE = """#include <stdbool.h>
@@ -680,7 +728,7 @@ def emit_exports_h():
 #define __CUDA_API_VERSION_INTERNAL
 #endif
 #pragma GCC visibility push(default)
-#include <cuda.h>
+#include <cudaProfiler.h>
 #pragma GCC visibility pop
 #include <stdbool.h>
 
@@ -707,6 +755,8 @@ def emit_exports_c(functions, headers):
             out.append(emit_auto(what, proto, False))
         elif kind == "custom": # the hand-written one wins where it is linked
             out.append(emit_refusal(proto, "__attribute__((weak)) "))
+        elif kind == "nothing":
+            out.append(f"{export_head(proto)}\n{{\n{unused(proto)}\treturn shim_enter();\n}}\n\n")
         elif kind == "pt":
             out.append(emit_pt(what, proto, what.name))
         elif kind == "alias":
@@ -714,6 +764,12 @@ def emit_exports_c(functions, headers):
         else:
             out.append(emit_refusal(proto))
     entries, problems = proc_entries(headers)
+    out.append("/* Graphics: no interoperation, whatever the arguments. */\n"
+               "#pragma GCC visibility push(default)\n")
+    for _, _, _, symbol in headers.graphics:
+        out.append(f"CUresult {symbol}(void);\nCUresult {symbol}(void)\n"
+                   "{\n\treturn CUDA_ERROR_NOT_SUPPORTED;\n}\n\n")
+    out.append("#pragma GCC visibility pop\n\n")
     out.append("const struct cuda_proc cuda_procs[] = {\n")
     for name, version, pt, symbol in entries:
         out.append(f"\t{{\"{name}\", {version}, {str(pt).lower()}, (void *){symbol}}},\n")
@@ -800,6 +856,13 @@ struct cuda_request_view;
 struct cuda_reply;
 
 /*
+ * Before a driver call that may wait for the GPU: CUDA_SUCCESS, or HOST_PENDING
+ * if a host function of the guest must run first; the host then dispatches the
+ * same record again later.
+ */
+CUresult session_drain(struct cuda_session *s);
+
+/*
  * Decodes one call, checks it and makes it.  0: reply->result and, if that is
  * CUDA_SUCCESS, reply->length bytes are the answer; HOST_PENDING: the host's
  * code answers later; -EINVAL, -EOPNOTSUPP: no call that we understand.
@@ -822,7 +885,7 @@ const char *cuda_function_name(uint32_t function);
 def host_name(f):
     def name(word):
         p = f.param(word)
-        return f"q->{word}" if p.in_field() else word
+        return f"(uint64_t)q->{word}" if p.width() == 4 else f"q->{word}"
     return name
 
 
@@ -875,6 +938,8 @@ def emit_dispatch_function(f):
         elif p.kind == "new":
             locals_.append(f"{b} {n} = 0;")
             body.append(f"check_new(c, q->{n}, VGPU_CUDA_{p.handle});")
+            if f.parent:
+                after.append(f"c->s->new_parent = q->{f.parent};")
             after.append(f"result = handles_set(c->s, q->{n}, VGPU_CUDA_{p.handle}, (void *){n});")
             args.append(f"&{n}")
         elif p.kind == "string":
@@ -919,13 +984,22 @@ def emit_dispatch_function(f):
             el = p.element()
             size = "1" if el == "uint8_t" else f"sizeof({el})"
             get = f"give(c, {count}, {size})"
-            locals_.append(f"{el} *{n} = NULL;")
-            body.append(f"{n} = {here} ? {get} : NULL;" if here else f"{n} = {get};")
             if p.handle:
                 raise TableError(f"{f.name}: an array of handles cannot come back")
-            args.append(f"({p.arg.ctype}){n}" if el == "uint8_t" else n)
-        elif p.kind == "ignore":
-            args.append("NULL" if p.arg.pointer else "0")
+            if not p.expr and not b.startswith("struct vgpu_"):
+                # The driver may want more than the record's alignment.
+                locals_ += [f"{b} {n} = {{0}};", f"void *{n}_room;"]
+                if p.kind == "inout":
+                    locals_.append(f"const void *{n}_in;")
+                    body += [f"{n}_in = take(c, 1, {size});",
+                             f"if ({n}_in)\n\t\tmemcpy(&{n}, {n}_in, {size});"]
+                body.append(f"{n}_room = {get};")
+                after.append(f"memcpy({n}_room, &{n}, {size});")
+                args.append(f"&{n}")
+            else:
+                locals_.append(f"{el} *{n} = NULL;")
+                body.append(f"{n} = {here} ? {get} : NULL;" if here else f"{n} = {get};")
+                args.append(f"({p.arg.ctype}){n}" if el == "uint8_t" else n)
     out += [f"\t{line}\n" for line in locals_]
     out.append("\tCUresult result;\n\n")
     if tests:
@@ -933,21 +1007,23 @@ def emit_dispatch_function(f):
     out += [f"\t{line}\n" for line in body]
     if f.context:
         out.append("\tuse_context(c);\n")
-    out.append("\tif (!all_taken(c))\n\t\treturn answer(c, c->error);\n")
+    out.append("\tif (!all_taken(c))\n\t\treturn respond(c, c->error);\n")
+    if f.drains:
+        out.append("\tif (session_drain(c->s) != CUDA_SUCCESS)\n\t\treturn HOST_PENDING;\n")
     if f.host == "custom":
         call = ", ".join(["c->s"] + args)
         out.append(f"\tresult = host_{f.name}({call});\n")
     else:
-        out.append(f"\tif (!c->s->drv->{f.name})\n\t\treturn answer(c, CUDA_ERROR_NOT_SUPPORTED);\n"
+        out.append(f"\tif (!c->s->drv->{f.name})\n\t\treturn respond(c, CUDA_ERROR_NOT_SUPPORTED);\n"
                    f"\tresult = c->s->drv->{f.name}({', '.join(args)});\n")
     # New handles last, since storing one may fail.
-    after.sort(key=lambda line: line.startswith("result ="))
+    after.sort(key=lambda line: line.startswith(("result =", "c->s->new_parent")))
     if len(after) == 1:
         out.append(f"\tif (result == CUDA_SUCCESS)\n\t\t{after[0]}\n")
     elif after:
         inner = "".join(f"\t\t{line}\n" for line in after)
         out.append(f"\tif (result == CUDA_SUCCESS) {{\n{inner}\t}}\n")
-    out.append("\treturn answer(c, result);\n}\n\n")
+    out.append("\treturn respond(c, result);\n}\n\n")
     return "".join(out)
 
 
@@ -955,6 +1031,12 @@ def emit_dispatch_c(functions):
     remote = [f for f in functions if f.remote and not f.missing]
     out = [HEAD, "#include <errno.h>\n#include <stdbool.h>\n#include <stdint.h>\n#include <string.h>\n\n"
            "#include \"cuda_dispatch.h\"\n#include \"session.h\"\n\n#include \"dispatch_support.h\"\n\n"]
+    out.append("/*\n * What the worker does not have yet: its own definition wins.\n */\n")
+    for f in remote:
+        if f.host == "custom":
+            head = f"CUresult host_{f.name}({params_text(f.proto, first='struct cuda_session *s')})"
+            out.append(f"__attribute__((weak)) {head}\n{{\n\t(void)s;\n{unused(f.proto)}"
+                       "\treturn CUDA_ERROR_NOT_SUPPORTED;\n}\n\n")
     out += [emit_dispatch_function(f) for f in remote]
     out.append("static const struct {\n\tint (*call)(struct call *c);\n\tconst char *name;\n"
                "} table[CUDA_FN_LIMIT] = {\n")
@@ -1015,12 +1097,22 @@ def emit_doc(functions, exports, headers):
 
 
 # ----------------------------------------------------------------------- main
+def read_header(include, name):
+    """Text of a header without comments; nothing if this toolkit lacks it."""
+    path = os.path.join(include, name)
+    if not os.path.exists(path):
+        return ""
+    with open(path, encoding="utf-8") as f:
+        return strip_comments(f.read())
+
+
 def generate(args):
     with open(args.calls, encoding="utf-8") as f:
         calls = f.read()
-    with open(os.path.join(args.include, "cudaTypedefs.h"), encoding="utf-8") as f:
-        typedefs = strip_comments(f.read())
-    headers = Headers(preprocess(args.cc, args.include, "cuda.h"), typedefs, calls)
+    typedefs = "".join(read_header(args.include, h)
+                       for h in ("cudaTypedefs.h", "cudaProfilerTypedefs.h"))
+    graphics = "".join(read_header(args.include, h) for h in GRAPHICS)
+    headers = Headers(preprocess(args.cc, args.include, "cudaProfiler.h"), typedefs, calls, graphics)
     with open(args.table, encoding="utf-8") as f:
         functions = load_table(f.read(), headers)
     exports_c, exports, entries, problems = emit_exports_c(functions, headers)

@@ -217,7 +217,161 @@ CUresult vgpuLaunch(unsigned long long function, unsigned int gx, unsigned int g
 CUresult vgpuCallback(CUstream stream, unsigned long long id);
 CUresult vgpuCallbackDone(unsigned long long id);
 
+/* --------------------------------------------- streams' attributes, capture */
+/*
+ * Ends a capture.  `graph`: a new handle, or the one that CaptureInfo gave the
+ * same graph.
+ */
+CUresult vgpuStreamEndCapture(CUstream stream, unsigned long long graph);
+
+struct vgpu_capture_info {
+	vgpu_le32 status;       /* CUstreamCaptureStatus */
+	vgpu_le32 dependencies; /* how many there are */
+	vgpu_le64 id;
+	vgpu_le64 graph; /* its handle: `graph` of the call, or that of an earlier one */
+	vgpu_le32 used;  /* how many of `fresh` were taken */
+	vgpu_le32 reserved;
+};
+
+/*
+ * `graph`: a new handle to use if the graph has none (0: do not tell).
+ * `fresh`: new handles for nodes that have none, taken in order; at most `room`
+ * nodes and edges are told.
+ */
+CUresult vgpuStreamCaptureInfo(CUstream stream, unsigned long long graph, unsigned int room,
+			       const uint64_t *fresh, struct vgpu_capture_info *info,
+			       uint64_t *nodes, CUgraphEdgeData *edges);
+
+/* ------------------------------------------------------------------ graphs */
+/*
+ * Nodes whose parameters have pointers in them.  `exec`: 0 to change the node
+ * itself, else the node within that executable graph.
+ */
+struct vgpu_kernel_node {
+	vgpu_le64 function; /* handle of a function or of a kernel */
+	vgpu_le32 grid[3];
+	vgpu_le32 block[3];
+	vgpu_le32 shared;
+	vgpu_le32 bytes; /* of parameters, packed as for vgpuLaunch */
+};
+
+struct vgpu_memset_node {
+	vgpu_le64 dst;
+	vgpu_le64 pitch;
+	vgpu_le64 width;
+	vgpu_le64 height;
+	vgpu_le32 value;
+	vgpu_le32 element; /* bytes */
+};
+
+CUresult vgpuGraphAddKernel(CUgraphNode *node, CUgraph graph, unsigned int n,
+			    const CUgraphNode *dependencies, const struct vgpu_kernel_node *kernel,
+			    unsigned int bytes, const void *params);
+CUresult vgpuGraphAddCopy(CUgraphNode *node, CUgraph graph, unsigned int n,
+			  const CUgraphNode *dependencies, const struct vgpu_copy3d *copy);
+CUresult vgpuGraphAddMemset(CUgraphNode *node, CUgraph graph, unsigned int n,
+			    const CUgraphNode *dependencies, const struct vgpu_memset_node *set);
+/* `id` as for vgpuCallback; the function may run any number of times. */
+CUresult vgpuGraphAddHost(CUgraphNode *node, CUgraph graph, unsigned int n,
+			  const CUgraphNode *dependencies, unsigned long long id);
+CUresult vgpuGraphAddAlloc(CUgraphNode *node, CUgraph graph, unsigned int n,
+			   const CUgraphNode *dependencies, const CUmemPoolProps *props,
+			   unsigned long long bytes, CUdeviceptr *address);
+CUresult vgpuGraphSetKernel(CUgraphExec exec, CUgraphNode node,
+			    const struct vgpu_kernel_node *kernel, unsigned int bytes,
+			    const void *params);
+CUresult vgpuGraphSetCopy(CUgraphExec exec, CUgraphNode node, const struct vgpu_copy3d *copy);
+CUresult vgpuGraphSetMemset(CUgraphExec exec, CUgraphNode node,
+			    const struct vgpu_memset_node *set);
+CUresult vgpuGraphSetHost(CUgraphExec exec, CUgraphNode node, unsigned long long id);
+/* What a node of a captured graph holds; `params` as packed. */
+CUresult vgpuGraphGetKernel(CUgraphNode node, struct vgpu_kernel_node *kernel, unsigned int bytes,
+			    void *params);
+CUresult vgpuGraphGetCopy(CUgraphNode node, struct vgpu_copy3d *copy);
+CUresult vgpuGraphGetMemset(CUgraphNode node, struct vgpu_memset_node *set);
+/* `value`: a CUlaunchAttributeValue; an event in it is a handle. */
+CUresult vgpuGraphSetAttribute(CUgraphNode node, unsigned int id,
+			       const struct vgpu_launch_attribute *attribute);
+CUresult vgpuGraphGetAttribute(CUgraphNode node, unsigned int id,
+			       struct vgpu_launch_attribute *attribute);
+
+/*
+ * The nodes of a graph from the `first` on, at most `room`; `total` of them are
+ * there.  `fresh`: new handles for nodes that have none yet, taken in order,
+ * `used` of them.
+ */
+#define VGPU_GRAPH_ALL 0u
+#define VGPU_GRAPH_ROOTS 1u
+CUresult vgpuGraphNodes(CUgraph graph, unsigned int which, unsigned int first, unsigned int room,
+			const uint64_t *fresh, uint64_t *nodes, unsigned int *total,
+			unsigned int *used);
+/* Nodes without a handle come back as 0: ask vgpuGraphNodes first. */
+CUresult vgpuGraphEdges(CUgraph graph, unsigned int first, unsigned int room, uint64_t *from,
+			uint64_t *to, CUgraphEdgeData *data, unsigned int *total);
+/* A node's dependencies (0) or those that depend on it (1). */
+CUresult vgpuGraphNeighbours(CUgraphNode node, unsigned int dependents, unsigned int first,
+			     unsigned int room, uint64_t *nodes, CUgraphEdgeData *data,
+			     unsigned int *total);
+
+/* Answered with success even if the driver refused: `result` says so, and at which node. */
+struct vgpu_graph_result {
+	vgpu_le32 result; /* CUresult */
+	vgpu_le32 detail; /* CUgraphInstantiateResult or CUgraphExecUpdateResult */
+	vgpu_le64 node;   /* handles, 0: none or not known */
+	vgpu_le64 from;
+};
+
+/* The exec's handle is taken only if `result` in the answer is 0. */
+CUresult vgpuGraphInstantiate(unsigned long long exec, CUgraph graph, unsigned long long flags,
+			      CUstream upload, struct vgpu_graph_result *answer);
+CUresult vgpuGraphExecUpdate(CUgraphExec exec, CUgraph graph, struct vgpu_graph_result *answer);
+
+/* ------------------------------------------------------------------- pools */
+#define VGPU_POOL_DEFAULT 0u
+#define VGPU_POOL_CURRENT 1u
+/* A handle of a device's pool, which stays the driver's own. */
+CUresult vgpuDevicePool(CUmemoryPool *pool, CUdevice dev, unsigned int which);
+CUresult vgpuPoolSet(CUmemoryPool pool, unsigned int attribute, unsigned long long value);
+CUresult vgpuPoolGet(CUmemoryPool pool, unsigned int attribute, unsigned long long *value);
+CUresult vgpuGraphMemSet(CUdevice dev, unsigned int attribute, unsigned long long value);
+CUresult vgpuGraphMemGet(CUdevice dev, unsigned int attribute, unsigned long long *value);
+
+/* ---------------------------------------------------------- texture objects */
+/* CUDA_RESOURCE_DESC without pointers. */
+struct vgpu_resource {
+	vgpu_le32 type;   /* CUresourcetype */
+	vgpu_le32 format; /* CUarray_format */
+	vgpu_le32 channels;
+	vgpu_le32 flags;
+	vgpu_le64 object; /* handle of an array or mipmapped array, or a device address */
+	vgpu_le64 width;  /* bytes of a linear one */
+	vgpu_le64 height;
+	vgpu_le64 pitch;
+};
+
+CUresult vgpuTexCreate(const struct vgpu_resource *resource, const CUDA_TEXTURE_DESC *texture,
+		       const CUDA_RESOURCE_VIEW_DESC *view, CUtexObject *object);
+CUresult vgpuSurfCreate(const struct vgpu_resource *resource, CUsurfObject *object);
+
+/* ------------------------------------------------------------------ linking */
+CUresult vgpuLinkCreate(CUlinkState *link, unsigned int options,
+			const struct vgpu_jit_option *option, unsigned int info_bytes,
+			unsigned int error_bytes);
+CUresult vgpuLinkAdd(CUlinkState link, unsigned int type, unsigned long long blob,
+		     const char *name, unsigned int options,
+		     const struct vgpu_jit_option *option);
+/* The image stays with the link, to be read in parts. */
+CUresult vgpuLinkComplete(CUlinkState link, unsigned long long *bytes);
+CUresult vgpuLinkData(CUlinkState link, unsigned long long offset, unsigned int bytes, void *data);
+CUresult vgpuLinkLog(CUlinkState link, unsigned int which, unsigned int offset, unsigned int bytes,
+		     char *text, unsigned int *total);
+
 VGPU_ASSERT(sizeof(struct vgpu_cuda_hello) == 56);
+VGPU_ASSERT(sizeof(struct vgpu_capture_info) == 32);
+VGPU_ASSERT(sizeof(struct vgpu_kernel_node) == 40);
+VGPU_ASSERT(sizeof(struct vgpu_memset_node) == 40);
+VGPU_ASSERT(sizeof(struct vgpu_graph_result) == 24);
+VGPU_ASSERT(sizeof(struct vgpu_resource) == 48);
 VGPU_ASSERT(sizeof(struct vgpu_device_info) == 1264);
 VGPU_ASSERT(sizeof(struct vgpu_copy3d_side) == 72);
 VGPU_ASSERT(sizeof(struct vgpu_copy3d) == 168);
