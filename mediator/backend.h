@@ -13,12 +13,13 @@
 #define VGPU_BACKEND_H
 
 #include <glib.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "vgpu_abi.h"
 
-#define VGPU_BACKEND_API 1u
+#define VGPU_BACKEND_API 2u
 
 /* A run of bytes; `base` is aligned to 4 and `length` a multiple of 4 for float data. */
 struct vgpu_run {
@@ -69,6 +70,23 @@ struct vgpu_backend_ops {
 	int (*bandwidth)(struct vgpu_backend *be, const struct vgpu_operand *buf,
 			 uint32_t repetitions, struct vgpu_bandwidth_result *out,
 			 struct vgpu_work *work);
+
+	/* For CUDA calls; all three may be NULL. */
+	/*
+	 * The driver's function of this exported name, NULL: there is none.  It
+	 * has the signature that cuda.h gives it, and may be called from any thread.
+	 */
+	void *(*symbol)(struct vgpu_backend *be, const char *name);
+	/*
+	 * Enqueues a copy between `op` and the address `device` on a stream of the
+	 * driver, in the context that is current.  The operand's memory is used
+	 * until the stream has come that far; its list of runs is not.  Returns a
+	 * CUresult; adds to *copied the bytes that a CPU of the host moves.
+	 */
+	int (*copy)(struct vgpu_backend *be, void *stream, uint64_t device,
+		    const struct vgpu_operand *op, bool to_device, uint64_t *copied);
+	/* A context is about to go: gives up all that it keeps in contexts. */
+	void (*release)(struct vgpu_backend *be);
 };
 
 /* The symbol that a loadable backend exports. */

@@ -16,7 +16,8 @@ int buffers_init(struct buffers *b, const struct memory *mem, struct vgpu_buffer
 	if (!n)
 		return 0;
 	b->cache = calloc(n, sizeof(b->cache[0]));
-	return b->cache ? 0 : -ENOMEM;
+	b->kept = calloc(n, sizeof(b->kept[0]));
+	return b->cache && b->kept ? 0 : -ENOMEM;
 }
 
 static void drop(struct buffers *b, struct buffer *buf)
@@ -40,7 +41,9 @@ void buffers_free(struct buffers *b)
 	for (unsigned int i = 0; i < VGPU_DESCS_MAX; i++)
 		runs_free(&b->operand[i]);
 	free(b->cache);
+	free(b->kept);
 	b->cache = NULL;
+	b->kept = NULL;
 	b->n = 0;
 }
 
@@ -159,7 +162,8 @@ static int hold(struct buffers *b, uint32_t index, uint32_t *generation)
 	__atomic_store_n(&e->users, 1, __ATOMIC_SEQ_CST);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&e->generation, __ATOMIC_ACQUIRE) != before) {
-		__atomic_store_n(&e->users, 0, __ATOMIC_RELEASE);
+		if (!b->kept[index])
+			__atomic_store_n(&e->users, 0, __ATOMIC_RELEASE);
 		return -ENOENT;
 	}
 	b->held[b->nheld++] = index;
@@ -226,12 +230,34 @@ int buffers_get(struct buffers *b, const struct vgpu_desc *desc, uint32_t access
 
 void buffers_release(struct buffers *b)
 {
-	for (unsigned int i = 0; i < b->nheld; i++)
-		__atomic_store_n(&b->table[b->held[i]].users, 0, __ATOMIC_RELEASE);
+	for (unsigned int i = 0; i < b->nheld; i++) {
+		if (!b->kept[b->held[i]])
+			__atomic_store_n(&b->table[b->held[i]].users, 0, __ATOMIC_RELEASE);
+	}
 	for (unsigned int i = 0; i < b->noperands; i++) {
 		if (b->operand[i].room > OPERAND_RUNS_KEPT)
 			runs_free(&b->operand[i]);
 	}
 	b->nheld = 0;
 	b->noperands = 0;
+}
+
+void buffers_keep(struct buffers *b, struct buffers_hold *hold)
+{
+	hold->n = b->nheld;
+	for (uint32_t i = 0; i < b->nheld; i++) {
+		hold->index[i] = b->held[i];
+		b->kept[b->held[i]]++;
+	}
+}
+
+void buffers_let_go(struct buffers *b, struct buffers_hold *hold)
+{
+	for (uint32_t i = 0; i < hold->n; i++) {
+		uint32_t index = hold->index[i];
+
+		if (--b->kept[index] == 0 && !is_held(b, index))
+			__atomic_store_n(&b->table[index].users, 0, __ATOMIC_RELEASE);
+	}
+	hold->n = 0;
 }

@@ -34,6 +34,13 @@ struct buffers {
 	unsigned int nheld;
 	struct runs operand[VGPU_DESCS_MAX];
 	unsigned int noperands;
+	uint32_t *kept; /* of each entry: how many holds outlast their requests */
+};
+
+/* Entries that stay in use after their request. */
+struct buffers_hold {
+	uint32_t index[VGPU_DESCS_MAX];
+	uint32_t n;
 };
 
 /* 0 or -ENOMEM. */
@@ -53,5 +60,13 @@ void buffers_forget(struct buffers *b, struct vgpu_buffer_entry *table);
 int buffers_get(struct buffers *b, const struct vgpu_desc *desc, uint32_t access, uint32_t align,
 		struct vgpu_operand *op);
 void buffers_release(struct buffers *b);
+
+/*
+ * Before buffers_release(): what this request uses stays in use until
+ * buffers_let_go(), so that the guest's kernel cannot free its pages.  The
+ * runs of its operands do not stay.
+ */
+void buffers_keep(struct buffers *b, struct buffers_hold *hold);
+void buffers_let_go(struct buffers *b, struct buffers_hold *hold);
 
 #endif /* VGPU_WORKER_BUFFERS_H */

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "cuda/entry.h"
 #include "fdio.h"
 #include "selftest.h"
 #include "worker.h"
@@ -293,10 +294,12 @@ static int run_once(struct worker *w, const struct request *r, struct answer *a)
 {
 	int err;
 
-	if (r->command >= G_N_ELEMENTS(commands))
+	if (r->command >= G_N_ELEMENTS(commands) || !commands[r->command].run)
 		return -EOPNOTSUPP;
 	a->length = 0;
 	err = commands[r->command].run(w, r, a);
+	if (commands[r->command].is_long)
+		cuda_disturbed(w); /* the backend uses the driver too */
 	buffers_release(&w->buffers);
 	return err;
 }
@@ -314,12 +317,18 @@ static int run(struct worker *w, const struct request *r, struct answer *a)
 	return err;
 }
 
-void commands_run(struct worker *w, const void *record, uint32_t length)
+bool commands_run(struct worker *w, const void *record, uint32_t length)
 {
+	const struct vgpu_request *h = record;
 	struct answer a = {.body = w->rsp.bytes + sizeof(struct vgpu_response)};
-	uint64_t began = w->setup.verbose ? fdio_now_ns() : 0;
+	uint64_t began;
 	struct request r;
-	int err = request_parse(record, length, &r);
+	int err;
+
+	if (h->command == VGPU_CMD_CUDA)
+		return cuda_request(w, record, length);
+	began = w->setup.verbose ? fdio_now_ns() : 0;
+	err = request_parse(record, length, &r);
 
 	if (!err)
 		err = run(w, &r, &a);
@@ -334,4 +343,5 @@ void commands_run(struct worker *w, const void *record, uint32_t length)
 				       .command = r.command};
 	if (err || w->setup.verbose)
 		control_command(w, &r, err, began ? fdio_now_ns() - began : 0);
+	return true;
 }

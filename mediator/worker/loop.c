@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "cuda/entry.h"
 #include "fdio.h"
 #include "worker.h"
 
@@ -24,6 +25,8 @@
 
 /* Requests between two looks at the clock, and time between two looks around. */
 #define LOOK_REQUESTS 32u
+/* ... and between two looks at the GPU, while somebody waits for it. */
+#define LOOK_GPU_REQUESTS 8u
 #define LOOK_NS 5000000u
 
 enum served { SERVED, IDLE, FULL };
@@ -81,39 +84,53 @@ void worker_watch(struct worker *w, int fd, uint32_t events, enum watch what)
 /* Waits for something to happen, at most `timeout` ms, and sees to it. */
 static void look_around(struct worker *w, int timeout)
 {
-	struct epoll_event event[3];
+	struct epoll_event event[4];
 	int due = control_timeout(w);
 	int n;
 
 	if (timeout < 0 || (due >= 0 && due < timeout))
 		timeout = due;
-	n = epoll_wait(w->epoll, event, 3, timeout);
+	n = epoll_wait(w->epoll, event, 4, timeout);
 	for (int i = 0; i < n; i++) {
 		if (event[i].data.u32 == WATCH_LIFELINE)
 			worker_exit(WORKER_EXIT_LIFELINE);
 		if (event[i].data.u32 == WATCH_CONTROL)
 			control_handle(w);
+		if (event[i].data.u32 == WATCH_CUDA)
+			cuda_woken(w);
 	}
 	control_tick(w);
+}
+
+/* Publishes a record, or leaves word that there was no room for it. */
+static int put(struct worker *w, const void *record, uint32_t length)
+{
+	struct queue *q = &w->queue;
+	int err = queue_put(q, record, length);
+
+	if (err == -EAGAIN) {
+		queue_flags(q, VGPU_HOST_FULL, 0);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		err = queue_put(q, record, length);
+	}
+	if (err == -EPROTO)
+		worker_broken(w, err, "rsp_cons is out of range");
+	if (!err)
+		queue_flags(q, 0, VGPU_HOST_FULL);
+	return err;
+}
+
+bool worker_push(struct worker *w, const void *record, uint32_t length)
+{
+	return put(w, record, length) == 0;
 }
 
 /* The response that waits goes out, or the guest is told that there is no room. */
 static enum served put_response(struct worker *w)
 {
-	struct queue *q = &w->queue;
-	int err = queue_put(q, w->rsp.bytes, w->rsp.header.length);
-
-	if (err == -EAGAIN) {
-		queue_flags(q, VGPU_HOST_FULL, 0);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		err = queue_put(q, w->rsp.bytes, w->rsp.header.length);
-	}
-	if (err == -EPROTO)
-		worker_broken(w, err, "rsp_cons is out of range");
-	w->rsp_waits = err == -EAGAIN;
+	w->rsp_waits = put(w, w->rsp.bytes, w->rsp.header.length) == -EAGAIN;
 	if (w->rsp_waits)
 		return FULL;
-	queue_flags(q, 0, VGPU_HOST_FULL);
 	__atomic_store_n(&w->page->in_flight, 0, __ATOMIC_RELEASE);
 	return SERVED;
 }
@@ -143,8 +160,23 @@ static enum served serve(struct worker *w)
 	note_in_flight(w);
 	if (commands_is_long(w->record))
 		queue_call(&w->queue);
-	commands_run(w, w->record, (uint32_t)length);
-	return put_response(w);
+	if (commands_run(w, w->record, (uint32_t)length))
+		return put_response(w);
+	__atomic_store_n(&w->page->in_flight, 0, __ATOMIC_RELEASE);
+	return SERVED;
+}
+
+/* Looks after calls that wait for the GPU.  True if that led anywhere. */
+static bool serve_gpu(struct worker *w)
+{
+	enum cuda_progress p;
+
+	if (w->rsp_waits || !cuda_is_busy(w))
+		return false;
+	p = cuda_poll(w);
+	if (p == CUDA_RESPONSE)
+		put_response(w);
+	return p != CUDA_NOTHING;
 }
 
 static inline void relax(void)
@@ -157,16 +189,19 @@ static inline void relax(void)
 }
 
 /*
- * Watches the ring for a short time.  True if there is something.  The guest's
- * processor may wait for the very core that we spin on, so give way each time.
+ * Watches the ring, and the GPU, for a short time.  True if there is something.
+ * The guest's processor may wait for the very core that we spin on, so give
+ * way each time.
  */
-static bool spin(const struct worker *w, uint64_t ns)
+static bool spin(struct worker *w, uint64_t ns)
 {
 	uint64_t end = fdio_now_ns() + ns;
 
 	do {
 		for (int i = 0; i < 16; i++) {
 			if (queue_has_request(&w->queue))
+				return true;
+			if (serve_gpu(w))
 				return true;
 			relax();
 		}
@@ -180,13 +215,15 @@ static bool spin(const struct worker *w, uint64_t ns)
  * sleeps until its interrupt still rings it, since that helps the interrupt on
  * its way where no irqfd does; it is watched for a shorter time.
  */
-static bool watch_ring(const struct worker *w)
+static bool watch_ring(struct worker *w)
 {
 	uint64_t ns = w->setup.spin_us * 1000ull;
 
 	if (!ns)
 		return false;
-	return spin(w, queue_guest_polls(&w->queue) ? ns : ns / SLEEPER_SHARE);
+	if (!queue_guest_polls(&w->queue))
+		ns /= SLEEPER_SHARE;
+	return spin(w, MAX(ns, cuda_spin_ns(w)));
 }
 
 /* HOST_POLLS stands while we watch the ring for a guest that polls too. */
@@ -206,8 +243,10 @@ static void sleep_for_work(struct worker *w)
 	queue_flags(q, 0, VGPU_HOST_POLLS);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (w->rsp_waits || !queue_has_request(q)) {
+		int timeout = w->rsp_waits ? -1 : cuda_sleep(w);
+
 		queue_count(&w->page->sleeps, 1);
-		look_around(w, -1);
+		look_around(w, timeout);
 	}
 	tell_polling(w);
 }
@@ -230,7 +269,10 @@ void worker_loop(struct worker *w)
 		if (what == SERVED) {
 			uint64_t now;
 
-			if (++served % LOOK_REQUESTS)
+			if (++served % LOOK_GPU_REQUESTS)
+				continue;
+			serve_gpu(w);
+			if (served % LOOK_REQUESTS)
 				continue;
 			queue_call(&w->queue);
 			now = fdio_now_ns();
@@ -241,6 +283,8 @@ void worker_loop(struct worker *w)
 			looked = now;
 			continue;
 		}
+		if (serve_gpu(w))
+			continue;
 		queue_call(&w->queue);
 		if (what == FULL || !watch_ring(w))
 			sleep_for_work(w);

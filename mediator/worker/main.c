@@ -14,6 +14,7 @@
 
 #include "backend_load.h"
 #include "confine.h"
+#include "cuda/entry.h"
 #include "fdio.h"
 #include "worker.h"
 
@@ -82,12 +83,13 @@ static int serve(const struct options *o, const struct vgpu_backend_ops *ops)
 	GError *err = NULL;
 	struct confinement c = {.uid = (uid_t)o->uid,
 				.gid = (gid_t)o->gid,
-				.may_thread = ops->id != VGPU_BACKEND_CPU};
+				.may_thread = ops->id != VGPU_BACKEND_CPU || cuda_is_built()};
 
 	w.control = CTL_WORKER_FD;
 	w.kick = w.call = w.lifeline = -1;
 	w.runtime_dir = o->runtime_dir;
 	w.ops = ops;
+	w.device = o->device;
 	fcntl(CTL_WORKER_FD, F_SETFD, FD_CLOEXEC);
 	if (!confine(&c, &err) || ops->open(&w.be, (unsigned int)o->device, &err) < 0) {
 		control_status(&w, CTL_READY, -EIO,

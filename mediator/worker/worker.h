@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 
 #include "backend.h"
 #include "buffers.h"
@@ -32,6 +33,8 @@ struct worker {
 
 	const struct vgpu_backend_ops *ops;
 	struct vgpu_backend *be;
+	int device;                /* of the backend */
+	struct cuda_session *cuda; /* NULL: no CUDA call came yet */
 	struct memory mem;
 	struct buffers buffers;
 	struct queue queue;
@@ -68,14 +71,20 @@ G_NORETURN void worker_exit(int code);
 G_NORETURN void worker_loop(struct worker *w);
 
 /* loop.c: what an fd is watched for; closing the fd ends the watch. */
-enum watch { WATCH_KICK, WATCH_LIFELINE, WATCH_CONTROL };
+enum watch { WATCH_KICK, WATCH_LIFELINE, WATCH_CONTROL, WATCH_CUDA };
 void worker_watch(struct worker *w, int fd, uint32_t events, enum watch what);
 
 /* loop.c: brings the count of doorbells in the session page up to date. */
 void worker_count_kicks(struct worker *w);
 
-/* commands.c: runs one request; the response is made in w->rsp. */
-void commands_run(struct worker *w, const void *record, uint32_t length);
+/*
+ * loop.c: publishes a record that is no response to a request in progress.
+ * False: no room; the guest will ring its doorbell when there is.
+ */
+bool worker_push(struct worker *w, const void *record, uint32_t length);
+
+/* commands.c: runs one request.  True: the response is made in w->rsp; false: there is none now. */
+bool commands_run(struct worker *w, const void *record, uint32_t length);
 
 /* commands.c: may it take long, so that what is done should be announced first? */
 bool commands_is_long(const void *record);

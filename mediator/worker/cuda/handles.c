@@ -114,6 +114,8 @@ CUresult handles_set(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_typ
 		(struct cuda_object){.handle = handle, .real = (uintptr_t)real, .data = data};
 	if (parent && handles_object(&s->handles, parent, vgpu_cuda_handle_type(parent)))
 		link_child(&s->handles, vgpu_cuda_handle_index(parent), index);
+	if (type == VGPU_CUDA_STREAM)
+		contexts_add_stream(s, parent, real);
 	s->handles.live++;
 	return CUDA_SUCCESS;
 }
@@ -141,6 +143,9 @@ static void drop_data(struct cuda_session *s, struct cuda_object *o)
 
 static void drop(struct cuda_session *s, struct cuda_object *o)
 {
+	if (o->parent && vgpu_cuda_handle_type(o->handle) == VGPU_CUDA_STREAM)
+		contexts_drop_stream(s, s->handles.object[o->parent - 1].handle,
+				     (CUstream)(uintptr_t)o->real);
 	unlink_child(&s->handles, o);
 	drop_data(s, o);
 	memset(o, 0, sizeof(*o));

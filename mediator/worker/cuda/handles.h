@@ -9,7 +9,7 @@
 #ifndef VGPU_WORKER_CUDA_HANDLES_H
 #define VGPU_WORKER_CUDA_HANDLES_H
 
-#include <cuda.h>
+#include "cuda_driver.h"
 #include <stddef.h>
 #include <stdint.h>
 

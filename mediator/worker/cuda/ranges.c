@@ -113,7 +113,7 @@ void ranges_remove_owner(struct cuda_ranges *r, uint64_t owner)
 	if (!owner)
 		return;
 	for (uint32_t i = 0; i < r->n; i++) {
-		if (r->range[i].owner != owner)
+		if (r->range[i].owner != owner && r->range[i].context != owner)
 			r->range[kept++] = r->range[i];
 	}
 	r->n = kept;

@@ -8,7 +8,7 @@
 #ifndef VGPU_WORKER_CUDA_RANGES_H
 #define VGPU_WORKER_CUDA_RANGES_H
 
-#include <cuda.h>
+#include "cuda_driver.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,9 +25,10 @@ enum range_kind {
 struct cuda_range {
 	uint64_t start;
 	uint64_t length;
-	uint64_t owner; /* a handle: of the context, module, … 0: none */
-	uint32_t kind;  /* enum range_kind */
-	uint32_t flags; /* the adder's */
+	uint64_t owner;   /* a handle: of the context, module, … 0: none */
+	uint64_t context; /* a second one, whose end is the range's too */
+	uint32_t kind;    /* enum range_kind */
+	uint32_t flags;   /* the adder's */
 };
 
 struct cuda_ranges {

@@ -9,7 +9,6 @@
 #ifndef VGPU_WORKER_CUDA_SESSION_H
 #define VGPU_WORKER_CUDA_SESSION_H
 
-#include <cuda.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,7 +27,7 @@ struct callbacks;
 struct output;
 
 /* A host_ function's answer comes later; nothing is to be marshalled now. */
-#define HOST_PENDING ((CUresult)-1)
+#define HOST_PENDING (-1)
 
 /* Bytes that a response may have behind struct vgpu_cuda_result. */
 #define CUDA_REPLY_MAX \
@@ -55,8 +54,19 @@ struct cuda_reply {
 	CUresult result;
 };
 
+/* Functions beside those that the table of calls names. */
+struct cuda_extra {
+	CUresult (*cuThreadExchangeStreamCaptureMode)(CUstreamCaptureMode *mode);
+	CUresult (*cuCtxRecordEvent)(CUcontext ctx, CUevent event);
+	CUresult (*cuMemGetAllocationGranularity)(size_t *granularity,
+						  const CUmemAllocationProp *prop,
+						  CUmemAllocationGranularity_flags option);
+	CUresult (*cuDevicePrimaryCtxRetain)(CUcontext *ctx, CUdevice dev);
+};
+
 struct cuda_session {
 	const struct cuda_driver *drv;
+	struct cuda_extra extra;
 	struct worker *worker;
 	const struct cuda_request_view *req; /* of the call in progress */
 	struct cuda_reply *reply;            /* ... and its answer, for functions that make it */
@@ -71,9 +81,13 @@ struct cuda_session {
 	uint64_t context;    /* handle of the context that is current in the driver */
 	uint64_t new_parent; /* parent of the handle that the call in progress makes, 0: as usual */
 	void *new_data;      /* ... and the data that it takes along */
+	void **params;       /* addresses of a kernel's parameters */
+	uint32_t nparams;    /* ... room for as many as any known kernel has */
 	CUresult deferred;   /* the first failure of a quiet call, not reported yet */
 	CUdevice device;     /* the driver's number of the device that the guest calls 0 */
+	int wake_fd;         /* eventfd that the loop watches; any thread may write it */
 	bool open;           /* cuInit() was called */
+	int notified;        /* atomic: callbacks.c has something for the loop */
 };
 
 /*
@@ -96,5 +110,18 @@ static inline void session_forget_context(struct cuda_session *s)
 {
 	s->context = 0;
 }
+
+/* Opens the driver where that has not happened yet, and initialises it. */
+CUresult session_open(struct cuda_session *s);
+
+/*
+ * Before a context goes, or calls that may block: whatever the backend keeps in
+ * contexts of its own accord is given up.
+ */
+void session_release_backend(struct cuda_session *s);
+
+/* The fixed structure of the call in progress. */
+#define REQUEST(s, name) \
+	((const struct vgpu_##name##_req *)((s)->req->body + sizeof(struct vgpu_cuda_call)))
 
 #endif /* VGPU_WORKER_CUDA_SESSION_H */

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Contexts: made, given up, waited for. */
+#include "callbacks.h"
+#include "cuda_dispatch.h"
+#include "session.h"
+#include "waits.h"
+
+CUresult host_vgpuCtxCreate(struct cuda_session *s, CUcontext *ctx, unsigned int flags,
+			    CUdevice dev)
+{
+	CUresult r = session_open(s);
+
+	(void)dev;
+	if (r != CUDA_SUCCESS)
+		return r;
+	session_forget_context(s); /* the driver makes the new one current */
+	return s->drv->cuCtxCreate_v2 ? s->drv->cuCtxCreate_v2(ctx, flags, s->device)
+				      : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+CUresult host_vgpuCtxRetainPrimary(struct cuda_session *s, CUcontext *ctx, unsigned int flags,
+				   CUdevice dev)
+{
+	CUresult r = session_open(s);
+
+	(void)dev;
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!s->extra.cuDevicePrimaryCtxRetain)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (flags && s->drv->cuDevicePrimaryCtxSetFlags_v2)
+		s->drv->cuDevicePrimaryCtxSetFlags_v2(s->device, flags);
+	return s->extra.cuDevicePrimaryCtxRetain(ctx, s->device);
+}
+
+/* Is no other handle left of the context that `handle` means? */
+static bool is_last(struct cuda_session *s, const struct cuda_object *o)
+{
+	struct cuda_object *other;
+
+	for (uint32_t at = 0; (other = handles_each(&s->handles, VGPU_CUDA_CONTEXT, &at));) {
+		if (other != o && other->real == o->real)
+			return false;
+	}
+	return true;
+}
+
+CUresult host_vgpuCtxReleasePrimary(struct cuda_session *s, CUcontext ctx, CUdevice dev)
+{
+	uint64_t handle = REQUEST(s, vgpuCtxReleasePrimary)->ctx;
+	const struct cuda_object *o = handles_object(&s->handles, handle, VGPU_CUDA_CONTEXT);
+
+	(void)ctx;
+	(void)dev;
+	if (!s->drv->cuDevicePrimaryCtxRelease_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (is_last(s, o))
+		session_release_backend(s);
+	session_forget_context(s);
+	return s->drv->cuDevicePrimaryCtxRelease_v2(s->device);
+}
+
+/* All handles of the primary context are void afterwards, but it may be retained anew. */
+CUresult host_vgpuCtxResetPrimary(struct cuda_session *s, CUdevice dev)
+{
+	CUcontext primary = NULL;
+	CUresult r = session_open(s);
+	uint64_t handle;
+
+	(void)dev;
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!s->drv->cuDevicePrimaryCtxReset_v2 || !s->extra.cuDevicePrimaryCtxRetain)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	session_release_backend(s);
+	r = s->extra.cuDevicePrimaryCtxRetain(&primary, s->device);
+	if (r == CUDA_SUCCESS)
+		s->drv->cuDevicePrimaryCtxRelease_v2(s->device);
+	r = s->drv->cuDevicePrimaryCtxReset_v2(s->device);
+	while (r == CUDA_SUCCESS && (handle = handles_find(s, VGPU_CUDA_CONTEXT, primary)))
+		handles_remove(s, handle);
+	session_forget_context(s);
+	return r;
+}
+
+static CUresult destroy(struct cuda_session *s, uint64_t handle)
+{
+	const struct cuda_object *o = handles_object(&s->handles, handle, VGPU_CUDA_CONTEXT);
+	CUresult r;
+
+	if (!o)
+		return CUDA_ERROR_INVALID_CONTEXT;
+	session_release_backend(s);
+	r = s->drv->cuCtxDestroy_v2((CUcontext)(uintptr_t)o->real);
+	session_forget_context(s);
+	return r;
+}
+
+static CUresult destroy_drained(struct cuda_session *s, struct wait *w, CUresult r,
+				struct cuda_reply *reply)
+{
+	(void)reply;
+	r = destroy(s, w->arg[0]);
+	if (r == CUDA_SUCCESS)
+		handles_remove(s, w->arg[0]);
+	return r;
+}
+
+CUresult host_vgpuCtxDestroy(struct cuda_session *s, CUcontext ctx)
+{
+	uint64_t handle = REQUEST(s, vgpuCtxDestroy)->ctx;
+	struct wait *w;
+
+	(void)ctx;
+	if (!s->drv->cuCtxDestroy_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!callbacks_outstanding(s))
+		return destroy(s, handle);
+	w = session_context(s, handle) == CUDA_SUCCESS ? waits_new(s) : NULL;
+	if (!w)
+		return destroy(s, handle);
+	w->arg[0] = handle;
+	w->finish = destroy_drained;
+	return waits_context(s, w);
+}
+
+CUresult host_vgpuCtxSynchronize(struct cuda_session *s)
+{
+	struct wait *w = waits_new(s);
+
+	return w ? waits_context(s, w) : CUDA_ERROR_OUT_OF_MEMORY;
+}

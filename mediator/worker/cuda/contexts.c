@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What we keep of each context. */
+#include "contexts.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "session.h"
+
+struct cuda_context *contexts_of(struct cuda_session *s, uint64_t handle)
+{
+	struct cuda_object *o = handles_object(&s->handles, handle, VGPU_CUDA_CONTEXT);
+	struct cuda_context *c;
+
+	if (!o)
+		return NULL;
+	if (o->data)
+		return o->data;
+	c = calloc(1, sizeof(*c));
+	if (c)
+		c->real = (CUcontext)(uintptr_t)o->real;
+	o->data = c;
+	return c;
+}
+
+struct cuda_context *contexts_current(struct cuda_session *s)
+{
+	return contexts_of(s, s->context);
+}
+
+void contexts_gone(struct cuda_session *s, struct cuda_object *o)
+{
+	struct cuda_context *c = o->data;
+
+	if (s->context == o->handle)
+		s->context = 0;
+	ranges_remove_owner(&s->ranges, o->handle);
+	if (!c)
+		return;
+	while (c->free_events) {
+		struct own_event *e = c->free_events;
+
+		c->free_events = e->next;
+		free(e);
+	}
+	if (c->slots)
+		munmap(c->slots, (size_t)SLOTS * SLOT_BYTES);
+	free(c->stream);
+	free(c);
+}
+
+bool contexts_add_stream(struct cuda_session *s, uint64_t handle, CUstream stream)
+{
+	struct cuda_context *c = contexts_of(s, handle);
+
+	if (!c)
+		return false;
+	if (c->nstreams == c->room) {
+		uint32_t room = c->room ? c->room * 2 : 8;
+		void *p = realloc(c->stream, room * sizeof(c->stream[0]));
+
+		if (!p)
+			return false;
+		c->stream = p;
+		c->room = room;
+	}
+	c->stream[c->nstreams++] = stream;
+	return true;
+}
+
+void contexts_drop_stream(struct cuda_session *s, uint64_t handle, CUstream stream)
+{
+	struct cuda_object *o = handles_object(&s->handles, handle, VGPU_CUDA_CONTEXT);
+	struct cuda_context *c = o ? o->data : NULL;
+
+	for (uint32_t i = 0; c && i < c->nstreams; i++) {
+		if (c->stream[i] == stream) {
+			c->stream[i] = c->stream[--c->nstreams];
+			return;
+		}
+	}
+}
+
+struct own_event *contexts_event(struct cuda_session *s, struct cuda_context *c)
+{
+	struct own_event *e = c->free_events;
+
+	if (e) {
+		c->free_events = e->next;
+		return e;
+	}
+	if (!s->drv->cuEventCreate)
+		return NULL;
+	e = calloc(1, sizeof(*e));
+	if (e && s->drv->cuEventCreate(&e->event, CU_EVENT_DISABLE_TIMING |
+							  CU_EVENT_BLOCKING_SYNC) != CUDA_SUCCESS) {
+		free(e);
+		e = NULL;
+	}
+	return e;
+}
+
+void contexts_event_back(struct cuda_context *c, struct own_event *e)
+{
+	e->next = c->free_events;
+	c->free_events = e;
+}
+
+CUstream contexts_side(struct cuda_session *s, struct cuda_context *c)
+{
+	if (!c->side && s->drv->cuStreamCreate &&
+	    s->drv->cuStreamCreate(&c->side, CU_STREAM_NON_BLOCKING) != CUDA_SUCCESS)
+		c->side = NULL;
+	return c->side;
+}
+
+uint8_t *contexts_slot(struct cuda_session *s, struct cuda_context *c)
+{
+	unsigned int i;
+
+	if (!c->slots) {
+		void *p = mmap(NULL, (size_t)SLOTS * SLOT_BYTES, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (p == MAP_FAILED)
+			return NULL;
+		c->slots = p;
+		/* Without it the copies are right too, only slower. */
+		if (s->drv->cuMemHostRegister_v2)
+			s->drv->cuMemHostRegister_v2(p, (size_t)SLOTS * SLOT_BYTES, 0);
+	}
+	if (c->slots_taken == UINT64_MAX)
+		return NULL;
+	i = (unsigned int)__builtin_ctzll(~c->slots_taken);
+	c->slots_taken |= 1ull << i;
+	return c->slots + (size_t)i * SLOT_BYTES;
+}
+
+void contexts_slot_back(struct cuda_context *c, uint8_t *slot)
+{
+	c->slots_taken &= ~(1ull << (slot - c->slots) / SLOT_BYTES);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What we keep of each context: its streams, events of our own to wait with,
+ * and a little pinned memory for data on its way into a response.
+ */
+#ifndef VGPU_WORKER_CUDA_CONTEXTS_H
+#define VGPU_WORKER_CUDA_CONTEXTS_H
+
+#include "cuda_driver.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cuda_object;
+struct cuda_session;
+
+/* An event of ours, in a list while it is free. */
+struct own_event {
+	CUevent event;
+	struct own_event *next;
+};
+
+struct cuda_context {
+	CUcontext real;
+	CUstream *stream; /* those of the guest, not the default one */
+	uint32_t nstreams;
+	uint32_t room;
+	CUstream side; /* of ours: takes over what an event stands for */
+	struct own_event *free_events;
+	uint8_t *slots; /* SLOTS of SLOT_BYTES, registered if the driver wants it */
+	uint64_t slots_taken;
+};
+
+#define SLOTS 64u
+#define SLOT_BYTES 8192u
+
+/* Of the current context; NULL if there is none or no memory. */
+struct cuda_context *contexts_current(struct cuda_session *s);
+
+/* Of a context's handle; NULL if it is gone. */
+struct cuda_context *contexts_of(struct cuda_session *s, uint64_t handle);
+
+/* The object of a context goes; what the driver frees with it is not freed again. */
+void contexts_gone(struct cuda_session *s, struct cuda_object *o);
+
+/* A stream's handle appears in, or goes from, the context with that handle. */
+bool contexts_add_stream(struct cuda_session *s, uint64_t handle, CUstream stream);
+void contexts_drop_stream(struct cuda_session *s, uint64_t handle, CUstream stream);
+
+/* An event of ours in the current context `c`; NULL if the driver has none. */
+struct own_event *contexts_event(struct cuda_session *s, struct cuda_context *c);
+void contexts_event_back(struct cuda_context *c, struct own_event *e);
+
+/* The stream of ours in the current context, or NULL. */
+CUstream contexts_side(struct cuda_session *s, struct cuda_context *c);
+
+/* SLOT_BYTES of memory that copies of the current context reach at once; NULL: all taken. */
+uint8_t *contexts_slot(struct cuda_session *s, struct cuda_context *c);
+void contexts_slot_back(struct cuda_context *c, uint8_t *slot);
+
+#endif /* VGPU_WORKER_CUDA_CONTEXTS_H */

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Copies whose data rides in the record, and bulk copies of registered guest memory. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "contexts.h"
+#include "cuda_dispatch.h"
+#include "session.h"
+#include "waits.h"
+#include "worker.h"
+
+/* A graph would read the record again, long after it is gone. */
+static bool is_capturing(struct cuda_session *s, CUstream stream)
+{
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+
+	return stream && s->drv->cuStreamIsCapturing &&
+	       s->drv->cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS &&
+	       status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
+/* The driver takes data from ordinary memory before it returns. */
+CUresult host_vgpuWrite(struct cuda_session *s, CUdeviceptr dst, unsigned int bytes,
+			CUstream stream, const void *data)
+{
+	if (!s->drv->cuMemcpyHtoDAsync_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!bytes)
+		return CUDA_SUCCESS;
+	if (is_capturing(s, stream))
+		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	queue_count(&s->worker->page->bytes_in, bytes);
+	queue_count(&s->worker->page->host_copied, bytes);
+	return s->drv->cuMemcpyHtoDAsync_v2(dst, data, bytes, stream);
+}
+
+/* arg: 0 the slot, 1 its bytes, 2 the offset of the data in the reply */
+static CUresult read_done(struct cuda_session *s, struct wait *w, CUresult r,
+			  struct cuda_reply *reply)
+{
+	struct cuda_context *c = contexts_of(s, w->context);
+	uint32_t bytes = (uint32_t)w->arg[1], offset = (uint32_t)w->arg[2];
+
+	if (!c) /* and the slot with it */
+		return r == CUDA_SUCCESS ? CUDA_ERROR_CONTEXT_IS_DESTROYED : r;
+	if (r == CUDA_SUCCESS) {
+		memcpy(reply->data + offset, w->data, bytes);
+		memset(reply->data + offset + bytes, 0, -bytes & 7u);
+		reply->length = offset + ((bytes + 7u) & ~7u);
+		queue_count(&s->worker->page->bytes_out, bytes);
+		queue_count(&s->worker->page->host_copied, bytes);
+	}
+	contexts_slot_back(c, w->data);
+	return r;
+}
+
+CUresult host_vgpuRead(struct cuda_session *s, CUdeviceptr src, unsigned int bytes, CUstream stream,
+		       void *data)
+{
+	struct cuda_context *c = contexts_current(s);
+	struct wait *w;
+	CUresult r;
+
+	if (!s->drv->cuMemcpyDtoHAsync_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!bytes)
+		return CUDA_SUCCESS;
+	if (bytes > SLOT_BYTES || !c)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (is_capturing(s, stream))
+		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	w = waits_new(s);
+	if (!w)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	w->data = contexts_slot(s, c);
+	w->arg[1] = bytes;
+	w->arg[2] = (uint64_t)((uint8_t *)data - s->reply->data);
+	w->finish = read_done;
+	r = w->data ? s->drv->cuMemcpyDtoHAsync_v2(w->data, src, bytes, stream)
+		    : CUDA_ERROR_OUT_OF_MEMORY;
+	if (r == CUDA_SUCCESS)
+		return waits_stream(s, w, stream);
+	if (w->data)
+		contexts_slot_back(c, w->data);
+	waits_drop(s, w);
+	return r;
+}
+
+/* ------------------------------------------------------------------- bulk */
+
+struct bulk {
+	struct buffers_hold hold;
+	uint64_t bytes;
+	bool to_device;
+};
+
+static CUresult bulk_done(struct cuda_session *s, struct wait *w, CUresult r,
+			  struct cuda_reply *reply)
+{
+	struct bulk *b = w->data;
+	struct vgpu_session_page *page = s->worker->page;
+
+	(void)reply;
+	if (w->arg[0])
+		r = (CUresult)w->arg[0];
+	if (r == CUDA_SUCCESS)
+		queue_count(b->to_device ? &page->bytes_in : &page->bytes_out, b->bytes);
+	buffers_let_go(&s->worker->buffers, &b->hold);
+	free(b);
+	return r;
+}
+
+static CUresult of_errno(int err)
+{
+	switch (err) {
+	case 0:
+		return CUDA_SUCCESS;
+	case -ENOMEM:
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	case -EACCES:
+		return CUDA_ERROR_NOT_PERMITTED;
+	default:
+		return CUDA_ERROR_INVALID_VALUE;
+	}
+}
+
+/* Enqueues one descriptor's copy. */
+static CUresult enqueue(struct cuda_session *s, const struct vgpu_desc *desc, CUdeviceptr at,
+			CUstream stream, bool to_device)
+{
+	struct worker *w = s->worker;
+	struct vgpu_operand op;
+	uint64_t copied = 0;
+	CUresult r;
+	int err = buffers_get(&w->buffers, desc, to_device ? VGPU_BUFFER_READ : VGPU_BUFFER_WRITE,
+			      1, &op);
+
+	if (err)
+		return of_errno(err);
+	r = (CUresult)w->ops->copy(w->be, stream, at, &op, to_device, &copied);
+	queue_count(&w->page->host_copied, copied);
+	return r;
+}
+
+static bool lengths_are_right(const struct cuda_request_view *req, uint64_t bytes)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < req->ndesc; i++) {
+		if (req->desc[i].reserved || __builtin_add_overflow(sum, req->desc[i].length, &sum))
+			return false;
+	}
+	return sum == bytes;
+}
+
+CUresult host_vgpuCopy(struct cuda_session *s, unsigned int direction, CUdeviceptr address,
+		       unsigned long long bytes, CUstream stream)
+{
+	const bool to_device = direction == VGPU_COPY_TO_DEVICE;
+	CUresult r = CUDA_SUCCESS;
+	struct wait *w;
+	struct bulk *b;
+
+	if (!s->worker->ops->copy)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if ((!to_device && direction != VGPU_COPY_FROM_DEVICE) || !bytes ||
+	    !lengths_are_right(s->req, bytes))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (is_capturing(s, stream))
+		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	b = calloc(1, sizeof(*b));
+	w = b ? waits_new(s) : NULL;
+	if (!w) {
+		free(b);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	b->bytes = bytes;
+	b->to_device = to_device;
+	w->data = b;
+	w->finish = bulk_done;
+	for (uint32_t i = 0; i < s->req->ndesc && r == CUDA_SUCCESS; i++) {
+		r = enqueue(s, &s->req->desc[i], address, stream, to_device);
+		address += s->req->desc[i].length;
+	}
+	/* Parts may be under way even if another failed. */
+	buffers_keep(&s->worker->buffers, &b->hold);
+	w->arg[0] = r;
+	return waits_stream(s, w, stream);
+}

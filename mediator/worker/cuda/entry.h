@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the worker's loop asks of its CUDA part.  Where this was built without
+ * a toolkit, absent.c answers.
+ */
+#ifndef VGPU_WORKER_CUDA_ENTRY_H
+#define VGPU_WORKER_CUDA_ENTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct worker;
+
+/* Does this worker's backend make threads for CUDA calls? */
+bool cuda_is_built(void);
+
+/* Runs one VGPU_CMD_CUDA request.  True: the response is made in w->rsp. */
+bool cuda_request(struct worker *w, const void *record, uint32_t length);
+
+enum cuda_progress {
+	CUDA_NOTHING,
+	CUDA_PROGRESS, /* something went on; no response */
+	CUDA_RESPONSE, /* a response is made in w->rsp */
+};
+
+/* Looks after waits and callbacks.  Only while no response waits for room. */
+enum cuda_progress cuda_poll(struct worker *w);
+
+/* Is there anything that cuda_poll() should look after?  Cheap. */
+bool cuda_is_busy(const struct worker *w);
+
+/* How long to look for the GPU before sleeping, ns. */
+uint64_t cuda_spin_ns(const struct worker *w);
+
+/*
+ * Before sleeping: makes sure that the eventfd which the loop watches wakes it.
+ * Returns how many milliseconds it may sleep, -1: any time.
+ */
+int cuda_sleep(struct worker *w);
+
+/* The eventfd was written. */
+void cuda_woken(struct worker *w);
+
+/* Another part of the worker used the driver: nothing is known of its state. */
+void cuda_disturbed(struct worker *w);
+
+#endif /* VGPU_WORKER_CUDA_ENTRY_H */

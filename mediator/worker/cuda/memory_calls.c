@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Device memory: every allocation is a range of the session. */
+#include "callbacks.h"
+#include "cuda_dispatch.h"
+#include "session.h"
+#include "waits.h"
+
+/* Notes what the driver gave; if that cannot be, gives it back. */
+static CUresult keep(struct cuda_session *s, CUdeviceptr at, size_t bytes)
+{
+	if (ranges_add(&s->ranges, at, bytes, RANGE_DEVICE, s->context))
+		return CUDA_SUCCESS;
+	s->drv->cuMemFree_v2(at);
+	return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+CUresult host_cuMemAlloc_v2(struct cuda_session *s, CUdeviceptr *dptr, size_t bytes)
+{
+	CUresult r = s->drv->cuMemAlloc_v2 && s->drv->cuMemFree_v2 ? ranges_room(&s->ranges)
+								   : CUDA_ERROR_NOT_SUPPORTED;
+
+	if (r == CUDA_SUCCESS)
+		r = s->drv->cuMemAlloc_v2(dptr, bytes);
+	return r == CUDA_SUCCESS ? keep(s, *dptr, bytes) : r;
+}
+
+CUresult host_cuMemAllocPitch_v2(struct cuda_session *s, CUdeviceptr *dptr, size_t *pitch,
+				 size_t width, size_t height, unsigned int element)
+{
+	CUresult r = s->drv->cuMemAllocPitch_v2 && s->drv->cuMemFree_v2 ? ranges_room(&s->ranges)
+									: CUDA_ERROR_NOT_SUPPORTED;
+
+	if (r == CUDA_SUCCESS)
+		r = s->drv->cuMemAllocPitch_v2(dptr, pitch, width, height, element);
+	return r == CUDA_SUCCESS ? keep(s, *dptr, *pitch * height) : r;
+}
+
+static CUresult give_back(struct cuda_session *s, CUdeviceptr at)
+{
+	CUresult r = s->drv->cuMemFree_v2(at);
+
+	if (r == CUDA_SUCCESS)
+		ranges_remove(&s->ranges, at, RANGE_DEVICE);
+	return r;
+}
+
+static CUresult give_back_drained(struct cuda_session *s, struct wait *w, CUresult r,
+				  struct cuda_reply *reply)
+{
+	const struct cuda_range *range = ranges_find(&s->ranges, w->arg[0]);
+
+	(void)reply;
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!range || range->start != w->arg[0] || range->kind != RANGE_DEVICE)
+		return CUDA_ERROR_INVALID_VALUE; /* another thread was faster */
+	return give_back(s, w->arg[0]);
+}
+
+/*
+ * Freeing waits for the GPU: where a stream waits for the guest in turn, only
+ * after that, or both would wait for ever.
+ */
+CUresult host_cuMemFree_v2(struct cuda_session *s, CUdeviceptr dptr)
+{
+	const struct cuda_range *range = ranges_find(&s->ranges, dptr);
+	struct wait *w;
+
+	if (!dptr)
+		return CUDA_SUCCESS;
+	if (!range || range->start != dptr || range->kind != RANGE_DEVICE)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!callbacks_outstanding(s) && !s->waits->n)
+		return give_back(s, dptr);
+	w = waits_new(s);
+	if (!w)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	w->arg[0] = dptr;
+	w->finish = give_back_drained;
+	return waits_context(s, w);
+}
+
+CUresult host_cuMemGetInfo_v2(struct cuda_session *s, size_t *free_bytes, size_t *total)
+{
+	return s->drv->cuMemGetInfo_v2 ? s->drv->cuMemGetInfo_v2(free_bytes, total)
+				       : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+/* Rows as cuMemsetD2D... has them: do they lie in the session's memory? */
+static bool rows_are_ours(struct cuda_session *s, uint64_t at, uint64_t pitch, uint64_t width,
+			  uint64_t height)
+{
+	uint64_t last;
+
+	if (!width || !height)
+		return true;
+	if ((height > 1 && pitch < width) || __builtin_mul_overflow(pitch, height - 1, &last) ||
+	    __builtin_add_overflow(last, width, &last))
+		return false;
+	return ranges_check(s, at, last);
+}
+
+CUresult host_cuMemsetD2D8Async(struct cuda_session *s, CUdeviceptr dst, size_t pitch,
+				unsigned char value, size_t width, size_t height, CUstream stream)
+{
+	if (!s->drv->cuMemsetD2D8Async)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!rows_are_ours(s, dst, pitch, width, height))
+		return CUDA_ERROR_INVALID_VALUE;
+	return s->drv->cuMemsetD2D8Async(dst, pitch, value, width, height, stream);
+}
+
+CUresult host_cuMemsetD2D16Async(struct cuda_session *s, CUdeviceptr dst, size_t pitch,
+				 unsigned short value, size_t width, size_t height, CUstream stream)
+{
+	if (!s->drv->cuMemsetD2D16Async)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (width > SIZE_MAX / 2 || !rows_are_ours(s, dst, pitch, width * 2, height))
+		return CUDA_ERROR_INVALID_VALUE;
+	return s->drv->cuMemsetD2D16Async(dst, pitch, value, width, height, stream);
+}
+
+CUresult host_cuMemsetD2D32Async(struct cuda_session *s, CUdeviceptr dst, size_t pitch,
+				 unsigned int value, size_t width, size_t height, CUstream stream)
+{
+	if (!s->drv->cuMemsetD2D32Async)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (width > SIZE_MAX / 4 || !rows_are_ours(s, dst, pitch, width * 4, height))
+		return CUDA_ERROR_INVALID_VALUE;
+	return s->drv->cuMemsetD2D32Async(dst, pitch, value, width, height, stream);
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The worker's side of CUDA calls: opening the driver, taking requests to the
+ * dispatch, bringing answers back, now or later.
+ */
+#include "session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "callbacks.h"
+#include "cuda_dispatch.h"
+#include "entry.h"
+#include "output.h"
+#include "waits.h"
+#include "worker.h"
+
+/* How long to look for the GPU before sleeping. */
+#define SPIN_NS 1000000u /* where there are processors to spare */
+#define SPIN_FEW_CPUS_NS 50000u
+
+bool cuda_is_built(void)
+{
+	return true;
+}
+
+static void *find_symbol(void *opaque, const char *name)
+{
+	struct worker *w = opaque;
+
+	return w->ops->symbol(w->be, name);
+}
+
+/* Through a union: ISO C has no cast from an object's to a function's pointer. */
+#define RESOLVE(s, w, name)                                      \
+	do {                                                     \
+		void *found = find_symbol(w, #name);             \
+		memcpy(&(s)->extra.name, &found, sizeof(found)); \
+	} while (0)
+
+static struct cuda_session *make(struct worker *w)
+{
+	struct cuda_session *s = calloc(1, sizeof(*s));
+	struct cuda_driver *drv = calloc(1, sizeof(*drv));
+
+	if (!s || !drv || !w->ops->symbol) {
+		free(s);
+		free(drv);
+		return NULL;
+	}
+	cuda_driver_fill(drv, find_symbol, w);
+	s->drv = drv;
+	s->worker = w;
+	RESOLVE(s, w, cuThreadExchangeStreamCaptureMode);
+	RESOLVE(s, w, cuCtxRecordEvent);
+	RESOLVE(s, w, cuMemGetAllocationGranularity);
+	RESOLVE(s, w, cuDevicePrimaryCtxRetain);
+	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->wake_fd < 0 || waits_init(s) != CUDA_SUCCESS || callbacks_init(s) != CUDA_SUCCESS) {
+		free(drv);
+		free(s);
+		return NULL;
+	}
+	worker_watch(w, s->wake_fd, EPOLLIN, WATCH_CUDA);
+	return s;
+}
+
+CUresult session_open(struct cuda_session *s)
+{
+	CUstreamCaptureMode relaxed = CU_STREAM_CAPTURE_MODE_RELAXED;
+	CUresult r;
+
+	if (s->open)
+		return CUDA_SUCCESS;
+	if (!s->drv->cuInit || !s->drv->cuDeviceGet || !s->drv->cuCtxSetCurrent)
+		return CUDA_ERROR_NO_DEVICE;
+	r = s->drv->cuInit(0);
+	if (r == CUDA_SUCCESS)
+		r = s->drv->cuDeviceGet(&s->device, s->worker->device);
+	if (r != CUDA_SUCCESS)
+		return r;
+	/* One thread makes the calls of all the guest's threads: what one captures
+	 * must not forbid the others anything. */
+	if (s->extra.cuThreadExchangeStreamCaptureMode)
+		s->extra.cuThreadExchangeStreamCaptureMode(&relaxed);
+	output_init(s);
+	s->open = true;
+	return CUDA_SUCCESS;
+}
+
+CUresult session_context(struct cuda_session *s, uint64_t handle)
+{
+	const struct cuda_object *o;
+	CUresult r;
+
+	if (handle == s->context && handle)
+		return CUDA_SUCCESS;
+	o = handles_object(&s->handles, handle, VGPU_CUDA_CONTEXT);
+	if (!o)
+		return CUDA_ERROR_INVALID_CONTEXT;
+	r = s->drv->cuCtxSetCurrent((CUcontext)(uintptr_t)o->real);
+	s->context = r == CUDA_SUCCESS ? handle : 0;
+	return r;
+}
+
+void session_release_backend(struct cuda_session *s)
+{
+	const struct vgpu_backend_ops *ops = s->worker->ops;
+
+	if (ops->release)
+		ops->release(s->worker->be);
+	session_forget_context(s);
+}
+
+/* ---------------------------------------------------------------- answers */
+
+/* False: the call was a quiet one. */
+static bool answer(struct worker *w, uint64_t id, bool quiet, int status,
+		   const struct cuda_reply *reply)
+{
+	struct cuda_session *s = w->cuda;
+	struct vgpu_response *h = &w->rsp.header;
+	struct vgpu_cuda_result *res = (void *)(h + 1);
+	CUresult r = reply->result;
+
+	if (status) {
+		queue_count(&w->page->errors, 1);
+		r = CUDA_ERROR_INVALID_VALUE;
+	}
+	if (quiet) {
+		if (r != CUDA_SUCCESS && s && s->deferred == CUDA_SUCCESS)
+			s->deferred = r;
+		return false;
+	}
+	*h = (struct vgpu_response){.length = sizeof(*h),
+				    .status = (uint32_t)status,
+				    .id = id,
+				    .command = VGPU_CMD_CUDA};
+	if (status)
+		return true;
+	res->result = (uint32_t)r;
+	res->deferred = s ? (uint32_t)s->deferred : 0;
+	if (s)
+		s->deferred = CUDA_SUCCESS;
+	h->length += (uint32_t)sizeof(*res) + (r == CUDA_SUCCESS ? reply->length : 0);
+	return true;
+}
+
+static struct cuda_reply reply_in(struct worker *w)
+{
+	const size_t before = sizeof(struct vgpu_response) + sizeof(struct vgpu_cuda_result);
+
+	return (struct cuda_reply){.data = w->rsp.bytes + before, .room = CUDA_REPLY_MAX};
+}
+
+static int dispatch(struct worker *w, const struct cuda_request_view *req, struct cuda_reply *reply)
+{
+	struct cuda_session *s = w->cuda;
+	int err;
+
+	if (!s)
+		s = w->cuda = make(w);
+	if (!s)
+		return -EOPNOTSUPP;
+	waits_pin(s);
+	s->req = req;
+	s->reply = reply;
+	err = cuda_dispatch(s, req, reply);
+	s->req = NULL;
+	s->reply = NULL;
+	s->new_parent = 0;
+	if (w->buffers.nheld)
+		buffers_release(&w->buffers);
+	return err;
+}
+
+bool cuda_request(struct worker *w, const void *record, uint32_t length)
+{
+	const struct vgpu_request *h = record;
+	const size_t before = sizeof(*h) + h->ndesc * sizeof(struct vgpu_desc);
+	const struct cuda_request_view req = {.body = (const uint8_t *)record + before,
+					      .length = length - (uint32_t)before,
+					      .desc = (const void *)(h + 1),
+					      .ndesc = h->ndesc,
+					      .id = h->id,
+					      .quiet = h->flags & VGPU_REQUEST_QUIET};
+	struct cuda_reply reply = reply_in(w);
+	int err = -EINVAL;
+
+	if (h->length == length && !(h->flags & ~VGPU_REQUEST_QUIET) && !h->reserved0 &&
+	    !h->reserved1 && !h->reserved2 && h->ndesc <= VGPU_DESCS_MAX && before <= length)
+		err = dispatch(w, &req, &reply);
+	if (err == HOST_PENDING)
+		return false;
+	return answer(w, req.id, req.quiet, err, &reply);
+}
+
+enum cuda_progress cuda_poll(struct worker *w)
+{
+	struct cuda_session *s = w->cuda;
+	struct cuda_reply reply = reply_in(w);
+	struct wait *wait;
+	uint64_t id;
+	bool quiet;
+
+	if (!s)
+		return CUDA_NOTHING;
+	if (__atomic_load_n(&s->notified, __ATOMIC_ACQUIRE) && callbacks_send(s))
+		return CUDA_PROGRESS;
+	wait = s->waits->n ? waits_look(s) : NULL;
+	if (!wait)
+		return CUDA_NOTHING;
+	if (!output_drain(s)) {
+		waits_put_back(s, wait);
+		return CUDA_NOTHING;
+	}
+	reply.result = wait->result;
+	if (wait->finish)
+		reply.result = wait->finish(s, wait, wait->result, &reply);
+	id = wait->id;
+	quiet = wait->quiet;
+	waits_end(s, wait);
+	return answer(w, id, quiet, 0, &reply) ? CUDA_RESPONSE : CUDA_PROGRESS;
+}
+
+bool cuda_is_busy(const struct worker *w)
+{
+	const struct cuda_session *s = w->cuda;
+
+	return s && (s->waits->n || __atomic_load_n(&s->notified, __ATOMIC_RELAXED));
+}
+
+uint64_t cuda_spin_ns(const struct worker *w)
+{
+	static long cpus;
+
+	if (!w->cuda || !w->cuda->waits->n)
+		return 0;
+	if (!cpus)
+		cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	return cpus > 2 ? SPIN_NS : SPIN_FEW_CPUS_NS;
+}
+
+int cuda_sleep(struct worker *w)
+{
+	return w->cuda && w->cuda->waits->n ? waits_sleep(w->cuda) : -1;
+}
+
+void cuda_woken(struct worker *w)
+{
+	uint64_t count;
+
+	if (w->cuda && read(w->cuda->wake_fd, &count, sizeof(count)) < 0)
+		return; /* somebody was faster */
+}
+
+void cuda_disturbed(struct worker *w)
+{
+	if (w->cuda)
+		session_forget_context(w->cuda);
+}
