@@ -13,6 +13,9 @@
 
 #include "backend.h"
 #include "cursor.h"
+#ifdef HAVE_CPU_DRIVER
+#include "driver/cpu_driver.h"
+#endif
 #include "overlap.h"
 
 struct vgpu_backend {
@@ -213,6 +216,25 @@ static int cpu_bandwidth(struct vgpu_backend *be, const struct vgpu_operand *buf
 	return 0;
 }
 
+#ifdef HAVE_CPU_DRIVER
+static void *cpu_symbol(struct vgpu_backend *be, const char *name)
+{
+	(void)be;
+	return cpu_driver_symbol(name);
+}
+
+static int cpu_copy(struct vgpu_backend *be, void *stream, uint64_t device,
+		    const struct vgpu_operand *op, bool to_device, uint64_t *copied)
+{
+	int err = cpu_driver_copy(stream, device, op, to_device);
+
+	(void)be;
+	if (!err)
+		*copied += op->length;
+	return err;
+}
+#endif
+
 const struct vgpu_backend_ops *vgpu_backend_cpu(void)
 {
 	static const struct vgpu_backend_ops ops = {
@@ -226,6 +248,10 @@ const struct vgpu_backend_ops *vgpu_backend_cpu(void)
 		.vector_add = cpu_vector_add,
 		.matmul = cpu_matmul,
 		.bandwidth = cpu_bandwidth,
+#ifdef HAVE_CPU_DRIVER
+		.symbol = cpu_symbol,
+		.copy = cpu_copy,
+#endif
 	};
 
 	return &ops;
