@@ -157,30 +157,55 @@ static inline bool vgpu_ring_has_response(struct vgpu_ring *r)
 	return __atomic_load_n(&r->hdr->rsp_prod, __ATOMIC_ACQUIRE) != r->rsp_cons;
 }
 
+/* Copies `len` bytes of the next response record, `at` bytes from its beginning. */
+static inline void vgpu_ring_read(const struct vgpu_ring *r, size_t at, void *dst, size_t len)
+{
+	vgpu_ring_get(r->rsp, r->rsp_slots, (uint64_t)r->rsp_cons * VGPU_SLOT + at, dst, len);
+}
+
+/*
+ * Copies the header of the next response record, and checks its length, but
+ * leaves the record in the ring.  Its length, -EAGAIN (none) or -EPROTO (the
+ * host wrote nonsense).
+ */
+static inline int vgpu_ring_peek(const struct vgpu_ring *r, struct vgpu_response *rsp)
+{
+	uint32_t prod = __atomic_load_n(&r->hdr->rsp_prod, __ATOMIC_ACQUIRE);
+	uint32_t avail = prod - r->rsp_cons;
+
+	if (!avail)
+		return -EAGAIN;
+	if (avail > r->rsp_slots)
+		return -EPROTO;
+	vgpu_ring_read(r, 0, rsp, sizeof(*rsp));
+	if (rsp->length < sizeof(*rsp) || rsp->length > VGPU_RECORD_MAX ||
+	    vgpu_slots_of(rsp->length) > avail)
+		return -EPROTO;
+	return (int)rsp->length;
+}
+
+/* Gives the room of the response record of `length` bytes back. */
+static inline void vgpu_ring_consume(struct vgpu_ring *r, uint32_t length)
+{
+	r->rsp_cons += vgpu_slots_of(length);
+	__atomic_store_n(&r->hdr->rsp_cons, r->rsp_cons, __ATOMIC_RELEASE);
+}
+
 /*
  * Takes the next response record into `buf` (VGPU_RECORD_MAX bytes or more).
  * Its length, -EAGAIN (none) or -EPROTO (the host wrote nonsense).
  */
 static inline int vgpu_ring_pop(struct vgpu_ring *r, void *buf)
 {
-	uint32_t prod = __atomic_load_n(&r->hdr->rsp_prod, __ATOMIC_ACQUIRE);
-	uint32_t avail = prod - r->rsp_cons;
-	uint64_t pos = (uint64_t)(r->rsp_cons & (r->rsp_slots - 1)) * VGPU_SLOT;
-	uint32_t length;
+	struct vgpu_response rsp;
+	int length = vgpu_ring_peek(r, &rsp);
 
-	if (!avail)
-		return -EAGAIN;
-	if (avail > r->rsp_slots)
-		return -EPROTO;
-	vgpu_ring_get(r->rsp, r->rsp_slots, pos, &length, sizeof(length));
-	if (length < sizeof(struct vgpu_response) || length > VGPU_RECORD_MAX ||
-	    vgpu_slots_of(length) > avail)
-		return -EPROTO;
-	vgpu_ring_get(r->rsp, r->rsp_slots, pos, buf, length);
-	memcpy(buf, &length, sizeof(length)); /* what was checked is what is used */
-	r->rsp_cons += vgpu_slots_of(length);
-	__atomic_store_n(&r->hdr->rsp_cons, r->rsp_cons, __ATOMIC_RELEASE);
-	return (int)length;
+	if (length < 0)
+		return length;
+	memcpy(buf, &rsp, sizeof(rsp)); /* what was checked is what is used */
+	vgpu_ring_read(r, sizeof(rsp), (uint8_t *)buf + sizeof(rsp), (size_t)length - sizeof(rsp));
+	vgpu_ring_consume(r, (uint32_t)length);
+	return length;
 }
 
 /* After pops: does the host wait for room in the response ring? */

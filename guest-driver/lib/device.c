@@ -33,6 +33,12 @@ static int device_sleep(struct vgpu_session *s, uint32_t seen, int timeout_ms)
 	return ioctl(s->fd, VGPU_STUB_IOC_WAIT, &w);
 }
 
+/* The kernel says nothing of a queue that is well but that the time is over. */
+static int device_tend(struct vgpu_session *s)
+{
+	return device_sleep(s, rsp_prod(s), 0) < 0 && errno != ETIMEDOUT && errno != EINTR ? -1 : 0;
+}
+
 static int device_buffer_add(struct vgpu_session *s, void *addr, size_t length, uint32_t flags,
 			     uint32_t *handle)
 {
@@ -127,6 +133,8 @@ static void device_forget(struct vgpu_session *s)
 static const struct transport device = {
 	.kick = device_kick,
 	.sleep = device_sleep,
+	.watch = device_sleep,
+	.tend = device_tend,
 	.buffer_add = device_buffer_add,
 	.buffer_del = device_buffer_del,
 	.area_create = device_area_create,

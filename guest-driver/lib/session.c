@@ -108,9 +108,20 @@ int vgpu_session_sleep(struct vgpu_session *s, uint32_t seen, int timeout_ms)
 	return s->transport->sleep(s, seen, timeout_ms);
 }
 
+int vgpu_session_watch(struct vgpu_session *s, uint32_t seen, int timeout_ms)
+{
+	return s->transport->watch(s, seen, timeout_ms);
+}
+
 int vgpu_session_tend(struct vgpu_session *s)
 {
-	return s->transport->tend ? s->transport->tend(s) : 0;
+	return s->transport->tend(s);
+}
+
+int vgpu_session_tend_fd(struct vgpu_session *s, bool *needed)
+{
+	*needed = s->transport == &unix_transport;
+	return *needed ? __atomic_load_n(&s->fd, __ATOMIC_ACQUIRE) : -1;
 }
 
 /* Waits for any sign of the host, as it takes requests without one. */

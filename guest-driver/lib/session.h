@@ -16,6 +16,7 @@ struct transport {
 	void (*kick)(struct vgpu_session *s);
 	/* Until rsp_prod is not `seen`: ETIMEDOUT, EINTR, or the session's end. */
 	int (*sleep)(struct vgpu_session *s, uint32_t seen, int timeout_ms);
+	int (*watch)(struct vgpu_session *s, uint32_t seen, int timeout_ms);
 	int (*tend)(struct vgpu_session *s);
 	int (*buffer_add)(struct vgpu_session *s, void *addr, size_t length, uint32_t flags,
 			  uint32_t *handle);
@@ -42,6 +43,8 @@ struct vgpu_session {
 	uint8_t record[sizeof(uint32_t) + VGPU_RECORD_MAX] __attribute__((aligned(8)));
 	uint8_t response[VGPU_RECORD_MAX] __attribute__((aligned(8)));
 };
+
+extern const struct transport unix_transport;
 
 /* device.c and unix.c: set the session up. */
 int device_open(struct vgpu_session *s, const char *path);

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -96,7 +97,10 @@ static void tend(struct vgpu_session *s)
 static int unix_tend(struct vgpu_session *s)
 {
 	struct unix_link *l = unix_of(s);
+	struct pollfd p = {l->lifeline, POLLRDHUP, 0};
 
+	if (poll(&p, 1, 0) > 0)
+		__atomic_store_n(&l->lost, EIO, __ATOMIC_RELEASE);
 	if (!__atomic_exchange_n(&l->tending, true, __ATOMIC_ACQUIRE)) {
 		tend(s);
 		__atomic_store_n(&l->tending, false, __ATOMIC_RELEASE);
@@ -161,6 +165,38 @@ static int unix_sleep(struct vgpu_session *s, uint32_t seen, int timeout_ms)
 	return fail(lost(l) ? lost(l) : ETIMEDOUT);
 }
 
+/*
+ * The edges of the doorbell only: who sleeps in unix_sleep() takes it back, and
+ * would miss it if it were taken back here.
+ */
+static int unix_watch(struct vgpu_session *s, uint32_t seen, int timeout_ms)
+{
+	struct unix_link *l = unix_of(s);
+	struct epoll_event e;
+
+	if (rsp_prod(s) != seen)
+		return 0;
+	if (lost(l))
+		return fail(lost(l));
+	if (epoll_wait(l->watch, &e, 1, timeout_ms) < 0)
+		return -1;
+	if (rsp_prod(s) != seen)
+		return 0;
+	return unix_tend(s) < 0 ? -1 : fail(ETIMEDOUT);
+}
+
+static int make_watch(struct unix_link *l)
+{
+	struct epoll_event call = {.events = EPOLLIN | EPOLLET};
+	struct epoll_event end = {.events = EPOLLRDHUP};
+
+	l->watch = epoll_create1(EPOLL_CLOEXEC);
+	if (l->watch < 0 || epoll_ctl(l->watch, EPOLL_CTL_ADD, l->call, &call) < 0 ||
+	    epoll_ctl(l->watch, EPOLL_CTL_ADD, l->lifeline, &end) < 0)
+		return -1;
+	return 0;
+}
+
 /* ------------------------------------------------------------ open and close */
 
 static void close_fd(int *fd)
@@ -179,6 +215,7 @@ static void close_all(struct vgpu_session *s)
 	close_fd(&l->call);
 	close_fd(&l->page);
 	close_fd(&l->lifeline);
+	close_fd(&l->watch);
 }
 
 static void unix_close(struct vgpu_session *s)
@@ -200,9 +237,10 @@ static void unix_forget(struct vgpu_session *s)
 	close_fd(&unix_of(s)->memory.fd);
 }
 
-static const struct transport unix_socket = {
+const struct transport unix_transport = {
 	.kick = unix_kick,
 	.sleep = unix_sleep,
+	.watch = unix_watch,
 	.tend = unix_tend,
 	.area_create = unix_area_create,
 	.area_destroy = unix_area_destroy,
@@ -217,7 +255,7 @@ static int prepare(struct vgpu_session *s, const char *path)
 	if (!l)
 		return -1;
 	s->own = l;
-	l->kick = l->call = l->page = l->lifeline = l->memory.fd = -1;
+	l->kick = l->call = l->page = l->lifeline = l->watch = l->memory.fd = -1;
 	l->addr.sun_family = AF_UNIX;
 	if (strlen(path) >= sizeof(l->addr.sun_path))
 		return fail(ENAMETOOLONG);
@@ -235,7 +273,7 @@ int unix_open(struct vgpu_session *s, const char *path)
 	int64_t deadline = deadline_of(START_MS);
 	struct unix_link *l;
 
-	s->transport = &unix_socket;
+	s->transport = &unix_transport;
 	if (prepare(s, path) < 0)
 		return -1;
 	l = unix_of(s);
@@ -243,7 +281,7 @@ int unix_open(struct vgpu_session *s, const char *path)
 		return -1;
 	vgpu_ring_init(&s->ring, l->memory.control, UNIX_REQ_SLOTS, UNIX_RSP_SLOTS);
 	s->fd = unix_connect(l, deadline);
-	if (s->fd < 0 || unix_start_queue(l, s->fd, deadline) < 0)
+	if (s->fd < 0 || unix_start_queue(l, s->fd, deadline) < 0 || make_watch(l) < 0)
 		return -1;
 	s->mapped = true;
 	s->polling = true;

@@ -41,6 +41,7 @@ struct unix_link {
 	int call;
 	int page; /* the session page, kept for a restarted daemon */
 	int lifeline;
+	int watch;        /* epoll of call and lifeline, for vgpu_session_watch() */
 	int lost;         /* errno with which the session ended, 0: it lives */
 	bool tending;     /* some thread sees to the daemon */
 	int64_t retry_at; /* when to look for a daemon that went away */

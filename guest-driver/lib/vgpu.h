@@ -117,8 +117,8 @@ int vgpu_call(struct vgpu_session *s, uint16_t command, const struct vgpu_desc *
 
 /*
  * The session's ring, NULL if it has none in this process.  Who takes it locks
- * for himself: one thread may submit while another receives, and both may call
- * the two functions below, as may any number of other threads.
+ * for himself: one thread may submit while another receives.  Any may kick and
+ * tend; only the one who receives sleeps.
  */
 struct vgpu_ring *vgpu_session_ring(struct vgpu_session *s);
 
@@ -132,9 +132,21 @@ void vgpu_session_kick(struct vgpu_session *s);
 int vgpu_session_sleep(struct vgpu_session *s, uint32_t seen, int timeout_ms);
 
 /*
- * Sees to it that a daemon that was started anew finds the session again; does
- * nothing in most cases.  Sleeping does it too.  0, or the session's end.
+ * The same for one further thread beside the one that sleeps, which takes
+ * nothing away from it.
+ */
+int vgpu_session_watch(struct vgpu_session *s, uint32_t seen, int timeout_ms);
+
+/*
+ * Looks whether the session lives, and sees to it that a daemon that was
+ * started anew finds it again.  Sleeping does it too.  0, or the session's end.
  */
 int vgpu_session_tend(struct vgpu_session *s);
+
+/*
+ * What to poll() for POLLIN, while nobody sleeps, to know when to tend the
+ * session; -1 if it needs none or is to be tended in a moment.
+ */
+int vgpu_session_tend_fd(struct vgpu_session *s, bool *needed);
 
 #endif /* VGPU_H */
