@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which streams are being captured into graphs. */
+#ifndef CUDA_CAPTURE_H
+#define CUDA_CAPTURE_H
+
+#include <stdbool.h>
+
+#include "api.h"
+
+/* Is this stream, as shim_stream() gives it, being captured? */
+bool capture_has(CUstream stream);
+
+#endif /* CUDA_CAPTURE_H */

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Device memory: allocating, freeing, and which allocation an address is in. */
+#include <stdlib.h>
+
+#include "context.h"
+#include "cuda_rpc.h"
+#include "ranges.h"
+#include "reserve.h"
+
+#define TRIES 8
+
+/* What one attempt asks the host for; `pitch` is NULL for plain memory. */
+struct wish {
+	size_t bytes; /* or the width of a row */
+	size_t height;
+	unsigned int element;
+	size_t *pitch;
+};
+
+static CUresult ask(const struct wish *w, CUdeviceptr *p, size_t *size)
+{
+	CUresult r;
+
+	*size = w->bytes;
+	if (!w->pitch)
+		return rpc_cuMemAlloc_v2(p, w->bytes);
+	r = rpc_cuMemAllocPitch_v2(p, w->pitch, w->bytes, w->height, w->element);
+	if (r == CUDA_SUCCESS)
+		*size = *w->pitch * w->height;
+	return r;
+}
+
+/*
+ * Allocates until the addresses are free in the program's own address space
+ * too.  What did not fit is held until then, so that it is not offered again.
+ */
+static CUresult allocate(const struct wish *w, CUdeviceptr *out)
+{
+	CUdeviceptr held[TRIES], p = 0;
+	unsigned int n = 0;
+	size_t size = 0;
+	CUresult r;
+
+	for (;;) {
+		r = ask(w, &p, &size);
+		if (r != CUDA_SUCCESS || reserve_device_range(p, size))
+			break;
+		held[n++] = p;
+		if (n == TRIES) {
+			r = CUDA_ERROR_OUT_OF_MEMORY;
+			break;
+		}
+	}
+	while (n)
+		rpc_cuMemFree_v2(held[--n]);
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (range_add(&(struct range){
+		    .base = p, .size = size, .kind = RANGE_DEVICE, .context = context_top()}) < 0) {
+		rpc_cuMemFree_v2(p);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	*out = p;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytesize)
+{
+	struct wish w = {.bytes = bytesize};
+	CUresult r = shim_enter_context();
+
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!dptr || !bytesize)
+		return CUDA_ERROR_INVALID_VALUE;
+	return allocate(&w, dptr);
+}
+
+CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pPitch, size_t WidthInBytes, size_t Height,
+			    unsigned int ElementSizeBytes)
+{
+	size_t pitch = 0;
+	struct wish w = {WidthInBytes, Height, ElementSizeBytes, &pitch};
+	CUresult r = shim_enter_context();
+
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!dptr || !pPitch || !WidthInBytes || !Height)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = allocate(&w, dptr);
+	if (r == CUDA_SUCCESS)
+		*pPitch = pitch;
+	return r;
+}
+
+/* Out of the table first: once the host has it back another thread may be given the address. */
+CUresult cuMemFree_v2(CUdeviceptr dptr)
+{
+	struct range old;
+	CUresult r = shim_enter_context();
+
+	if (r != CUDA_SUCCESS || !dptr)
+		return r;
+	if (!range_find(dptr, &old) || old.base != dptr ||
+	    (old.kind != RANGE_DEVICE && old.kind != RANGE_POOL))
+		return CUDA_ERROR_INVALID_VALUE;
+	range_remove(dptr, NULL);
+	r = rpc_cuMemFree_v2(dptr);
+	if (r != CUDA_SUCCESS)
+		range_add(&old);
+	return r;
+}
+
+CUresult cuMemGetAddressRange_v2(CUdeviceptr *pbase, size_t *psize, CUdeviceptr dptr)
+{
+	struct range found;
+	CUresult r = shim_enter_context();
+
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!range_find(dptr, &found))
+		return CUDA_ERROR_NOT_FOUND;
+	if (pbase)
+		*pbase = found.base;
+	if (psize)
+		*psize = found.size;
+	return CUDA_SUCCESS;
+}

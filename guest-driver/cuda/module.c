@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Modules: loading images into the current context, functions and variables. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cuda_rpc.h"
+#include "function.h"
+#include "handles.h"
+#include "image.h"
+#include "jit.h"
+#include "module.h"
+#include "ranges.h"
+
+static struct code *find(CUmodule m)
+{
+	return handle_data(HANDLE_OF(m), VGPU_CUDA_MODULE);
+}
+
+CUresult module_find_code(CUmodule m, struct code **out)
+{
+	*out = find(m);
+	return *out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+CUresult module_adopt(uint64_t handle, bool borrowed)
+{
+	struct code *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	c->handle = handle;
+	c->context = context_top();
+	c->borrowed = borrowed;
+	handle_set_data(handle, c);
+	return CUDA_SUCCESS;
+}
+
+static CUresult load(CUmodule *module, const struct image *i, const struct jit *j)
+{
+	CUmodule made = HANDLE_AS(CUmodule, handle_new(VGPU_CUDA_MODULE, NULL));
+	unsigned long long blob;
+	CUresult r;
+
+	if (!made)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = module_adopt(HANDLE_OF(made), false);
+	if (r == CUDA_SUCCESS)
+		r = image_send(i, &blob);
+	if (r == CUDA_SUCCESS) {
+		r = rpc_vgpuModuleLoad(&made, blob, j->n, j->option, j->room[0], j->room[1]);
+		jit_logs(j, blob);
+		rpc_vgpuBlobEnd(blob);
+	}
+	if (r == CUDA_SUCCESS)
+		*module = made;
+	else
+		handle_drop(HANDLE_OF(made));
+	return r;
+}
+
+CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int numOptions,
+			    CUjit_option *options, void **optionValues)
+{
+	struct image i;
+	struct jit j;
+	CUresult r = shim_enter_context();
+
+	if (r == CUDA_SUCCESS && !module)
+		r = CUDA_ERROR_INVALID_VALUE;
+	if (r == CUDA_SUCCESS)
+		r = image_of(image, &i);
+	if (r == CUDA_SUCCESS)
+		r = jit_parse(&j, numOptions, options, optionValues);
+	return r == CUDA_SUCCESS ? load(module, &i, &j) : r;
+}
+
+CUresult cuModuleLoadData(CUmodule *module, const void *image)
+{
+	return cuModuleLoadDataEx(module, image, 0, NULL, NULL);
+}
+
+CUresult cuModuleLoadFatBinary(CUmodule *module, const void *fatCubin)
+{
+	return cuModuleLoadDataEx(module, fatCubin, 0, NULL, NULL);
+}
+
+CUresult cuModuleLoad(CUmodule *module, const char *fname)
+{
+	struct image file;
+	CUresult r = shim_enter_context();
+
+	if (r == CUDA_SUCCESS)
+		r = image_read_file(fname, &file);
+	if (r != CUDA_SUCCESS)
+		return r;
+	r = cuModuleLoadData(module, file.data);
+	image_free_file(&file);
+	return r;
+}
+
+CUresult cuModuleUnload(CUmodule hmod)
+{
+	struct code *c;
+	CUresult r = shim_enter_context();
+
+	if (r == CUDA_SUCCESS)
+		r = module_find_code(hmod, &c);
+	if (r == CUDA_SUCCESS && c->borrowed)
+		r = CUDA_ERROR_NOT_PERMITTED;
+	if (r == CUDA_SUCCESS)
+		r = rpc_cuModuleUnload(hmod);
+	if (r != CUDA_SUCCESS)
+		return r;
+	code_forget(c);
+	range_forget_owner(HANDLE_OF(hmod));
+	handle_drop(HANDLE_OF(hmod));
+	return CUDA_SUCCESS;
+}
+
+/* Code is loaded when it is first used, as CUDA does by default. */
+CUresult cuModuleGetLoadingMode(CUmoduleLoadingMode *mode)
+{
+	const char *wish = getenv("CUDA_MODULE_LOADING");
+
+	if (!shim_initialised())
+		return CUDA_ERROR_NOT_INITIALIZED;
+	if (!mode)
+		return CUDA_ERROR_INVALID_VALUE;
+	*mode = wish && !strcmp(wish, "EAGER") ? CU_MODULE_EAGER_LOADING : CU_MODULE_LAZY_LOADING;
+	return CUDA_SUCCESS;
+}
+
+/* --------------------------------------------------- functions, variables */
+
+CUresult function_complete(struct function *f, uint64_t handle)
+{
+	for (uint32_t at = VGPU_CUDA_PARAMS_INFO; at < f->nparams; at += VGPU_CUDA_PARAMS_INFO) {
+		uint32_t n = f->nparams - at;
+		CUresult r;
+
+		if (n > VGPU_CUDA_PARAMS_INFO)
+			n = VGPU_CUDA_PARAMS_INFO;
+		r = rpc_vgpuParamInfo(handle, at, n, f->param + at);
+		if (r != CUDA_SUCCESS)
+			return r;
+	}
+	return CUDA_SUCCESS;
+}
+
+static CUresult ask_function(struct code *c, CUmodule hmod, const char *name, CUfunction *out)
+{
+	struct vgpu_function_info info;
+	CUfunction made = HANDLE_AS(CUfunction, handle_new(VGPU_CUDA_FUNCTION, NULL));
+	struct function *f;
+	CUresult r;
+
+	if (!made)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = rpc_vgpuModuleGetFunction(&made, hmod, name, &info);
+	if (r != CUDA_SUCCESS) {
+		handle_drop(HANDLE_OF(made));
+		return r;
+	}
+	f = function_new(name, &info);
+	if (!f)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = function_complete(f, HANDLE_OF(made));
+	if (r != CUDA_SUCCESS) {
+		free(f);
+		return r;
+	}
+	*out = HANDLE_AS(CUfunction, code_publish(c, f, HANDLE_OF(made))->handle);
+	return CUDA_SUCCESS;
+}
+
+CUresult cuModuleGetFunction(CUfunction *hfunc, CUmodule hmod, const char *name)
+{
+	struct function *known;
+	struct code *c;
+	CUresult r = shim_enter_context();
+
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!hfunc || !name)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = module_find_code(hmod, &c);
+	if (r != CUDA_SUCCESS)
+		return r;
+	known = code_lookup(c, name);
+	if (!known)
+		return ask_function(c, hmod, name, hfunc);
+	*hfunc = HANDLE_AS(CUfunction, known->handle);
+	return CUDA_SUCCESS;
+}
+
+/* A variable is memory of the device like any other, found by its address from now on. */
+void global_add(CUdeviceptr address, size_t bytes, uint64_t owner)
+{
+	struct range known;
+
+	if (!bytes || (range_find(address, &known) && known.base == address))
+		return;
+	range_add(&(struct range){.base = address,
+				  .size = bytes,
+				  .kind = RANGE_GLOBAL,
+				  .context = context_top(),
+				  .owner = owner});
+}
+
+CUresult cuModuleGetGlobal_v2(CUdeviceptr *dptr, size_t *bytes, CUmodule hmod, const char *name)
+{
+	CUdeviceptr address = 0;
+	size_t size = 0;
+	struct code *c;
+	CUresult r = shim_enter_context();
+
+	if (r == CUDA_SUCCESS && !name)
+		r = CUDA_ERROR_INVALID_VALUE;
+	if (r == CUDA_SUCCESS)
+		r = module_find_code(hmod, &c);
+	if (r == CUDA_SUCCESS)
+		r = rpc_cuModuleGetGlobal_v2(&address, &size, hmod, name);
+	if (r != CUDA_SUCCESS)
+		return r;
+	global_add(address, size, HANDLE_OF(hmod));
+	if (dptr)
+		*dptr = address;
+	if (bytes)
+		*bytes = size;
+	return CUDA_SUCCESS;
+}
