@@ -3,7 +3,7 @@
 # A folder that runs the whole path on a machine with a GPU but without QEMU,
 # GLib, a compiler or a network: it needs glibc 2.36, Python 3 and the driver.
 
-packages_bundle=(patchelf)
+packages_bundle=(patchelf squashfs-tools)
 
 # A program or library into the bundle, with what it needs beside glibc.
 bundle_elf() { # FILE DESTINATION-FOLDER RPATH
@@ -23,6 +23,29 @@ bundle_elf() { # FILE DESTINATION-FOLDER RPATH
 	if [[ $needs == *'=>'* ]]; then
 		patchelf --set-rpath "$3" "$2/$(basename "$1")"
 	fi
+}
+
+# The guest's libraries, the programs that use them, and what packs a disk for a guest.
+bundle_cuda() {
+	local file
+	for file in guest-driver/cuda/libcuda.so.1 guest-driver/nvml/libnvidia-ml.so.1 \
+		tests/cuda/hostile/cuda_hostile tests/bench/gpu/gpu_micro; do
+		[ ! -e "$build/host/$file" ] ||
+			install -D -m 755 "$(realpath "$build/host/$file")" "$bundle/build/host/$file"
+	done
+	# Linked to libcuda.so.1, which is not to be found here, and to glibc.
+	install -D -m 755 "$build/host/tests/cuda/driver/driver_tests" -t "$bundle/build/host/tests/cuda/driver"
+	for file in "$build"/host/tests/cuda/runtime/rt_*; do
+		install -D -m 755 -t "$bundle/build/host/tests/cuda/runtime" "$file"
+	done
+	find "$bundle/build/host/tests/cuda" "$bundle/build/host/guest-driver" "$bundle/build/host/tests/bench" \
+		-type f -exec strip --strip-debug {} +
+	# shellcheck disable=SC2016
+	bundle_elf /usr/bin/mksquashfs "$bundle/build/tools" '$ORIGIN/../../lib'
+	mkdir -p "$bundle/tests/cuda/torch" "$bundle/tests/bench/gpu"
+	cp tests/cuda/*.py "$bundle/tests/cuda/"
+	cp tests/cuda/torch/*.py "$bundle/tests/cuda/torch/"
+	cp tests/bench/gpu/*.py "$bundle/tests/bench/gpu/"
 }
 
 run_bundle() {
@@ -53,13 +76,15 @@ run_bundle() {
 		mv "$bundle/build/host/${file#"$build/host/"}.d/$(basename "$file")" "$bundle/build/host/mediator/"
 		rmdir "$bundle/build/host/${file#"$build/host/"}.d"
 	done < <(find "$build/host/mediator" -name 'libvgpu-backend-*.so')
+	bundle_cuda
 	cp -r "$build/image" "$bundle/build/"
 	rm -rf "$bundle/build/image/root"
 	mkdir -p "$bundle/tests/vm" "$bundle/tests/bench" "$bundle/tests/gpu"
 	cp tests/vm/*.py "$bundle/tests/vm/"
 	cp tests/bench/*.py "$bundle/tests/bench/" 2>/dev/null || true
 	cp tests/gpu/* "$bundle/tests/gpu/" 2>/dev/null || true
+	find "$bundle" -name __pycache__ -prune -exec rm -rf {} +
 	size=$(du -sm "$bundle" | cut -f1)
 	[ "$size" -lt 60 ] || die "the bundle is $size MiB, more than the 60 it may be"
-	step "build/bundle: $size MiB; on the machine with the GPU: VGPU_QEMU=graft python3 build/bundle/tests/gpu/gpu_path.py"
+	step "build/bundle: $size MiB; on the machine with the GPU: python3 build/bundle/tests/gpu/gpu_test.py"
 }

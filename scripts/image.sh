@@ -54,6 +54,18 @@ build_image() {
 		gzip -1 >"$build/image/initramfs.cpio.gz.tmp"
 	mv "$build/image/initramfs.cpio.gz.tmp" "$build/image/initramfs.cpio.gz"
 	cp -u "$(guest_vmlinuz)" "$build/image/vmlinuz"
+	guest_modules "$build/image/modules"
+}
+
+# The kernel's own modules with which a guest reads a disk of the host's files.
+guest_modules() { # FOLDER
+	local name file
+	mkdir -p "$1"
+	for name in virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci \
+		virtio_blk squashfs overlay; do
+		file=$(find "$(dirname "$(dirname "$(guest_vmlinuz)")")/lib/modules" -name "$name.ko*")
+		[ -z "$file" ] || install -m 644 "$file" "$1/"
+	done
 }
 
 run_image() {

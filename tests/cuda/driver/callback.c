@@ -103,6 +103,8 @@ static void others_go_on(void)
 	p = device_alloc(n * 4);
 	CK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
 	CK(cuStreamCreate(&t, CU_STREAM_NON_BLOCKING));
+	fill_words(p, 3, n, t); /* loads the kernel */
+	CK(cuCtxSynchronize());
 	CK(cuLaunchHostFunc(s, wait_for_go, NULL));
 	fill_words(p, 4, n, t);
 	CK(cuStreamSynchronize(t));
