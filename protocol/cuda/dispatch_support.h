@@ -49,11 +49,13 @@ static const void *take(struct call *c, uint64_t count, size_t size)
 	uint64_t bytes = vgpu_cuda_product(count, size);
 	const void *p = c->req->body + c->at;
 
-	if (c->bad || bytes > left) {
+	if (c->bad || bytes > left || padded(bytes) > left) {
 		c->bad = true;
 		return NULL;
 	}
-	c->at += padded(bytes) < left ? padded(bytes) : left;
+	for (uint32_t i = c->at + bytes; i < c->at + padded(bytes); i++)
+		c->bad |= c->req->body[i] != 0;
+	c->at += padded(bytes);
 	return p;
 }
 
@@ -268,7 +270,7 @@ static int respond(struct call *c, CUresult result)
 	if (c->bad)
 		return -EINVAL;
 	if (result == (CUresult)HOST_PENDING)
-		return HOST_PENDING;
+		return (int)HOST_PENDING;
 	c->reply->result = result;
 	c->reply->length = result == CUDA_SUCCESS ? c->used : 0;
 	return 0;

@@ -116,13 +116,16 @@ def graphics_forms(typedefs):
 class Headers:
     """What the toolkit's headers say: prototypes by exported name, versions, enums."""
 
-    def __init__(self, text, typedefs, calls="", graphics=""):
+    def __init__(self, text, typedefs, calls="", graphics="", renamed=()):
         self.protos = parse_prototypes(text, r"cu\w+")
         self.calls = parse_prototypes(strip_comments(calls), r"vgpu\w+")
         self.enums = set(re.findall(r"typedef\s+enum\s+\w*\s*\{[^}]*\}\s*(\w+)\s*;", text))
+        self.aliases = {}
         for old, new in re.findall(r"typedef\s+(\w+)\s+(\w+)\s*;", text):
+            self.aliases[new] = old
             if old in self.enums:
                 self.enums.add(new)
+        self.renamed = set(renamed)
         self.graphics = [g for g in graphics_forms(graphics) if g[3] not in self.protos]
         self.versions = {}
         for m in re.finditer(r"\*\s*PFN_(cu\w+?)_v(\d+)(_ptds|_ptsz)?\)\s*\(([^()]*)\)", typedefs):
@@ -130,6 +133,16 @@ class Headers:
             args = [parse_arg(p, i).ctype for i, p in enumerate(parts)]
             entry = (int(m.group(2)), bool(m.group(3)), args)
             self.versions.setdefault(m.group(1), []).append(entry)
+
+
+    def same_types(self, a, b):
+        """Are these two lists of parameter types the same once names of types are resolved?"""
+        def resolve(m):
+            word = m.group(0)
+            while word in self.aliases:
+                word = self.aliases[word]
+            return word
+        return [re.sub(r"\w+", resolve, t) for t in a] == [re.sub(r"\w+", resolve, t) for t in b]
 
 
 def strip_comments(text):
@@ -696,6 +709,10 @@ def proc_entries(headers):
             versions = versions[-len(symbols):]
         for v, (_, symbol) in zip(versions, symbols):
             entries.append((base, v, pt, symbol))
+            for said in headers.versions.get(base, []):
+                if said[:2] == (v, pt) and \
+                        not headers.same_types(said[2], headers.protos[symbol].types()):
+                    problems.append(f"{symbol}: version {v} has other arguments")
     return sorted(entries + headers.graphics), problems
 
 
@@ -772,7 +789,7 @@ def emit_exports_c(functions, headers):
     out.append("#pragma GCC visibility pop\n\n")
     out.append("const struct cuda_proc cuda_procs[] = {\n")
     for name, version, pt, symbol in entries:
-        out.append(f"\t{{\"{name}\", {version}, {str(pt).lower()}, (void *){symbol}}},\n")
+        out.append(f"\t{{\"{name}\", {version}, {str(pt).lower()}, __extension__(void *){symbol}}},\n")
     out.append("};\nconst unsigned int cuda_nprocs = sizeof(cuda_procs) / sizeof(cuda_procs[0]);\n")
     return "".join(out), exports, entries, problems
 
@@ -784,6 +801,9 @@ def driver_names(functions, headers):
         if f.remote and not f.own and not f.missing and not f.refuse:
             names.append(f.name)
         names += [d for d in f.driver if d in headers.protos]
+    renamed = [n for n in names if headers.protos.get(f"{n}_v2") and n in headers.renamed]
+    if renamed:
+        raise TableError(f"cuda.h renames {renamed}: say which form is meant")
     return sorted(set(names))
 
 
@@ -1009,7 +1029,7 @@ def emit_dispatch_function(f):
         out.append("\tuse_context(c);\n")
     out.append("\tif (!all_taken(c))\n\t\treturn respond(c, c->error);\n")
     if f.drains:
-        out.append("\tif (session_drain(c->s) != CUDA_SUCCESS)\n\t\treturn HOST_PENDING;\n")
+        out.append("\tif (session_drain(c->s) != CUDA_SUCCESS)\n\t\treturn (int)HOST_PENDING;\n")
     if f.host == "custom":
         call = ", ".join(["c->s"] + args)
         out.append(f"\tresult = host_{f.name}({call});\n")
@@ -1112,7 +1132,9 @@ def generate(args):
     typedefs = "".join(read_header(args.include, h)
                        for h in ("cudaTypedefs.h", "cudaProfilerTypedefs.h"))
     graphics = "".join(read_header(args.include, h) for h in GRAPHICS)
-    headers = Headers(preprocess(args.cc, args.include, "cudaProfiler.h"), typedefs, calls, graphics)
+    headers = Headers(preprocess(args.cc, args.include, "cudaProfiler.h"), typedefs, calls,
+                      graphics, re.findall(r"#define\s+(cu\w+)\s+(?:\w+\()?cu\w+_v\d",
+                                           read_header(args.include, "cuda.h")))
     with open(args.table, encoding="utf-8") as f:
         functions = load_table(f.read(), headers)
     exports_c, exports, entries, problems = emit_exports_c(functions, headers)

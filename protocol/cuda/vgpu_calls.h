@@ -135,8 +135,7 @@ CUresult vgpuCopy3D(const struct vgpu_copy3d *copy, CUstream stream);
 CUresult vgpuBlobBegin(unsigned long long blob, unsigned long long bytes);
 CUresult vgpuBlobData(unsigned long long blob, unsigned long long offset, unsigned int bytes,
 		      const void *data);
-CUresult vgpuBlobCopy(unsigned long long blob, unsigned long long offset,
-		      unsigned long long bytes);
+CUresult vgpuBlobCopy(unsigned long long blob, unsigned long long offset, unsigned long long bytes);
 CUresult vgpuBlobEnd(unsigned long long blob);
 
 /* An option whose value is a number; log buffers are asked for by `logs`. */
@@ -281,8 +280,7 @@ CUresult vgpuGraphSetKernel(CUgraphExec exec, CUgraphNode node,
 			    const struct vgpu_kernel_node *kernel, unsigned int bytes,
 			    const void *params);
 CUresult vgpuGraphSetCopy(CUgraphExec exec, CUgraphNode node, const struct vgpu_copy3d *copy);
-CUresult vgpuGraphSetMemset(CUgraphExec exec, CUgraphNode node,
-			    const struct vgpu_memset_node *set);
+CUresult vgpuGraphSetMemset(CUgraphExec exec, CUgraphNode node, const struct vgpu_memset_node *set);
 CUresult vgpuGraphSetHost(CUgraphExec exec, CUgraphNode node, unsigned long long id);
 /* What a node of a captured graph holds; `params` as packed. */
 CUresult vgpuGraphGetKernel(CUgraphNode node, struct vgpu_kernel_node *kernel, unsigned int bytes,
@@ -357,9 +355,8 @@ CUresult vgpuSurfCreate(const struct vgpu_resource *resource, CUsurfObject *obje
 CUresult vgpuLinkCreate(CUlinkState *link, unsigned int options,
 			const struct vgpu_jit_option *option, unsigned int info_bytes,
 			unsigned int error_bytes);
-CUresult vgpuLinkAdd(CUlinkState link, unsigned int type, unsigned long long blob,
-		     const char *name, unsigned int options,
-		     const struct vgpu_jit_option *option);
+CUresult vgpuLinkAdd(CUlinkState link, unsigned int type, unsigned long long blob, const char *name,
+		     unsigned int options, const struct vgpu_jit_option *option);
 /* The image stays with the link, to be read in parts. */
 CUresult vgpuLinkComplete(CUlinkState link, unsigned long long *bytes);
 CUresult vgpuLinkData(CUlinkState link, unsigned long long offset, unsigned int bytes, void *data);
