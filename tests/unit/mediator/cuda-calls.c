@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A worker without a loop. */
+#include "cuda-calls.h"
+
+#include <glib.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cpu_driver.h"
+#include "cuda/entry.h"
+
+struct worker *test_worker;
+GString *calls_notes;
+
+static uint64_t next_id = 1;
+static struct outcome out;
+static int saved[2] = {-1, -1};
+
+/* ------------------------------------- what the rest of a worker would be */
+
+void worker_watch(struct worker *w, int fd, uint32_t events, enum watch what)
+{
+	(void)w;
+	(void)fd;
+	(void)events;
+	(void)what;
+}
+
+bool worker_push(struct worker *w, const void *record, uint32_t length)
+{
+	const struct vgpu_response *h = record;
+	const struct vgpu_cuda_note *note = (const void *)(h + 1);
+
+	(void)w;
+	g_assert_cmpuint(h->length, ==, length);
+	g_assert_cmpuint(h->id, ==, VGPU_CUDA_NOTE_ID);
+	g_assert_cmpuint(length, ==, sizeof(*h) + sizeof(*note) + note->length);
+	if (note->kind == VGPU_CUDA_NOTE_CALLBACK)
+		g_string_append_printf(calls_notes, "%u:%" G_GUINT64_FORMAT, note->kind,
+				       note->value);
+	else
+		g_string_append_printf(calls_notes, "%u:%.*s", note->kind, (int)note->length,
+				       (const char *)(note + 1));
+	return true;
+}
+
+void control_warning(struct worker *w, uint64_t request, const char *text)
+{
+	(void)w;
+	(void)request;
+	(void)text;
+}
+
+static void *symbol(struct vgpu_backend *be, const char *name)
+{
+	(void)be;
+	return cpu_driver_symbol(name);
+}
+
+/* ------------------------------------------------------------------ calls */
+
+void calls_own_output(void)
+{
+	fflush(stdout);
+	dup2(saved[0], STDOUT_FILENO);
+	dup2(saved[1], STDERR_FILENO);
+}
+
+void calls_start(void)
+{
+	static const struct vgpu_backend_ops ops = {
+		.api = VGPU_BACKEND_API, .id = VGPU_BACKEND_CPU, .name = "cpu", .symbol = symbol};
+
+	fflush(stdout);
+	for (int i = 0; i < 2 && saved[i] < 0; i++)
+		saved[i] = dup(STDOUT_FILENO + i);
+	test_worker = g_new0(struct worker, 1);
+	test_worker->ops = &ops;
+	test_worker->page = g_malloc0(VGPU_PAGE);
+	calls_notes = g_string_new(NULL);
+}
+
+void calls_stop(void)
+{
+	calls_own_output();
+	g_free(test_worker->page);
+	g_free(test_worker);
+	g_string_free(calls_notes, TRUE);
+	test_worker = NULL;
+}
+
+static size_t compose(uint8_t *rec, uint32_t function, uint64_t context, uint16_t flags,
+		      const struct part *part, unsigned int n)
+{
+	struct vgpu_request h = {.command = VGPU_CMD_CUDA, .flags = flags, .id = next_id++};
+	const struct vgpu_cuda_call call = {.function = function, .context = context};
+	size_t at = sizeof(h) + sizeof(call);
+
+	memcpy(rec + sizeof(h), &call, sizeof(call));
+	for (unsigned int i = 0; i < n; i++) {
+		size_t padded = (part[i].length + 7) & ~(size_t)7;
+
+		g_assert_cmpuint(at + padded, <=, VGPU_RECORD_MAX);
+		memset(rec + at, 0, padded);
+		if (part[i].length)
+			memcpy(rec + at, part[i].data, part[i].length);
+		at += padded;
+	}
+	h.length = (uint32_t)at;
+	memcpy(rec, &h, sizeof(h));
+	return at;
+}
+
+static struct outcome *take(uint64_t *id)
+{
+	const struct vgpu_response *h = &test_worker->rsp.header;
+	const struct vgpu_cuda_result *res = (const void *)(h + 1);
+
+	memset(&out, 0, sizeof(out));
+	out.status = (int)h->status;
+	if (id)
+		*id = h->id;
+	if (out.status)
+		return &out;
+	out.result = (CUresult)res->result;
+	out.deferred = (CUresult)res->deferred;
+	out.length = h->length - (uint32_t)(sizeof(*h) + sizeof(*res));
+	memcpy(out.data, res + 1, out.length);
+	return &out;
+}
+
+struct outcome *calls_wait(uint64_t *id)
+{
+	for (unsigned int i = 0; i < 1000000; i++) {
+		if (cuda_poll(test_worker) == CUDA_RESPONSE)
+			return take(id);
+		if (i > 100)
+			g_usleep(10);
+	}
+	g_error("no answer came");
+}
+
+void calls_send(uint32_t function, uint64_t context, uint16_t flags, const struct part *part,
+		unsigned int n)
+{
+	static uint64_t rec[VGPU_RECORD_MAX / 8];
+	size_t length = compose((uint8_t *)rec, function, context, flags, part, n);
+
+	g_assert_false(cuda_request(test_worker, rec, (uint32_t)length));
+}
+
+struct outcome *calls_make(uint32_t function, uint64_t context, uint16_t flags,
+			   const struct part *part, unsigned int n)
+{
+	static uint64_t rec[VGPU_RECORD_MAX / 8];
+	size_t length = compose((uint8_t *)rec, function, context, flags, part, n);
+
+	if (cuda_request(test_worker, rec, (uint32_t)length))
+		return take(NULL);
+	if (!(flags & VGPU_REQUEST_QUIET))
+		return calls_wait(NULL);
+	memset(&out, 0, sizeof(out));
+	out.status = 1;
+	return &out;
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* CUDA calls as the worker serves them, on the cpu backend's driver. */
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+
+#include "cuda-calls.h"
+#include "cuda/entry.h"
+
+#define HANDLE(type, index) vgpu_cuda_handle(VGPU_CUDA_##type, 1, index)
+#define CTX HANDLE(CONTEXT, 1)
+
+static const char ptx[] = ".version 6.0\n.target sm_50\n.address_size 64\n"
+			  ".visible .entry vector_add(.param .u64 a, .param .u64 b, .param .u64 c, "
+			  ".param .u32 n)\n{\nret;\n}\n"
+			  ".visible .entry print_value(.param .u32 v)\n{\nret;\n}\n"
+			  ".visible .entry wait_flag(.param .u64 p, .param .u32 v)\n{\nret;\n}\n";
+
+static void assert_ok(const struct outcome *o)
+{
+	g_assert_cmpint(o->status, ==, 0);
+	g_assert_cmpint(o->result, ==, CUDA_SUCCESS);
+	g_assert_cmpint(o->deferred, ==, CUDA_SUCCESS);
+}
+
+static void start(void)
+{
+	calls_start();
+	assert_ok(CALL(vgpuHello, 0, REQ(vgpuHello, .version = VGPU_CUDA_VERSION)));
+	assert_ok(CALL(vgpuCtxRetainPrimary, 0, REQ(vgpuCtxRetainPrimary, .ctx = CTX)));
+	calls_own_output();
+}
+
+static void stop(void)
+{
+	calls_stop();
+}
+
+static CUdeviceptr allocate(size_t bytes)
+{
+	struct vgpu_cuMemAlloc_v2_rsp rsp;
+	const struct outcome *o = CALL(cuMemAlloc_v2, CTX, REQ(cuMemAlloc_v2, .bytesize = bytes));
+
+	assert_ok(o);
+	g_assert_cmpuint(o->length, ==, sizeof(rsp));
+	memcpy(&rsp, o->data, sizeof(rsp));
+	return rsp.dptr;
+}
+
+static void write_bytes(CUdeviceptr at, const void *data, uint32_t bytes)
+{
+	g_assert_cmpint(
+		QUIET(vgpuWrite, CTX, REQ(vgpuWrite, .dst = at, .bytes = bytes), {data, bytes})
+			->status,
+		==, 1);
+}
+
+static const void *read_bytes(CUdeviceptr at, uint32_t bytes)
+{
+	const struct outcome *o = CALL(vgpuRead, CTX, REQ(vgpuRead, .src = at, .bytes = bytes));
+
+	assert_ok(o);
+	g_assert_cmpuint(o->length, ==, (bytes + 7) & ~7u);
+	return o->data;
+}
+
+static void synchronize(void)
+{
+	assert_ok(calls_make(CUDA_FN_vgpuCtxSynchronize, CTX, 0, NULL, 0));
+}
+
+static void test_memory(void)
+{
+	const char text[] = "there and back";
+	CUdeviceptr at;
+
+	start();
+	at = allocate(4096);
+	write_bytes(at + 100, text, sizeof(text));
+	g_assert_cmpstr(read_bytes(at + 100, sizeof(text)), ==, text);
+	/* One byte beyond the end, far from anything, and an address of our own. */
+	g_assert_cmpint(CALL(vgpuRead, CTX, REQ(vgpuRead, .src = at + 4090, .bytes = 7))->result,
+			==, CUDA_ERROR_INVALID_VALUE);
+	g_assert_cmpint(CALL(vgpuRead, CTX, REQ(vgpuRead, .src = 4096, .bytes = 8))->result, ==,
+			CUDA_ERROR_INVALID_VALUE);
+	g_assert_cmpint(
+		CALL(vgpuRead, CTX, REQ(vgpuRead, .src = (uintptr_t)text, .bytes = 8))->result, ==,
+		CUDA_ERROR_INVALID_VALUE);
+	/* Freed twice; in the middle. */
+	g_assert_cmpint(CALL(cuMemFree_v2, CTX, REQ(cuMemFree_v2, .dptr = at + 8))->result, ==,
+			CUDA_ERROR_INVALID_VALUE);
+	assert_ok(CALL(cuMemFree_v2, CTX, REQ(cuMemFree_v2, .dptr = at)));
+	g_assert_cmpint(CALL(cuMemFree_v2, CTX, REQ(cuMemFree_v2, .dptr = at))->result, ==,
+			CUDA_ERROR_INVALID_VALUE);
+	stop();
+}
+
+static void test_quiet_failure(void)
+{
+	const struct outcome *o;
+
+	start();
+	write_bytes(4096, "12345678", 8);
+	write_bytes(4096, "12345678", 8);
+	o = calls_make(CUDA_FN_vgpuCtxSynchronize, CTX, 0, NULL, 0);
+	g_assert_cmpint(o->result, ==, CUDA_SUCCESS);
+	g_assert_cmpint(o->deferred, ==, CUDA_ERROR_INVALID_VALUE);
+	synchronize(); /* told once */
+	stop();
+}
+
+static void load(uint64_t module)
+{
+	g_assert_cmpint(QUIET(vgpuBlobBegin, 0, REQ(vgpuBlobBegin, .blob = 5, .bytes = sizeof(ptx)))
+				->status,
+			==, 1);
+	g_assert_cmpint(QUIET(vgpuBlobData, 0, REQ(vgpuBlobData, .blob = 5, .bytes = sizeof(ptx)),
+			      {ptx, sizeof(ptx)})
+				->status,
+			==, 1);
+	assert_ok(CALL(vgpuModuleLoad, CTX, REQ(vgpuModuleLoad, .module = module, .blob = 5)));
+	g_assert_cmpint(QUIET(vgpuBlobEnd, 0, REQ(vgpuBlobEnd, .blob = 5))->status, ==, 1);
+}
+
+static struct vgpu_function_info *find(uint64_t module, uint64_t function, const char *name)
+{
+	static struct vgpu_function_info info;
+	const struct outcome *o = CALL(vgpuModuleGetFunction, CTX,
+				       REQ(vgpuModuleGetFunction, .f = function, .module = module,
+					   .name_length = (uint32_t)strlen(name) + 1),
+				       {name, strlen(name) + 1});
+
+	assert_ok(o);
+	g_assert_cmpuint(o->length, ==, sizeof(info));
+	memcpy(&info, o->data, sizeof(info));
+	return &info;
+}
+
+static void launch(uint64_t function, unsigned int threads, const void *params, uint32_t bytes)
+{
+	g_assert_cmpint(QUIET(vgpuLaunch, CTX,
+			      REQ(vgpuLaunch, .function = function, .gx = 1, .gy = 1, .gz = 1,
+				  .bx = threads, .by = 1, .bz = 1, .bytes = bytes),
+			      {params, bytes})
+				->status,
+			==, 1);
+}
+
+static void test_launch(void)
+{
+	const float a[4] = {1, 2, 3, 4}, b[4] = {10, 20, 30, 40};
+	struct {
+		uint64_t a, b, c;
+		uint32_t n;
+	} params = {.n = 4};
+	const struct vgpu_function_info *info;
+	const float *c;
+
+	start();
+	load(HANDLE(MODULE, 2));
+	info = find(HANDLE(MODULE, 2), HANDLE(FUNCTION, 3), "vector_add");
+	g_assert_cmpuint(info->params, ==, 4);
+	g_assert_cmpuint(info->param_bytes, ==, 28);
+	g_assert_cmpuint(info->param[3].offset, ==, 24);
+	params.a = allocate(sizeof(a));
+	params.b = allocate(sizeof(b));
+	params.c = allocate(sizeof(a));
+	write_bytes(params.a, a, sizeof(a));
+	write_bytes(params.b, b, sizeof(b));
+	launch(HANDLE(FUNCTION, 3), 4, &params, 28);
+	synchronize();
+	c = read_bytes(params.c, sizeof(a));
+	for (int i = 0; i < 4; i++)
+		g_assert_cmpfloat(c[i], ==, a[i] + b[i]);
+	/* Too few bytes of parameters, and a handle that went with its module. */
+	launch(HANDLE(FUNCTION, 3), 4, &params, 24);
+	g_assert_cmpint(calls_make(CUDA_FN_vgpuCtxSynchronize, CTX, 0, NULL, 0)->deferred, ==,
+			CUDA_ERROR_INVALID_VALUE);
+	assert_ok(CALL(cuModuleUnload, CTX, REQ(cuModuleUnload, .hmod = HANDLE(MODULE, 2))));
+	launch(HANDLE(FUNCTION, 3), 4, &params, 28);
+	g_assert_cmpint(calls_make(CUDA_FN_vgpuCtxSynchronize, CTX, 0, NULL, 0)->deferred, ==,
+			CUDA_ERROR_INVALID_HANDLE);
+	stop();
+}
+
+static void test_print(void)
+{
+	const uint32_t value = 7;
+	struct outcome *o;
+
+	calls_start();
+	assert_ok(CALL(vgpuHello, 0, REQ(vgpuHello, .version = VGPU_CUDA_VERSION)));
+	assert_ok(CALL(vgpuCtxRetainPrimary, 0, REQ(vgpuCtxRetainPrimary, .ctx = CTX)));
+	load(HANDLE(MODULE, 2));
+	find(HANDLE(MODULE, 2), HANDLE(FUNCTION, 3), "print_value");
+	launch(HANDLE(FUNCTION, 3), 1, &value, sizeof(value));
+	o = calls_make(CUDA_FN_vgpuCtxSynchronize, CTX, 0, NULL, 0);
+	calls_own_output();
+	assert_ok(o);
+	g_assert_cmpstr(calls_notes->str, ==, "1:value 7\n");
+	stop();
+}
+
+/* A stream that waits for a flag holds up its own waiter and nobody else's. */
+static void test_out_of_order(void)
+{
+	const uint64_t stream = HANDLE(STREAM, 9);
+	struct {
+		uint64_t p;
+		uint32_t v;
+	} params = {.v = 1};
+	const uint32_t one = 1;
+	uint64_t id;
+
+	start();
+	load(HANDLE(MODULE, 2));
+	find(HANDLE(MODULE, 2), HANDLE(FUNCTION, 3), "wait_flag");
+	params.p = allocate(4);
+	write_bytes(params.p, "\0\0\0\0", 4);
+	synchronize();
+	assert_ok(CALL(cuStreamCreate, CTX,
+		       REQ(cuStreamCreate, .phStream = stream, .Flags = CU_STREAM_NON_BLOCKING)));
+	g_assert_cmpint(
+		QUIET(vgpuLaunch, CTX,
+		      REQ(vgpuLaunch, .function = HANDLE(FUNCTION, 3), .gx = 1, .gy = 1, .gz = 1,
+			  .bx = 1, .by = 1, .bz = 1, .bytes = 12, .stream = stream),
+		      {&params, 12})
+			->status,
+		==, 1);
+	calls_send(CUDA_FN_cuStreamSynchronize, CTX, 0,
+		   (struct part[]){REQ(cuStreamSynchronize, .hStream = stream)}, 1);
+	/* Others go on: an immediate answer, and one by way of the default stream. */
+	assert_ok(CALL(cuStreamGetFlags, CTX, REQ(cuStreamGetFlags, .hStream = stream)));
+	g_assert_cmpmem(read_bytes(params.p, 4), 4, "\0\0\0\0", 4);
+	write_bytes(params.p, &one, 4);
+	assert_ok(calls_wait(&id));
+	stop();
+}
+
+static void test_callback(void)
+{
+	start();
+	g_assert_cmpint(QUIET(vgpuCallback, CTX, REQ(vgpuCallback, .id = 42))->status, ==, 1);
+	calls_send(CUDA_FN_vgpuCtxSynchronize, CTX, 0, NULL, 0);
+	while (!calls_notes->len)
+		g_assert_cmpint(cuda_poll(test_worker), !=, CUDA_RESPONSE);
+	g_assert_cmpstr(calls_notes->str, ==, "3:42");
+	g_assert_cmpint(cuda_poll(test_worker), ==, CUDA_NOTHING);
+	g_assert_cmpint(QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 42))->status, ==, 1);
+	assert_ok(calls_wait(NULL));
+	stop();
+}
+
+static void test_handles(void)
+{
+	const uint64_t event = HANDLE(EVENT, 4);
+
+	start();
+	g_assert_cmpint(QUIET(cuEventCreate, CTX, REQ(cuEventCreate, .phEvent = event))->status, ==,
+			1);
+	assert_ok(CALL(cuEventQuery, CTX, REQ(cuEventQuery, .hEvent = event)));
+	/* Taken; of another generation; of another type; beyond the table. */
+	g_assert_cmpint(CALL(cuEventCreate, CTX, REQ(cuEventCreate, .phEvent = event))->result, ==,
+			CUDA_ERROR_INVALID_HANDLE);
+	g_assert_cmpint(CALL(cuEventQuery, CTX,
+			     REQ(cuEventQuery, .hEvent = vgpu_cuda_handle(VGPU_CUDA_EVENT, 2, 4)))
+				->result,
+			==, CUDA_ERROR_INVALID_HANDLE);
+	g_assert_cmpint(CALL(cuStreamQuery, CTX, REQ(cuStreamQuery, .hStream = event))->result, ==,
+			CUDA_ERROR_INVALID_HANDLE);
+	g_assert_cmpint(CALL(cuEventQuery, CTX, REQ(cuEventQuery, .hEvent = HANDLE(EVENT, 0xfffff)))
+				->result,
+			==, CUDA_ERROR_INVALID_HANDLE);
+	/* A context's objects go with it. */
+	assert_ok(CALL(vgpuCtxReleasePrimary, 0, REQ(vgpuCtxReleasePrimary, .ctx = CTX)));
+	g_assert_cmpint(CALL(cuEventQuery, CTX, REQ(cuEventQuery, .hEvent = event))->result, !=,
+			CUDA_SUCCESS);
+	g_assert_cmpuint(test_worker->cuda->handles.live, ==, 0);
+	stop();
+}
+
+static void test_malformed(void)
+{
+	const struct vgpu_cuda_call none = {.function = 999999};
+
+	start();
+	g_assert_cmpint(calls_make(999999, 0, 0, NULL, 0)->status, ==, -EOPNOTSUPP);
+	g_assert_cmpint(calls_make(CUDA_FN_vgpuHello, 0, 0, NULL, 0)->status, ==, -EINVAL);
+	g_assert_cmpint(CALL(vgpuHello, 0, {&none, sizeof(none)}, {&none, sizeof(none)})->status,
+			==, -EINVAL);
+	stop();
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/mediator/cuda/memory", test_memory);
+	g_test_add_func("/mediator/cuda/quiet-failure", test_quiet_failure);
+	g_test_add_func("/mediator/cuda/launch", test_launch);
+	g_test_add_func("/mediator/cuda/print", test_print);
+	g_test_add_func("/mediator/cuda/out-of-order", test_out_of_order);
+	g_test_add_func("/mediator/cuda/callback", test_callback);
+	g_test_add_func("/mediator/cuda/handles", test_handles);
+	g_test_add_func("/mediator/cuda/malformed", test_malformed);
+	return g_test_run();
+}
