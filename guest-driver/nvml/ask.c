@@ -52,10 +52,12 @@ CUresult client_call(uint32_t fn, uint64_t ctx, const struct vgpu_desc *desc, un
 	_Alignas(8) uint8_t body[VGPU_RECORD_MAX];
 	_Alignas(8) uint8_t answer[VGPU_RECORD_MAX];
 	const struct vgpu_cuda_result *result = (const void *)answer;
-	size_t length = compose(body, fn, p, n);
+	size_t length = compose(body, fn, p, n), unused;
 	int r;
 
 	(void)ctx;
+	if (!got)
+		got = &unused;
 	*got = 0;
 	if (!length)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -65,10 +67,11 @@ CUresult client_call(uint32_t fn, uint64_t ctx, const struct vgpu_desc *desc, un
 		lost = r < 0 ? errno : EPROTO;
 		return CUDA_ERROR_DEVICE_UNAVAILABLE;
 	}
-	*got = (size_t)r - sizeof(*result);
-	if (*got > size)
-		*got = size;
-	memcpy(out, answer + sizeof(*result), *got);
+	if (result->result == CUDA_SUCCESS) {
+		length = (size_t)r - sizeof(*result);
+		*got = length < size ? length : size;
+		memcpy(out, answer + sizeof(*result), *got);
+	}
 	return (CUresult)result->result;
 }
 
