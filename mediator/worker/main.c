@@ -9,6 +9,7 @@
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -77,6 +78,24 @@ static bool control_is_there(void)
 	return fstat(CTL_WORKER_FD, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
+/*
+ * What the backend has to say belongs into the daemon's log; our own standard
+ * error may be the guest's.
+ */
+static GLogWriterOutput write_log(GLogLevelFlags level, const GLogField *field, gsize n,
+				  gpointer opaque)
+{
+	struct worker *w = opaque;
+
+	if (level > G_LOG_LEVEL_WARNING || g_thread_self() != w->thread)
+		return g_log_writer_default(level, field, n, NULL);
+	for (gsize i = 0; i < n; i++) {
+		if (strcmp(field[i].key, "MESSAGE") == 0 && field[i].length < 0)
+			control_warning(w, 0, field[i].value);
+	}
+	return G_LOG_WRITER_HANDLED;
+}
+
 static int serve(const struct options *o, const struct vgpu_backend_ops *ops)
 {
 	static struct worker w; /* large */
@@ -90,6 +109,8 @@ static int serve(const struct options *o, const struct vgpu_backend_ops *ops)
 	w.runtime_dir = o->runtime_dir;
 	w.ops = ops;
 	w.device = o->device;
+	w.thread = g_thread_self();
+	g_log_set_writer_func(write_log, &w, NULL);
 	fcntl(CTL_WORKER_FD, F_SETFD, FD_CLOEXEC);
 	if (!confine(&c, &err) || ops->open(&w.be, (unsigned int)o->device, &err) < 0) {
 		control_status(&w, CTL_READY, -EIO,

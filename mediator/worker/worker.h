@@ -33,6 +33,7 @@ struct worker {
 
 	const struct vgpu_backend_ops *ops;
 	struct vgpu_backend *be;
+	GThread *thread;           /* the one that serves */
 	int device;                /* of the backend */
 	struct cuda_session *cuda; /* NULL: no CUDA call came yet */
 	struct memory mem;

@@ -20,8 +20,7 @@ static void cuda_close(struct vgpu_backend *be)
 {
 	if (!be)
 		return;
-	if (be->started)
-		session_release(be);
+	cuda_release(be);
 	for (unsigned int i = 0; i < VGPU_CUDA_OPERANDS; i++)
 		plan_clear(&be->plan[i]);
 	regions_clear(&be->regions);
@@ -51,6 +50,9 @@ static const struct vgpu_backend_ops ops = {
 	.vector_add = cuda_vector_add,
 	.matmul = cuda_matmul,
 	.bandwidth = cuda_bandwidth,
+	.symbol = cuda_symbol,
+	.copy = cuda_copy,
+	.release = cuda_release,
 };
 
 __attribute__((visibility("default"))) const struct vgpu_backend_ops *vgpu_backend_get(void);

@@ -38,7 +38,10 @@ struct vgpu_backend {
 	struct staging staging;
 	struct device_buffer buffer[VGPU_CUDA_OPERANDS];
 	struct plan plan[VGPU_CUDA_OPERANDS];
-	uint64_t began; /* when the command in progress did, ns */
+	void *libcuda;      /* the driver's own library, for symbols; stays open */
+	GPtrArray *bulk;    /* plans of the copies on streams of others, or NULL */
+	void *bulk_context; /* the context that they belong to */
+	uint64_t began;     /* when the command in progress did, ns */
 };
 
 /*
@@ -78,5 +81,11 @@ int cuda_matmul(struct vgpu_backend *be, const struct vgpu_operand *a, const str
 		struct vgpu_work *work);
 int cuda_bandwidth(struct vgpu_backend *be, const struct vgpu_operand *buf, uint32_t repetitions,
 		   struct vgpu_bandwidth_result *out, struct vgpu_work *work);
+
+/* For CUDA calls, likewise. */
+void *cuda_symbol(struct vgpu_backend *be, const char *name);
+int cuda_copy(struct vgpu_backend *be, void *stream, uint64_t device, const struct vgpu_operand *op,
+	      bool to_device, uint64_t *copied);
+void cuda_release(struct vgpu_backend *be);
 
 #endif /* VGPU_CUDA_SESSION_H */
