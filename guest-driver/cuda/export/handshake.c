@@ -6,8 +6,7 @@
  * The runtime asks for an answer that it computes itself too, from values of
  * the process that both see: a digest, no secret and no proof of anything
  * about us.  It does not go on if the answers differ.  The method is public
- * (ZLUDA's dark_api, Lupine, smolvm): what they spell out byte by byte is
- * HMAC-MD2 with a fixed key.
+ * (ZLUDA's dark_api, Lupine, smolvm).
  *
  * The file stands alone so that it can be left out, -Dhandshake=false;
  * programs that use the driver API alone need none of it.
@@ -18,28 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "md2.h"
 #include "tables.h"
 
 #define MAX_DEVICES 64
-
-_Static_assert(sizeof(struct handshake_process) == 48, "digested as it lies in memory");
-_Static_assert(sizeof(struct handshake_device) == 28, "digested as it lies in memory");
-
-static const uint8_t key[MD2_SIZE] = {0x14, 0x6a, 0xdd, 0xae, 0x53, 0xa9, 0xa7, 0x52,
-				      0xaa, 0x08, 0x41, 0x36, 0x0b, 0xf5, 0x5a, 0x9f};
-
-void handshake_digest(const struct handshake_process *process,
-		      const struct handshake_device *devices, int ndevices, uint8_t digest[16])
-{
-	struct md2 m;
-
-	hmac_md2_start(&m, key);
-	md2_add(&m, process, sizeof(*process));
-	for (int i = 0; i < ndevices; i++)
-		md2_add(&m, &devices[i], sizeof(devices[i]));
-	hmac_md2_finish(&m, key, digest);
-}
 
 static CUresult describe(CUdevice device, struct handshake_device *out)
 {
