@@ -129,8 +129,8 @@ static bool take_all(void)
 
 	while (!client_is_lost() && take_response())
 		some = true;
-	if (some && vgpu_ring_must_kick_full(client.ring))
-		vgpu_session_kick(client.session);
+	if (some)
+		vgpu_session_kick_full(client.session);
 	return some;
 }
 

@@ -41,6 +41,7 @@ struct vgpu_session *vgpu_session_open(const char *where)
 	if (!s)
 		return NULL;
 	s->next_id = 1;
+	s->kicked = 1ull << 63; /* never */
 	s->fd = -1;
 	if (start(s, where) < 0) {
 		int error = errno;
@@ -97,9 +98,33 @@ struct vgpu_ring *vgpu_session_ring(struct vgpu_session *s)
 	return s->mapped ? &s->ring : NULL;
 }
 
+/*
+ * The host was rung and has taken nothing since: it is on its way, and looks at
+ * the ring again after each request that it takes.  The distance makes sure
+ * that the index has not been all the way around meanwhile.
+ */
+static bool is_coming(struct vgpu_session *s)
+{
+	const struct vgpu_queue_header *hdr = s->ring.hdr;
+	uint32_t prod = __atomic_load_n(&hdr->req_prod, __ATOMIC_RELAXED);
+	uint32_t cons = __atomic_load_n(&hdr->req_cons, __ATOMIC_RELAXED);
+	uint64_t kicked = __atomic_load_n(&s->kicked, __ATOMIC_RELAXED);
+
+	if ((uint32_t)(kicked >> 32) == cons && prod - (uint32_t)kicked <= s->ring.req_slots)
+		return true;
+	__atomic_store_n(&s->kicked, (uint64_t)cons << 32 | prod, __ATOMIC_RELAXED);
+	return false;
+}
+
 void vgpu_session_kick(struct vgpu_session *s)
 {
-	if (!s->polling || vgpu_ring_must_kick(&s->ring))
+	if (!s->polling || (vgpu_ring_must_kick(&s->ring) && !is_coming(s)))
+		s->transport->kick(s);
+}
+
+void vgpu_session_kick_full(struct vgpu_session *s)
+{
+	if (vgpu_ring_must_kick_full(&s->ring))
 		s->transport->kick(s);
 }
 
@@ -211,8 +236,7 @@ static int receive_mapped(struct vgpu_session *s, int64_t deadline)
 	ret = vgpu_ring_pop(&s->ring, s->response);
 	if (ret < 0)
 		return fail(-ret);
-	if (vgpu_ring_must_kick_full(&s->ring))
-		s->transport->kick(s);
+	vgpu_session_kick_full(s);
 	return 0;
 }
 

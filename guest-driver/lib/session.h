@@ -38,7 +38,8 @@ struct vgpu_session {
 	bool polling; /* both sides honour the polling flags */
 	enum vgpu_wait_mode wait;
 	uint64_t next_id;
-	void *own; /* the transport's */
+	uint64_t kicked; /* the host's req_cons, and our req_prod, when we rang last */
+	void *own;       /* the transport's */
 	struct vgpu_ring ring;
 	uint8_t record[sizeof(uint32_t) + VGPU_RECORD_MAX] __attribute__((aligned(8)));
 	uint8_t response[VGPU_RECORD_MAX] __attribute__((aligned(8)));

@@ -122,8 +122,11 @@ int vgpu_call(struct vgpu_session *s, uint16_t command, const struct vgpu_desc *
  */
 struct vgpu_ring *vgpu_session_ring(struct vgpu_session *s);
 
-/* Rings the doorbell if the host may not be watching: after each publication. */
+/* After publishing requests: rings the doorbell if the host may not be watching. */
 void vgpu_session_kick(struct vgpu_session *s);
+
+/* After consuming responses: rings it if the host waits for room. */
+void vgpu_session_kick_full(struct vgpu_session *s);
 
 /*
  * Sleeps until rsp_prod differs from `seen`; whoever does so must have said in
