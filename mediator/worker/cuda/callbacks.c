@@ -29,6 +29,7 @@ struct callbacks {
 	pthread_mutex_t lock;
 	pthread_cond_t done;
 	struct running *head, **tail;
+	bool repeated;     /* some are in graphs, which run them who knows when */
 	uint32_t enqueued; /* atomic: in streams, not run yet */
 };
 
@@ -54,6 +55,8 @@ void *callbacks_new(struct cuda_session *s, uint64_t value, bool once)
 	*c = (struct callback){.session = s, .value = value, .once = once};
 	if (once)
 		__atomic_add_fetch(&s->callbacks->enqueued, 1, __ATOMIC_RELAXED);
+	else
+		s->callbacks->repeated = true;
 	return c;
 }
 
@@ -137,7 +140,8 @@ CUresult callbacks_done(struct cuda_session *s, uint64_t value)
 
 bool callbacks_outstanding(const struct cuda_session *s)
 {
-	return __atomic_load_n(&s->callbacks->enqueued, __ATOMIC_RELAXED) ||
+	return s->callbacks->repeated ||
+	       __atomic_load_n(&s->callbacks->enqueued, __ATOMIC_RELAXED) ||
 	       __atomic_load_n(&s->callbacks->head, __ATOMIC_RELAXED);
 }
 

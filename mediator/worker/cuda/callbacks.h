@@ -36,7 +36,7 @@ bool callbacks_send(struct cuda_session *s);
 /* The guest ran the function that note `ticket` named. */
 CUresult callbacks_done(struct cuda_session *s, uint64_t ticket);
 
-/* Is a function of the guest's program still to run in some stream? */
+/* May a function of the guest's program still have to run in some stream? */
 bool callbacks_outstanding(const struct cuda_session *s);
 
 #endif /* VGPU_WORKER_CUDA_CALLBACKS_H */

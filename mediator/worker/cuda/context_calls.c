@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Contexts: made, given up, waited for. */
-#include "callbacks.h"
 #include "cuda_dispatch.h"
 #include "session.h"
 #include "waits.h"
@@ -96,32 +95,20 @@ static CUresult destroy(struct cuda_session *s, uint64_t handle)
 	return r;
 }
 
-static CUresult destroy_drained(struct cuda_session *s, struct wait *w, CUresult r,
-				struct cuda_reply *reply)
-{
-	(void)reply;
-	r = destroy(s, w->arg[0]);
-	if (r == CUDA_SUCCESS)
-		handles_remove(s, w->arg[0]);
-	return r;
-}
-
 CUresult host_vgpuCtxDestroy(struct cuda_session *s, CUcontext ctx)
 {
 	uint64_t handle = REQUEST(s, vgpuCtxDestroy)->ctx;
-	struct wait *w;
+	CUresult r;
 
 	(void)ctx;
 	if (!s->drv->cuCtxDestroy_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!callbacks_outstanding(s))
-		return destroy(s, handle);
-	w = session_context(s, handle) == CUDA_SUCCESS ? waits_new(s) : NULL;
-	if (!w)
-		return destroy(s, handle);
-	w->arg[0] = handle;
-	w->finish = destroy_drained;
-	return waits_context(s, w);
+	r = session_context(s, handle);
+	if (r == CUDA_SUCCESS)
+		r = session_drain(s);
+	if (r == (CUresult)HOST_PENDING)
+		return r;
+	return destroy(s, handle);
 }
 
 CUresult host_vgpuCtxSynchronize(struct cuda_session *s)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "contexts.h"
+#include "link.h"
 #include "modules.h"
 #include "session.h"
 
@@ -134,6 +135,9 @@ static void drop_data(struct cuda_session *s, struct cuda_object *o)
 	case VGPU_CUDA_MODULE:
 	case VGPU_CUDA_LIBRARY:
 		ranges_remove_owner(&s->ranges, o->handle);
+		break;
+	case VGPU_CUDA_LINK:
+		link_data_free(o->data);
 		break;
 	default:
 		break;

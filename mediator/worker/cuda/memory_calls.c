@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Device memory: every allocation is a range of the session. */
-#include "callbacks.h"
 #include "cuda_dispatch.h"
+#include "memory.h"
 #include "session.h"
-#include "waits.h"
+
+bool memory_note(struct cuda_session *s, uint64_t at, uint64_t bytes)
+{
+	if (ranges_add(&s->ranges, at, bytes, RANGE_DEVICE, s->context))
+		return true;
+	ranges_cut(&s->ranges, at, bytes);
+	return ranges_add(&s->ranges, at, bytes, RANGE_DEVICE, s->context);
+}
 
 /* Notes what the driver gave; if that cannot be, gives it back. */
 static CUresult keep(struct cuda_session *s, CUdeviceptr at, size_t bytes)
 {
-	if (ranges_add(&s->ranges, at, bytes, RANGE_DEVICE, s->context))
+	if (memory_note(s, at, bytes))
 		return CUDA_SUCCESS;
 	s->drv->cuMemFree_v2(at);
 	return CUDA_ERROR_OUT_OF_MEMORY;
@@ -44,19 +51,6 @@ static CUresult give_back(struct cuda_session *s, CUdeviceptr at)
 	return r;
 }
 
-static CUresult give_back_drained(struct cuda_session *s, struct wait *w, CUresult r,
-				  struct cuda_reply *reply)
-{
-	const struct cuda_range *range = ranges_find(&s->ranges, w->arg[0]);
-
-	(void)reply;
-	if (r != CUDA_SUCCESS)
-		return r;
-	if (!range || range->start != w->arg[0] || range->kind != RANGE_DEVICE)
-		return CUDA_ERROR_INVALID_VALUE; /* another thread was faster */
-	return give_back(s, w->arg[0]);
-}
-
 /*
  * Freeing waits for the GPU: where a stream waits for the guest in turn, only
  * after that, or both would wait for ever.
@@ -64,20 +58,14 @@ static CUresult give_back_drained(struct cuda_session *s, struct wait *w, CUresu
 CUresult host_cuMemFree_v2(struct cuda_session *s, CUdeviceptr dptr)
 {
 	const struct cuda_range *range = ranges_find(&s->ranges, dptr);
-	struct wait *w;
+	CUresult r;
 
 	if (!dptr)
 		return CUDA_SUCCESS;
 	if (!range || range->start != dptr || range->kind != RANGE_DEVICE)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (!callbacks_outstanding(s) && !s->waits->n)
-		return give_back(s, dptr);
-	w = waits_new(s);
-	if (!w)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	w->arg[0] = dptr;
-	w->finish = give_back_drained;
-	return waits_context(s, w);
+	r = session_drain(s);
+	return r == CUDA_SUCCESS ? give_back(s, dptr) : r;
 }
 
 CUresult host_cuMemGetInfo_v2(struct cuda_session *s, size_t *free_bytes, size_t *total)
@@ -86,9 +74,8 @@ CUresult host_cuMemGetInfo_v2(struct cuda_session *s, size_t *free_bytes, size_t
 				       : CUDA_ERROR_NOT_SUPPORTED;
 }
 
-/* Rows as cuMemsetD2D... has them: do they lie in the session's memory? */
-static bool rows_are_ours(struct cuda_session *s, uint64_t at, uint64_t pitch, uint64_t width,
-			  uint64_t height)
+bool memory_has_rows(struct cuda_session *s, uint64_t at, uint64_t pitch, uint64_t width,
+		     uint64_t height)
 {
 	uint64_t last;
 
@@ -105,7 +92,7 @@ CUresult host_cuMemsetD2D8Async(struct cuda_session *s, CUdeviceptr dst, size_t 
 {
 	if (!s->drv->cuMemsetD2D8Async)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!rows_are_ours(s, dst, pitch, width, height))
+	if (!memory_has_rows(s, dst, pitch, width, height))
 		return CUDA_ERROR_INVALID_VALUE;
 	return s->drv->cuMemsetD2D8Async(dst, pitch, value, width, height, stream);
 }
@@ -115,7 +102,7 @@ CUresult host_cuMemsetD2D16Async(struct cuda_session *s, CUdeviceptr dst, size_t
 {
 	if (!s->drv->cuMemsetD2D16Async)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (width > SIZE_MAX / 2 || !rows_are_ours(s, dst, pitch, width * 2, height))
+	if (width > SIZE_MAX / 2 || !memory_has_rows(s, dst, pitch, width * 2, height))
 		return CUDA_ERROR_INVALID_VALUE;
 	return s->drv->cuMemsetD2D16Async(dst, pitch, value, width, height, stream);
 }
@@ -125,7 +112,7 @@ CUresult host_cuMemsetD2D32Async(struct cuda_session *s, CUdeviceptr dst, size_t
 {
 	if (!s->drv->cuMemsetD2D32Async)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (width > SIZE_MAX / 4 || !rows_are_ours(s, dst, pitch, width * 4, height))
+	if (width > SIZE_MAX / 4 || !memory_has_rows(s, dst, pitch, width * 4, height))
 		return CUDA_ERROR_INVALID_VALUE;
 	return s->drv->cuMemsetD2D32Async(dst, pitch, value, width, height, stream);
 }

@@ -119,6 +119,20 @@ void ranges_remove_owner(struct cuda_ranges *r, uint64_t owner)
 	r->n = kept;
 }
 
+void ranges_cut(struct cuda_ranges *r, uint64_t start, uint64_t length)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < r->n; i++) {
+		const struct cuda_range *at = &r->range[i];
+		bool apart = at->start >= start + length || start >= at->start + at->length;
+
+		if (apart || at->kind == RANGE_HOST)
+			r->range[kept++] = *at;
+	}
+	r->n = kept;
+}
+
 void ranges_free(struct cuda_ranges *r)
 {
 	free(r->range);

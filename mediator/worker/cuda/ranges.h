@@ -59,6 +59,9 @@ bool ranges_add(struct cuda_ranges *r, uint64_t start, uint64_t length, enum ran
 /* Takes out the range that begins at `start` and is of `kind`; false: there is none. */
 bool ranges_remove(struct cuda_ranges *r, uint64_t start, enum range_kind kind);
 
+/* Takes out all device memory that overlaps: the driver has given it anew. */
+void ranges_cut(struct cuda_ranges *r, uint64_t start, uint64_t length);
+
 /* Takes out all of an owner's. */
 void ranges_remove_owner(struct cuda_ranges *r, uint64_t owner);
 

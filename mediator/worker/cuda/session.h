@@ -73,6 +73,8 @@ struct cuda_session {
 	struct cuda_handles handles;
 	struct cuda_ranges ranges;
 	struct cuda_ranges reserved; /* address ranges without memory */
+	struct cuda_ranges textures; /* objects by number, each as a range of 1 */
+	struct cuda_ranges surfaces;
 	struct waits *waits;
 	struct blobs *blobs;
 	struct windows *windows;
@@ -86,6 +88,7 @@ struct cuda_session {
 	CUresult deferred;   /* the first failure of a quiet call, not reported yet */
 	CUdevice device;     /* the driver's number of the device that the guest calls 0 */
 	int wake_fd;         /* eventfd that the loop watches; any thread may write it */
+	bool drained;        /* the call in progress has waited already */
 	bool open;           /* cuInit() was called */
 	int notified;        /* atomic: callbacks.c has something for the loop */
 };
@@ -119,6 +122,15 @@ CUresult session_open(struct cuda_session *s);
  * contexts of its own accord is given up.
  */
 void session_release_backend(struct cuda_session *s);
+
+/*
+ * Before a call that would block until the GPU has come far enough, while
+ * somebody else needs this thread: a program's host function that a stream
+ * waits for, or another wait.  CUDA_SUCCESS: go on; HOST_PENDING: the call is
+ * dispatched again when its context is idle.  `always`: even if nobody waits.
+ */
+CUresult session_drain(struct cuda_session *s);
+CUresult session_drain_if(struct cuda_session *s, bool always);
 
 /* The fixed structure of the call in progress. */
 #define REQUEST(s, name) \

@@ -37,3 +37,71 @@ CUresult host_cuEventSynchronize(struct cuda_session *s, CUevent event)
 
 	return w ? waits_event(s, w, event) : CUDA_ERROR_OUT_OF_MEMORY;
 }
+
+/* ------------------------------------------------------------- attributes */
+
+CUresult host_cuStreamGetAttribute(struct cuda_session *s, CUstream stream, CUstreamAttrID attr,
+				   CUstreamAttrValue *value)
+{
+	return s->drv->cuStreamGetAttribute ? s->drv->cuStreamGetAttribute(stream, attr, value)
+					    : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+CUresult host_cuStreamSetAttribute(struct cuda_session *s, CUstream stream, CUstreamAttrID attr,
+				   const CUstreamAttrValue *value)
+{
+	CUstreamAttrValue v = *value;
+
+	if (!s->drv->cuStreamSetAttribute)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	switch ((unsigned int)attr) {
+	case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW:
+		if (!ranges_check(s, (uintptr_t)v.accessPolicyWindow.base_ptr,
+				  v.accessPolicyWindow.num_bytes))
+			return CUDA_ERROR_INVALID_VALUE;
+		break;
+	case CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY:
+	case CU_LAUNCH_ATTRIBUTE_PRIORITY:
+	case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP:
+	case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN:
+		break;
+	default:
+		return CUDA_ERROR_NOT_SUPPORTED;
+	}
+	return s->drv->cuStreamSetAttribute(stream, attr, &v);
+}
+
+/* -------------------------------------------------------- batched mem ops */
+
+#define MEM_OPS_MAX 256u
+
+static bool mem_op_is_sane(struct cuda_session *s, const CUstreamBatchMemOpParams *p)
+{
+	switch (p->operation) {
+	case CU_STREAM_MEM_OP_WAIT_VALUE_32:
+	case CU_STREAM_MEM_OP_WRITE_VALUE_32:
+		return ranges_check(s, p->waitValue.address, 4); /* of one layout, both */
+	case CU_STREAM_MEM_OP_WAIT_VALUE_64:
+	case CU_STREAM_MEM_OP_WRITE_VALUE_64:
+		return ranges_check(s, p->waitValue.address, 8);
+	case CU_STREAM_MEM_OP_BARRIER:
+	case CU_STREAM_MEM_OP_FLUSH_REMOTE_WRITES:
+		return true;
+	default:
+		return false;
+	}
+}
+
+CUresult host_cuStreamBatchMemOp_v2(struct cuda_session *s, CUstream stream, unsigned int count,
+				    CUstreamBatchMemOpParams *params, unsigned int flags)
+{
+	if (!s->drv->cuStreamBatchMemOp_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (count > MEM_OPS_MAX)
+		return CUDA_ERROR_INVALID_VALUE;
+	for (unsigned int i = 0; i < count; i++) {
+		if (!mem_op_is_sane(s, &params[i]))
+			return CUDA_ERROR_INVALID_VALUE;
+	}
+	return s->drv->cuStreamBatchMemOp_v2(stream, count, params, flags);
+}

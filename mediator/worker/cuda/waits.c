@@ -183,6 +183,10 @@ static CUresult enter(struct cuda_session *s, struct wait *w)
 	if (r != CUDA_ERROR_NOT_READY) {
 		if (r == CUDA_SUCCESS)
 			r = synchronize(s, w);
+		if (w->only_later) {
+			waits_end(s, w);
+			return CUDA_SUCCESS;
+		}
 		/* Text of kernels has to go first; that may need time. */
 		if (output_drain(s)) {
 			r = w->finish ? w->finish(s, w, r, s->reply) : r;

@@ -40,8 +40,9 @@ struct wait {
 	bool quiet;
 	bool pinned; /* `own` marks the point */
 	bool cannot_pin;
-	bool done;  /* `result` is known; the answer is on its way */
-	uint8_t on; /* enum wait_on */
+	bool only_later; /* if nothing has to be waited for, finish is not called */
+	bool done;       /* `result` is known; the answer is on its way */
+	uint8_t on;      /* enum wait_on */
 	CUresult result;
 	uint64_t context; /* handle */
 	CUstream stream;

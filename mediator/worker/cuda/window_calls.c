@@ -13,7 +13,6 @@
 
 #include "cuda_dispatch.h"
 #include "session.h"
-#include "waits.h"
 #include "worker.h"
 
 #define WINDOWS_MAX 4096u
@@ -262,7 +261,7 @@ static CUresult unmap(struct cuda_session *s, uint64_t address, uint64_t bytes)
 	struct window *w = find(s, address, bytes, true);
 	CUresult r;
 
-	if (!w) /* another thread was faster */
+	if (!w)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = s->drv->cuMemHostUnregister ? s->drv->cuMemHostUnregister((void *)(uintptr_t)address)
 					: CUDA_SUCCESS;
@@ -278,26 +277,13 @@ static CUresult unmap(struct cuda_session *s, uint64_t address, uint64_t bytes)
 	return r;
 }
 
-static CUresult unmap_drained(struct cuda_session *s, struct wait *w, CUresult r,
-			      struct cuda_reply *reply)
-{
-	(void)r; /* work that failed is over, too */
-	(void)reply;
-	return unmap(s, w->arg[0], w->arg[1]);
-}
-
 CUresult host_vgpuHostUnmap(struct cuda_session *s, unsigned long long address,
 			    unsigned long long bytes)
 {
-	struct wait *w;
+	CUresult r;
 
 	if (!find(s, address, bytes, true))
 		return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
-	w = waits_new(s);
-	if (!w)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	w->arg[0] = address;
-	w->arg[1] = bytes;
-	w->finish = unmap_drained;
-	return waits_context(s, w);
+	r = session_drain_if(s, true);
+	return r == CUDA_SUCCESS ? unmap(s, address, bytes) : r;
 }

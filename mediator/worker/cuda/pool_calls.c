@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Memory that is allocated and freed in the order of a stream. */
+#include "cuda_dispatch.h"
+#include "memory.h"
+#include "session.h"
+
+static CUresult keep(struct cuda_session *s, CUdeviceptr at, size_t bytes, CUstream stream)
+{
+	if (memory_note(s, at, bytes))
+		return CUDA_SUCCESS;
+	if (s->drv->cuMemFreeAsync)
+		s->drv->cuMemFreeAsync(at, stream);
+	return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+CUresult host_cuMemAllocAsync(struct cuda_session *s, CUdeviceptr *dptr, size_t bytes,
+			      CUstream stream)
+{
+	CUresult r = s->drv->cuMemAllocAsync ? s->drv->cuMemAllocAsync(dptr, bytes, stream)
+					     : CUDA_ERROR_NOT_SUPPORTED;
+
+	return r == CUDA_SUCCESS ? keep(s, *dptr, bytes, stream) : r;
+}
+
+CUresult host_cuMemAllocFromPoolAsync(struct cuda_session *s, CUdeviceptr *dptr, size_t bytes,
+				      CUmemoryPool pool, CUstream stream)
+{
+	CUresult r = s->drv->cuMemAllocFromPoolAsync
+			     ? s->drv->cuMemAllocFromPoolAsync(dptr, bytes, pool, stream)
+			     : CUDA_ERROR_NOT_SUPPORTED;
+
+	return r == CUDA_SUCCESS ? keep(s, *dptr, bytes, stream) : r;
+}
+
+static bool is_capturing(struct cuda_session *s, CUstream stream)
+{
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+
+	return stream && s->drv->cuStreamIsCapturing &&
+	       s->drv->cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS &&
+	       status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
+CUresult host_cuMemFreeAsync(struct cuda_session *s, CUdeviceptr dptr, CUstream stream)
+{
+	const struct cuda_range *range = ranges_find(&s->ranges, dptr);
+	bool later;
+	CUresult r;
+
+	if (!s->drv->cuMemFreeAsync)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!range || range->start != dptr || range->kind != RANGE_DEVICE)
+		return CUDA_ERROR_INVALID_VALUE;
+	later = is_capturing(s, stream); /* it is freed by each launch of the graph */
+	r = s->drv->cuMemFreeAsync(dptr, stream);
+	if (r == CUDA_SUCCESS && !later)
+		ranges_remove(&s->ranges, dptr, RANGE_DEVICE);
+	return r;
+}
+
+CUresult host_cuMemPoolDestroy(struct cuda_session *s, CUmemoryPool pool)
+{
+	return s->drv->cuMemPoolDestroy ? s->drv->cuMemPoolDestroy(pool) : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+CUresult host_vgpuDevicePool(struct cuda_session *s, CUmemoryPool *pool, CUdevice dev,
+			     unsigned int which)
+{
+	CUresult (*get)(CUmemoryPool *, CUdevice) = which == VGPU_POOL_CURRENT
+							    ? s->drv->cuDeviceGetMemPool
+							    : s->drv->cuDeviceGetDefaultMemPool;
+
+	if (which > VGPU_POOL_CURRENT)
+		return CUDA_ERROR_INVALID_VALUE;
+	return get ? get(pool, dev) : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+/* All attributes are 32 or 64 bits wide: an address of 64 does for both. */
+CUresult host_vgpuPoolSet(struct cuda_session *s, CUmemoryPool pool, unsigned int attribute,
+			  unsigned long long value)
+{
+	cuuint64_t v = value;
+
+	return s->drv->cuMemPoolSetAttribute
+		       ? s->drv->cuMemPoolSetAttribute(pool, (CUmemPool_attribute)attribute, &v)
+		       : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+CUresult host_vgpuPoolGet(struct cuda_session *s, CUmemoryPool pool, unsigned int attribute,
+			  unsigned long long *value)
+{
+	cuuint64_t v[8] = {0}; /* room for what a later driver may answer */
+	CUresult r =
+		s->drv->cuMemPoolGetAttribute
+			? s->drv->cuMemPoolGetAttribute(pool, (CUmemPool_attribute)attribute, v)
+			: CUDA_ERROR_NOT_SUPPORTED;
+
+	*value = v[0];
+	return r;
+}
+
+CUresult host_vgpuGraphMemSet(struct cuda_session *s, CUdevice dev, unsigned int attribute,
+			      unsigned long long value)
+{
+	cuuint64_t v = value;
+
+	return s->drv->cuDeviceSetGraphMemAttribute
+		       ? s->drv->cuDeviceSetGraphMemAttribute(dev, (CUgraphMem_attribute)attribute,
+							      &v)
+		       : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+CUresult host_vgpuGraphMemGet(struct cuda_session *s, CUdevice dev, unsigned int attribute,
+			      unsigned long long *value)
+{
+	cuuint64_t v[8] = {0};
+	CUresult r = s->drv->cuDeviceGetGraphMemAttribute
+			     ? s->drv->cuDeviceGetGraphMemAttribute(
+				       dev, (CUgraphMem_attribute)attribute, v)
+			     : CUDA_ERROR_NOT_SUPPORTED;
+
+	*value = v[0];
+	return r;
+}
