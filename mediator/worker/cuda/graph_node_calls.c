@@ -23,11 +23,11 @@ static CUcontext current(struct cuda_session *s)
 static CUresult take_kernel(struct cuda_session *s, const struct vgpu_kernel_node *in,
 			    unsigned int bytes, const void *params, CUDA_KERNEL_NODE_PARAMS *out)
 {
-	const struct cuda_object *o = launch_function(s, in->function);
+	const struct cuda_object *o = launches_function(s, in->function);
 
 	if (!o)
 		return CUDA_ERROR_INVALID_HANDLE;
-	if (!launch_params(s, o->data, params, bytes))
+	if (!launches_params(s, o->data, params, bytes))
 		return CUDA_ERROR_INVALID_VALUE;
 	*out = (CUDA_KERNEL_NODE_PARAMS){.gridDimX = in->grid[0],
 					 .gridDimY = in->grid[1],
@@ -83,7 +83,7 @@ static const struct cuda_object *object_of(struct cuda_session *s, const CUDA_KE
 		handle = handles_find(s, VGPU_CUDA_KERNEL, p->kern);
 	if (!handle && p->func) /* a kernel in a function's clothes, as launches take it */
 		handle = handles_find(s, VGPU_CUDA_KERNEL, p->func);
-	return handle ? launch_function(s, handle) : NULL;
+	return handle ? launches_function(s, handle) : NULL;
 }
 
 CUresult host_vgpuGraphGetKernel(struct cuda_session *s, CUgraphNode node,
@@ -118,8 +118,8 @@ CUresult host_vgpuGraphSetAttribute(struct cuda_session *s, CUgraphNode node, un
 				    const struct vgpu_launch_attribute *attribute)
 {
 	CUlaunchAttribute a;
-	CUresult r =
-		attribute->id == id ? launch_attribute(s, attribute, &a) : CUDA_ERROR_INVALID_VALUE;
+	CUresult r = attribute->id == id ? launches_attribute(s, attribute, &a)
+					 : CUDA_ERROR_INVALID_VALUE;
 
 	if (r != CUDA_SUCCESS)
 		return r;

@@ -14,14 +14,14 @@ struct cuda_session;
 struct layout;
 
 /* The object of a function's or a kernel's handle, or NULL. */
-const struct cuda_object *launch_function(struct cuda_session *s, uint64_t handle);
+const struct cuda_object *launches_function(struct cuda_session *s, uint64_t handle);
 
 /* Fills s->params with where each parameter lies; false: there are too few bytes. */
-bool launch_params(struct cuda_session *s, const struct layout *l, const uint8_t *packed,
-		   uint64_t bytes);
+bool launches_params(struct cuda_session *s, const struct layout *l, const uint8_t *packed,
+		     uint64_t bytes);
 
 /* Attributes with an event or an address, translated and checked. */
-CUresult launch_attribute(struct cuda_session *s, const struct vgpu_launch_attribute *in,
-			  CUlaunchAttribute *out);
+CUresult launches_attribute(struct cuda_session *s, const struct vgpu_launch_attribute *in,
+			    CUlaunchAttribute *out);
 
 #endif /* VGPU_WORKER_CUDA_LAUNCH_H */

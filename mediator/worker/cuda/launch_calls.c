@@ -10,15 +10,15 @@
 
 #define ATTRIBUTES_MAX 16u
 
-const struct cuda_object *launch_function(struct cuda_session *s, uint64_t handle)
+const struct cuda_object *launches_function(struct cuda_session *s, uint64_t handle)
 {
 	const struct cuda_object *o = handles_object(&s->handles, handle, VGPU_CUDA_FUNCTION);
 
 	return o ? o : handles_object(&s->handles, handle, VGPU_CUDA_KERNEL);
 }
 
-CUresult launch_attribute(struct cuda_session *s, const struct vgpu_launch_attribute *in,
-			  CUlaunchAttribute *out)
+CUresult launches_attribute(struct cuda_session *s, const struct vgpu_launch_attribute *in,
+			    CUlaunchAttribute *out)
 {
 	uint64_t handle;
 	void *event;
@@ -59,7 +59,7 @@ static CUresult launch_ex(struct cuda_session *s, const CUlaunchConfig *config, 
 	if (n > ATTRIBUTES_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
 	for (unsigned int i = 0; i < n; i++) {
-		CUresult r = launch_attribute(s, &in[i], &attribute[i]);
+		CUresult r = launches_attribute(s, &in[i], &attribute[i]);
 
 		if (r != CUDA_SUCCESS)
 			return r;
@@ -69,8 +69,8 @@ static CUresult launch_ex(struct cuda_session *s, const CUlaunchConfig *config, 
 	return s->drv->cuLaunchKernelEx(&c, f, s->params, NULL);
 }
 
-bool launch_params(struct cuda_session *s, const struct layout *l, const uint8_t *packed,
-		   uint64_t bytes)
+bool launches_params(struct cuda_session *s, const struct layout *l, const uint8_t *packed,
+		     uint64_t bytes)
 {
 	if (!l || bytes < l->bytes || l->n > s->nparams)
 		return false;
@@ -86,7 +86,7 @@ CUresult host_vgpuLaunch(struct cuda_session *s, unsigned long long function, un
 			 const struct vgpu_launch_attribute *attribute, unsigned int bytes,
 			 const void *params)
 {
-	const struct cuda_object *o = launch_function(s, function);
+	const struct cuda_object *o = launches_function(s, function);
 	const struct blob *b = NULL;
 	CUfunction f;
 
@@ -99,7 +99,7 @@ CUresult host_vgpuLaunch(struct cuda_session *s, unsigned long long function, un
 		if (!b || !b->data)
 			return CUDA_ERROR_INVALID_VALUE;
 	}
-	if (!launch_params(s, o->data, b ? b->data : params, b ? b->bytes : bytes))
+	if (!launches_params(s, o->data, b ? b->data : params, b ? b->bytes : bytes))
 		return CUDA_ERROR_INVALID_VALUE;
 	f = (CUfunction)(uintptr_t)o->real;
 	if (attributes) {
