@@ -10,6 +10,8 @@ int main(int argc, char **argv)
 	add_memory_tests();
 	add_module_tests();
 	add_stream_tests();
+	add_graph_tests();
+	add_virtual_tests();
 	add_error_tests();
 	return g_test_run();
 }

@@ -6,6 +6,8 @@
 void add_memory_tests(void);
 void add_module_tests(void);
 void add_stream_tests(void);
+void add_graph_tests(void);
+void add_virtual_tests(void);
 void add_error_tests(void);
 
 #endif /* TESTS_H */

@@ -65,7 +65,7 @@ extern const struct cpu_symbols cpu_device_symbols, cpu_context_symbols, cpu_mem
 	cpu_copy_symbols, cpu_memset_symbols, cpu_host_symbols, cpu_stream_symbols,
 	cpu_event_symbols, cpu_value_symbols, cpu_module_symbols, cpu_library_symbols,
 	cpu_function_symbols, cpu_launch_symbols, cpu_pool_symbols, cpu_vmm_symbols,
-	cpu_array_symbols, cpu_graph_symbols, cpu_node_symbols, cpu_exec_symbols,
+	cpu_array_symbols, cpu_graph_symbols, cpu_edge_symbols, cpu_node_symbols, cpu_exec_symbols,
 	cpu_capture_symbols;
 
 /* ---- objects.c: the lock, the registry, entering and leaving ---- */
@@ -138,6 +138,8 @@ void *object_ref(void *object);
 void object_unref(void *object);
 /* The program can no longer name it; drops the registry's reference. */
 void object_retire(void *object);
+/* The program can name it (again). */
+void object_publish(void *object);
 /* The objects of one type for which `match` says yes; the caller frees the array only. */
 GPtrArray *object_list(enum object_type type, bool (*match)(void *object, const void *arg),
 		       const void *arg);
@@ -181,6 +183,7 @@ struct range {
 	unsigned int flags; /* of the call that made it */
 	bool readable, writable;
 	bool gone;
+	bool leaving; /* a stream is going to free it */
 	unsigned int pins;
 	uint64_t id;
 	CUcontext ctx;     /* that it goes away with, or NULL; compared only */
@@ -261,6 +264,7 @@ struct value_work {
 
 struct free_work {
 	uintptr_t address;
+	uint64_t id; /* of the range, so that no later one is meant */
 };
 
 struct vgpu_run;
@@ -275,6 +279,7 @@ struct runs_work {
 
 struct exec_work {
 	GPtrArray *work; /* owned; in an order that the graph allows */
+	size_t total;    /* pieces, with those of graphs within */
 };
 
 enum work_kind {
@@ -307,6 +312,8 @@ struct work {
 };
 
 struct work *work_new(enum work_kind kind);
+/* How many pieces it is made of. */
+size_t work_weight(const struct work *w);
 struct work *work_clone(const struct work *w);
 /* With the lock held. */
 void work_free(struct work *w);
@@ -349,7 +356,8 @@ struct CUstream_st {
 	GQueue queue;    /* of struct op */
 	struct op *last; /* the newest one, referenced, or NULL */
 	pthread_cond_t more;
-	struct capture *capture; /* or NULL */
+	struct capture *capture; /* counted, or NULL */
+	GPtrArray *tips;         /* the newest nodes that it captured */
 };
 
 /* A handle as a stream of the current context or of its own; default streams are made. */
@@ -376,10 +384,9 @@ struct CUevent_st {
 	CUcontext ctx;
 	unsigned int flags;
 	struct op *op;           /* of the newest recording, referenced, or NULL */
-	struct capture *capture; /* it was recorded in; compared and counted */
-	CUgraphNode node;        /* after which, in that capture */
+	struct capture *capture; /* it was recorded in, counted, or NULL */
+	GPtrArray *tips;         /* the nodes of that capture that it stands for */
 };
-/* In a stream's thread: work of this record is done. */
 
 /* ---- pool.c ---- */
 
@@ -454,6 +461,9 @@ CUfunction function_find(CUfunction handle);
 CUresult launch_make(CUfunction fn, const struct launch *l, void **params, void **extra,
 		     struct work **out);
 
+/* Applies an attribute that matters here; NOT_SUPPORTED if it would change what happens. */
+CUresult launch_attribute(const CUlaunchAttribute *a, struct launch *l);
+
 /* ---- kernels.c ---- */
 
 struct kernel_call {
@@ -484,5 +494,7 @@ CUresult capture_wait(CUstream s, CUevent e);
 void capture_abandon(CUstream s);
 void capture_forget_event(CUevent e);
 void capture_invalidate(struct capture *c);
+/* Whether the event belongs to a capture that goes on. */
+bool capture_has(CUevent e);
 
 #endif /* VGPU_CPU_DRIVER_PRIV_H */

@@ -86,7 +86,7 @@ static CUresult CUDAAPI cpu_cuEventQuery(CUevent handle)
 	e = object_find(handle, OBJECT_EVENT);
 	if (!e)
 		return CUDA_ERROR_INVALID_HANDLE;
-	if (e->capture)
+	if (capture_has(e))
 		return CUDA_ERROR_CAPTURED_EVENT;
 	return !e->op || e->op->done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
@@ -99,7 +99,7 @@ static CUresult CUDAAPI cpu_cuEventSynchronize(CUevent handle)
 	e = object_find(handle, OBJECT_EVENT);
 	if (!e)
 		return CUDA_ERROR_INVALID_HANDLE;
-	if (e->capture)
+	if (capture_has(e))
 		return CUDA_ERROR_CAPTURED_EVENT;
 	return e->op ? op_wait(e->op) : CUDA_SUCCESS;
 }

@@ -134,7 +134,7 @@ static CUresult CUDAAPI cpu_cuLaunchCooperativeKernel(CUfunction f, unsigned int
 }
 
 /* Those that change nothing for a kernel that is done by the CPU are taken. */
-static CUresult take_attribute(const CUlaunchAttribute *a, struct launch *l)
+CUresult launch_attribute(const CUlaunchAttribute *a, struct launch *l)
 {
 	switch (a->id) {
 	case CU_LAUNCH_ATTRIBUTE_COOPERATIVE:
@@ -164,7 +164,7 @@ static CUresult CUDAAPI cpu_cuLaunchKernelEx(const CUlaunchConfig *c, CUfunction
 			    .block = {c->blockDimX, c->blockDimY, c->blockDimZ},
 			    .shared = c->sharedMemBytes};
 	for (unsigned int i = 0; i < c->numAttrs; i++) {
-		CUresult err = take_attribute(&c->attrs[i], &l);
+		CUresult err = launch_attribute(&c->attrs[i], &l);
 
 		if (err)
 			return err;

@@ -58,7 +58,8 @@ static CUresult CUDAAPI cpu_cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pitch,
 
 static bool is_freeable(const struct range *r, CUdeviceptr dptr)
 {
-	return r && r->base == dptr && (r->kind == RANGE_DEVICE || r->kind == RANGE_POOL);
+	return r && r->base == dptr && !r->leaving &&
+	       (r->kind == RANGE_DEVICE || r->kind == RANGE_POOL);
 }
 
 static CUresult CUDAAPI cpu_cuMemFree_v2(CUdeviceptr dptr)

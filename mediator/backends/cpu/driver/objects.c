@@ -93,6 +93,12 @@ void object_retire(void *object)
 		object_unref(object);
 }
 
+void object_publish(void *object)
+{
+	if (g_hash_table_add(drv.objects, object))
+		object_ref(object);
+}
+
 GPtrArray *object_list(enum object_type type, bool (*match)(void *object, const void *arg),
 		       const void *arg)
 {

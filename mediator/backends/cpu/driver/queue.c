@@ -142,6 +142,7 @@ CUresult stream_new(CUcontext ctx, unsigned int flags, int priority, CUstream *o
 
 void stream_retire(CUstream s)
 {
+	capture_abandon(s);
 	g_ptr_array_remove_fast(s->ctx->streams, s);
 	if (s->ctx->legacy == s)
 		s->ctx->legacy = NULL;
@@ -220,11 +221,27 @@ static void note_waits(struct work *w)
 	}
 }
 
+/* The default stream would have to wait for streams that capture, which it cannot. */
+static CUresult check_capture(const CUstream s)
+{
+	for (unsigned int i = 0; s->legacy && i < s->ctx->streams->len; i++) {
+		const CUstream other = s->ctx->streams->pdata[i];
+
+		if (other->capture && !(other->flags & CU_STREAM_NON_BLOCKING)) {
+			capture_invalidate(other->capture);
+			return CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
+		}
+	}
+	return CUDA_SUCCESS;
+}
+
 CUresult stream_submit(CUstream s, struct work *w, struct op **out)
 {
+	CUresult err = check_capture(s);
 	struct op *op;
-	CUresult err = start_thread(s);
 
+	if (!err)
+		err = start_thread(s);
 	object_ref(s);
 	while (!err && drv.queued >= CPU_WORK_MAX && !(err = drv.sticky))
 		pthread_cond_wait(&drv.changed, &drv.lock);

@@ -33,7 +33,6 @@ static CUresult CUDAAPI cpu_cuStreamDestroy_v2(CUstream handle)
 	s = object_find(handle, OBJECT_STREAM);
 	if (!s)
 		return CUDA_ERROR_INVALID_HANDLE;
-	capture_abandon(s);
 	stream_retire(s);
 	return CUDA_SUCCESS;
 }
@@ -148,7 +147,7 @@ static CUresult CUDAAPI cpu_cuStreamWaitEvent(CUstream handle, CUevent event, un
 		enter_error = CUDA_ERROR_INVALID_HANDLE;
 	if (enter_error)
 		return enter_error;
-	if (e->capture && !(flags & CU_EVENT_WAIT_EXTERNAL))
+	if (capture_has(e) && !(flags & CU_EVENT_WAIT_EXTERNAL))
 		return capture_wait(s, e);
 	if (s->capture && !(flags & CU_EVENT_WAIT_EXTERNAL)) {
 		capture_invalidate(s->capture);

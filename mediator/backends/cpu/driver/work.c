@@ -15,6 +15,11 @@ struct work *work_new(enum work_kind kind)
 	return w;
 }
 
+size_t work_weight(const struct work *w)
+{
+	return !w ? 0 : w->kind == WORK_EXEC ? 1 + w->exec.total : 1;
+}
+
 static void *maybe_ref(void *object)
 {
 	return object ? object_ref(object) : NULL;
@@ -127,7 +132,7 @@ static CUresult run_free(const struct free_work *f)
 
 	pthread_mutex_lock(&drv.lock);
 	r = range_find(f->address);
-	if (r && r->base == f->address && r->kind != RANGE_REGISTERED && r->kind != RANGE_MAPPED)
+	if (r && r->base == f->address && r->id == f->id)
 		range_remove(r);
 	pthread_mutex_unlock(&drv.lock);
 	return CUDA_SUCCESS;
