@@ -14,6 +14,7 @@
 #include "context_priv.h"
 #include "cuda_rpc.h"
 #include "device.h"
+#include "export/export.h"
 #include "handles.h"
 #include "ranges.h"
 
@@ -257,6 +258,7 @@ CUresult cuCtxDestroy_v2(CUcontext ctx)
 		return CUDA_ERROR_INVALID_CONTEXT;
 	if (c->primary)
 		return CUDA_ERROR_INVALID_CONTEXT;
+	export_context_gone(ctx);
 	context_ended(c);
 	r = rpc_vgpuCtxDestroy(HANDLE_AS(CUcontext, c->host));
 	if (top == c)

@@ -8,6 +8,7 @@
 #include "context_priv.h"
 #include "cuda_rpc.h"
 #include "device.h"
+#include "export/export.h"
 #include "handles.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -108,6 +109,18 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
 	return r;
 }
 
+/*
+ * Tells those who keep something with the context that it goes.  Called with
+ * no lock held, for they may call the driver.
+ */
+static void announce_end(CUdevice dev)
+{
+	const struct context *c = __atomic_load_n(&primaries[dev].context, __ATOMIC_ACQUIRE);
+
+	if (c)
+		export_context_gone(HANDLE_AS(CUcontext, c->self));
+}
+
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev)
 {
 	CUresult r = CUDA_SUCCESS;
@@ -116,6 +129,8 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev)
 		return CUDA_ERROR_NOT_INITIALIZED;
 	if (!device_valid(dev))
 		return CUDA_ERROR_INVALID_DEVICE;
+	if (__atomic_load_n(&primaries[dev].retained, __ATOMIC_RELAXED) == 1)
+		announce_end(dev);
 	pthread_mutex_lock(&lock);
 	if (!primaries[dev].retained)
 		r = CUDA_ERROR_INVALID_CONTEXT;
@@ -133,6 +148,7 @@ CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev)
 		return CUDA_ERROR_NOT_INITIALIZED;
 	if (!device_valid(dev))
 		return CUDA_ERROR_INVALID_DEVICE;
+	announce_end(dev);
 	pthread_mutex_lock(&lock);
 	r = deactivate(&primaries[dev]);
 	pthread_mutex_unlock(&lock);
