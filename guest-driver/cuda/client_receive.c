@@ -9,10 +9,12 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 
 #include "client_priv.h"
 
 #define SPIN_NS 100000     /* how long the receiver watches the ring before it sleeps */
+#define KEEP_NS 4000       /* how long of it without giving way to others */
 #define FOLLOW_SPINS 400   /* how often the others look before they do */
 #define SPINS_PER_CLOCK 32 /* the clock may cost a system call */
 #define SLEEP_MS 1000      /* a look around now and then */
@@ -193,18 +195,22 @@ static bool is_done(const struct slot *s)
 	return __atomic_load_n(&s->state, __ATOMIC_ACQUIRE) == SLOT_DONE;
 }
 
+/* Keeps the processor for a moment only: the worker may be waiting for this very one. */
 static void watch_ring(void)
 {
-	int64_t end_ns = 0;
+	int64_t begin_ns = 0, now_ns;
 
-	for (unsigned int i = 0; !vgpu_ring_has_response(client.ring); i++) {
+	for (unsigned int i = 1; !vgpu_ring_has_response(client.ring); i++) {
 		client_relax();
 		if (i % SPINS_PER_CLOCK)
 			continue;
-		if (!end_ns)
-			end_ns = client_now_ns() + SPIN_NS;
-		else if (client_now_ns() >= end_ns)
+		now_ns = client_now_ns();
+		if (!begin_ns)
+			begin_ns = now_ns;
+		if (now_ns - begin_ns >= SPIN_NS)
 			return;
+		if (now_ns - begin_ns >= KEEP_NS)
+			sched_yield();
 	}
 }
 

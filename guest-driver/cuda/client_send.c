@@ -135,7 +135,7 @@ CUresult client_send(uint32_t fn, uint64_t ctx, const struct vgpu_desc *desc, un
 	}
 	if (slot) {
 		*slot = take_slot(out, size);
-		h.request.id = (*slot)->id;
+		h.request.id = __atomic_load_n(&(*slot)->id, __ATOMIC_RELAXED);
 		__atomic_store_n(&client.waited, client.waited + 1, __ATOMIC_RELAXED);
 	}
 	write_record(&h, desc, piece, n);

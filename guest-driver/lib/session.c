@@ -99,9 +99,10 @@ struct vgpu_ring *vgpu_session_ring(struct vgpu_session *s)
 }
 
 /*
- * The host was rung and has taken nothing since: it is on its way, and looks at
- * the ring again after each request that it takes.  The distance makes sure
- * that the index has not been all the way around meanwhile.
+ * Needs the host no doorbell?  It has taken everything; or it was rung when it
+ * had not, and has taken nothing since: then it is on its way, and looks at the
+ * ring again after each request that it takes.  The distance makes sure that
+ * the index has not been all the way around meanwhile.
  */
 static bool is_coming(struct vgpu_session *s)
 {
@@ -110,6 +111,8 @@ static bool is_coming(struct vgpu_session *s)
 	uint32_t cons = __atomic_load_n(&hdr->req_cons, __ATOMIC_RELAXED);
 	uint64_t kicked = __atomic_load_n(&s->kicked, __ATOMIC_RELAXED);
 
+	if ((int32_t)(prod - cons) <= 0)
+		return true;
 	if ((uint32_t)(kicked >> 32) == cons && prod - (uint32_t)kicked <= s->ring.req_slots)
 		return true;
 	__atomic_store_n(&s->kicked, (uint64_t)cons << 32 | prod, __ATOMIC_RELAXED);

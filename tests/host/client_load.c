@@ -264,7 +264,7 @@ static void on_note(const struct vgpu_cuda_note *note, const void *data)
 	(void)data;
 	if (note->kind != VGPU_CUDA_NOTE_CALLBACK)
 		return;
-	last_note = note->value;
+	__atomic_store_n(&last_note, note->value, __ATOMIC_RELEASE);
 	sem_post(&noted);
 }
 
@@ -276,7 +276,7 @@ static void one_callback(uint64_t id)
 	CHECK(post(CUDA_FN_vgpuCallback, &q, sizeof(q), NULL, 0) == CUDA_SUCCESS);
 	while (sem_wait(&noted) < 0) /* no call of ours looks for it */
 		;
-	CHECK(last_note == id);
+	CHECK(__atomic_load_n(&last_note, __ATOMIC_ACQUIRE) == id);
 	CHECK(post(CUDA_FN_vgpuCallbackDone, &done, sizeof(done), NULL, 0) == CUDA_SUCCESS);
 }
 
