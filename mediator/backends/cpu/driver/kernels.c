@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The built-in kernels.  Each does what a kernel of this name would do with one
- * element a thread; what it reads and writes is pinned first, and memory that
- * is not there is an illegal address as on a device.
+ * The built-in kernels.  Each does what a kernel of this name would do; what it reads and writes is
+ * pinned first, and memory that is not there is an illegal address as on a device.
  */
 #include <stdio.h>
 #include <string.h>
@@ -28,10 +27,10 @@ static uint64_t threads_y(const struct kernel_call *c)
 	return (uint64_t)c->launch->grid[1] * c->launch->block[1];
 }
 
-/* How many of `n` elements the threads reach. */
-static size_t reach(const struct kernel_call *c, int n)
+/* The kernels over n elements go round until all are done, however few threads there are. */
+static size_t all(int n)
 {
-	return n > 0 ? (size_t)MIN((uint64_t)n, threads_x(c)) : 0;
+	return n > 0 ? (size_t)n : 0;
 }
 
 /* n elements of `size` at p; an element must not lie across its own size. */
@@ -48,7 +47,7 @@ static CUresult vector_add(const struct kernel_call *c)
 {
 	uintptr_t a = PARAM(c, 0, uintptr_t), b = PARAM(c, 1, uintptr_t),
 		  out = PARAM(c, 2, uintptr_t);
-	size_t n = reach(c, PARAM(c, 3, int));
+	size_t n = all(PARAM(c, 3, int));
 	struct pins pins = PINS_INIT;
 	CUresult err = use(&pins, a, n, 4, ACCESS_READ);
 
@@ -66,7 +65,7 @@ static CUresult saxpy(const struct kernel_call *c)
 {
 	float a = PARAM(c, 0, float);
 	uintptr_t x = PARAM(c, 1, uintptr_t), y = PARAM(c, 2, uintptr_t);
-	size_t n = reach(c, PARAM(c, 3, int));
+	size_t n = all(PARAM(c, 3, int));
 	struct pins pins = PINS_INIT;
 	CUresult err = use(&pins, x, n, 4, ACCESS_READ);
 
@@ -82,7 +81,7 @@ static CUresult scale(const struct kernel_call *c)
 {
 	uintptr_t p = PARAM(c, 0, uintptr_t);
 	float f = PARAM(c, 1, float);
-	size_t n = reach(c, PARAM(c, 2, int));
+	size_t n = all(PARAM(c, 2, int));
 	struct pins pins = PINS_INIT;
 	CUresult err = use(&pins, p, n, 4, ACCESS_READ | ACCESS_WRITE);
 
@@ -120,7 +119,7 @@ static CUresult matmul(const struct kernel_call *c)
 	if (m <= 0 || n <= 0)
 		return CUDA_SUCCESS;
 	rows = (size_t)MIN((uint64_t)m, threads_y(c));
-	columns = reach(c, n);
+	columns = (size_t)MIN((uint64_t)n, threads_x(c));
 	err = use(&pins, PARAM(c, 0, uintptr_t), rows * depth, 4, ACCESS_READ);
 	if (!err)
 		err = use(&pins, PARAM(c, 1, uintptr_t), depth * (size_t)n, 4, ACCESS_READ);
@@ -140,7 +139,7 @@ static CUresult fill(const struct kernel_call *c)
 {
 	uintptr_t p = PARAM(c, 0, uintptr_t);
 	uint32_t value = PARAM(c, 1, uint32_t);
-	size_t n = reach(c, PARAM(c, 2, int));
+	size_t n = all(PARAM(c, 2, int));
 	struct pins pins = PINS_INIT;
 	CUresult err = use(&pins, p, n, 4, ACCESS_WRITE);
 
@@ -154,7 +153,7 @@ static CUresult iota(const struct kernel_call *c)
 {
 	uintptr_t p = PARAM(c, 0, uintptr_t);
 	uint32_t start = PARAM(c, 1, uint32_t);
-	size_t n = reach(c, PARAM(c, 2, int));
+	size_t n = all(PARAM(c, 2, int));
 	struct pins pins = PINS_INIT;
 	CUresult err = use(&pins, p, n, 4, ACCESS_WRITE);
 
@@ -167,7 +166,7 @@ static CUresult iota(const struct kernel_call *c)
 static CUresult increment(const struct kernel_call *c)
 {
 	uintptr_t p = PARAM(c, 0, uintptr_t);
-	size_t n = reach(c, PARAM(c, 1, int));
+	size_t n = all(PARAM(c, 1, int));
 	struct pins pins = PINS_INIT;
 	CUresult err = use(&pins, p, n, 4, ACCESS_READ | ACCESS_WRITE);
 
@@ -180,7 +179,7 @@ static CUresult increment(const struct kernel_call *c)
 static CUresult copy(const struct kernel_call *c)
 {
 	uintptr_t src = PARAM(c, 0, uintptr_t), dst = PARAM(c, 1, uintptr_t);
-	size_t n = reach(c, PARAM(c, 2, int));
+	size_t n = all(PARAM(c, 2, int));
 	struct pins pins = PINS_INIT;
 	CUresult err = use(&pins, src, n, 4, ACCESS_READ);
 
@@ -196,7 +195,7 @@ static CUresult reduce_sum(const struct kernel_call *c)
 {
 	uintptr_t in = PARAM(c, 0, uintptr_t), out = PARAM(c, 1, uintptr_t);
 	int count = PARAM(c, 2, int);
-	size_t n = count > 0 ? (size_t)count : 0;
+	size_t n = all(count);
 	struct pins pins = PINS_INIT;
 	CUresult err = use(&pins, in, n, 4, ACCESS_READ);
 	float sum = 0;
@@ -298,19 +297,43 @@ static CUresult load_at(const struct kernel_call *c)
 	return err;
 }
 
-/* The module's variable `counter`. */
+/* Where a variable of the module lies; 0: it has none of this name. */
+static uintptr_t variable(const struct kernel_call *c, const char *name)
+{
+	for (unsigned int i = 0; i < c->global->len; i++)
+		if (!strcmp(((struct ptx_variable *)c->ptx->variable->pdata[i])->name, name))
+			return (uintptr_t)c->global->pdata[i];
+	return 0;
+}
+
 static CUresult counter_add(const struct kernel_call *c)
 {
-	uintptr_t p = 0;
+	uintptr_t p = variable(c, "counter");
 	struct pins pins = PINS_INIT;
-	CUresult err;
+	CUresult err = use(&pins, p, 1, 4, ACCESS_READ | ACCESS_WRITE);
 
-	for (unsigned int i = 0; i < c->global->len; i++)
-		if (!strcmp(((struct ptx_variable *)c->ptx->variable->pdata[i])->name, "counter"))
-			p = (uintptr_t)c->global->pdata[i];
-	err = use(&pins, p, 1, 4, ACCESS_READ | ACCESS_WRITE);
 	if (!err)
 		*(uint32_t *)p += PARAM(c, 0, uint32_t);
+	pins_drop(&pins);
+	return err;
+}
+
+/* *out = (global_counter += add) + constant_table[3] */
+static CUresult count_global(const struct kernel_call *c)
+{
+	uintptr_t out = PARAM(c, 0, uintptr_t), counter = variable(c, "global_counter"),
+		  table = variable(c, "constant_table");
+	struct pins pins = PINS_INIT;
+	CUresult err = use(&pins, counter, 1, 4, ACCESS_READ | ACCESS_WRITE);
+
+	if (!err)
+		err = use(&pins, table, 4, 4, ACCESS_READ);
+	if (!err)
+		err = use(&pins, out, 1, 4, ACCESS_WRITE);
+	if (!err) {
+		*(uint32_t *)counter += PARAM(c, 1, uint32_t);
+		*(uint32_t *)out = *(uint32_t *)counter + ((const uint32_t *)table)[3];
+	}
 	pins_drop(&pins);
 	return err;
 }
@@ -345,6 +368,61 @@ static CUresult mixed(const struct kernel_call *c)
 			  PARAM(c, 0, int8_t) + PARAM(c, 1, int16_t) + PARAM(c, 2, int32_t) +
 				  (double)PARAM(c, 3, int64_t) + (double)PARAM(c, 4, float) +
 				  PARAM(c, 5, double));
+}
+
+struct many {
+	uint8_t byte;
+	uint16_t half;
+	uint32_t word[5];
+	uint64_t wide;
+};
+
+/* Each parameter, and each member of the structure, as a number of its own. */
+static CUresult mixed_struct(const struct kernel_call *c)
+{
+	struct many m = PARAM(c, 1, struct many);
+	const uint64_t value[] = {
+		PARAM(c, 0, uint8_t),
+		m.byte,
+		m.half,
+		m.word[0] + m.word[4],
+		m.wide,
+		PARAM(c, 2, uint16_t),
+		(uint64_t)(int64_t)CLAMP(PARAM(c, 3, double) * 1000, -9e18, 9e18)};
+	uintptr_t out = PARAM(c, 4, uintptr_t);
+	struct pins pins = PINS_INIT;
+	CUresult err = use(&pins, out, G_N_ELEMENTS(value), 8, ACCESS_WRITE);
+
+	if (!err)
+		memcpy((void *)out, value, sizeof(value));
+	pins_drop(&pins);
+	return err;
+}
+
+/* The n words of one block, turned round by way of its shared memory. */
+static CUresult reverse_shared(const struct kernel_call *c)
+{
+	uint32_t *p = (uint32_t *)PARAM(c, 0, uintptr_t);
+	size_t n = MIN(all(PARAM(c, 1, int)), c->launch->block[0]);
+	struct pins pins = PINS_INIT;
+	CUresult err = use(&pins, (uintptr_t)p, n, 4, ACCESS_READ | ACCESS_WRITE);
+
+	if (!err && n * 4 > c->launch->shared)
+		err = CUDA_ERROR_ILLEGAL_ADDRESS;
+	for (size_t i = 0; !err && i < n / 2; i++) {
+		uint32_t first = p[i];
+
+		p[i] = p[n - 1 - i];
+		p[n - 1 - i] = first;
+	}
+	pins_drop(&pins);
+	return err;
+}
+
+static CUresult empty(const struct kernel_call *c)
+{
+	(void)c;
+	return CUDA_SUCCESS;
 }
 
 static CUresult grid_info(const struct kernel_call *c)
@@ -414,6 +492,10 @@ static const struct builtin builtins[] = {
 	{"counter_add", 1, {4}, counter_add},
 	{"sum_struct", 2, {24, 8}, sum_struct},
 	{"mixed", 7, {1, 2, 4, 8, 4, 8, 8}, mixed},
+	{"mixed", 5, {1, 32, 2, 8, 8}, mixed_struct},
+	{"count_global", 2, {8, 4}, count_global},
+	{"reverse_shared", 2, {8, 4}, reverse_shared},
+	{"empty", 0, {0}, empty},
 	{"grid_info", 1, {8}, grid_info},
 	{"count_threads", 1, {8}, count_threads},
 	{"print_value", 1, {4}, print_value},

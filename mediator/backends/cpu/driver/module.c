@@ -53,7 +53,8 @@ static CUresult add_variables(CUmodule m)
 
 		if (err)
 			return err;
-		memcpy((void *)r->base, v->init->data, v->init->len);
+		if (v->init->len)
+			memcpy((void *)r->base, v->init->data, v->init->len);
 		g_ptr_array_add(m->global, (void *)r->base);
 	}
 	return CUDA_SUCCESS;
