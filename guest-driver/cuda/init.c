@@ -2,6 +2,7 @@
 /* cuInit(), versions, and what a fork does to the library. */
 #include <pthread.h>
 
+#include "callback.h"
 #include "client.h"
 #include "context.h"
 #include "device.h"
@@ -16,8 +17,9 @@ static void in_child(void)
 	initialised = false;
 }
 
-static void watch_forks(void)
+static void first_time(void)
 {
+	notes_start();
 	pthread_atfork(NULL, NULL, in_child);
 }
 
@@ -32,7 +34,7 @@ CUresult cuInit(unsigned int Flags)
 		return CUDA_ERROR_NOT_INITIALIZED;
 	if (__atomic_load_n(&initialised, __ATOMIC_ACQUIRE))
 		return client_sticky();
-	pthread_once(&once, watch_forks);
+	pthread_once(&once, first_time);
 	r = client_connect();
 	if (r == CUDA_SUCCESS)
 		r = device_start();

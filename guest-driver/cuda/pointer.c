@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What an address is: answered from the table of ranges. */
+#include <stdbool.h>
+#include <string.h>
+
+#include "context.h"
+#include "cuda_rpc.h"
+#include "handles.h"
+#include "ranges.h"
+
+static bool is_host(const struct range *r)
+{
+	return r->kind == RANGE_HOST || r->kind == RANGE_REGISTERED;
+}
+
+/* Attributes of a known range; the sizes of the answers are CUDA's. */
+static CUresult answer(void *data, CUpointer_attribute a, const struct range *r, CUdeviceptr ptr)
+{
+	switch (a) {
+	case CU_POINTER_ATTRIBUTE_CONTEXT:
+		*(CUcontext *)data = r->context && r->kind != RANGE_POOL && r->kind != RANGE_MAPPED
+					     ? HANDLE_AS(CUcontext, r->context->self)
+					     : NULL;
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+		*(CUmemorytype *)data = is_host(r) ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
+		*(CUdeviceptr *)data = ptr;
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_HOST_POINTER:
+		if (!is_host(r))
+			return CUDA_ERROR_INVALID_VALUE;
+		*(void **)data = (void *)(uintptr_t)ptr;
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
+		*(unsigned int *)data = r->sync_memops;
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_BUFFER_ID:
+	case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID:
+		*(unsigned long long *)data = r->id;
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
+	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
+	case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE:
+		*(bool *)data = false;
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
+		*(int *)data = r->context ? r->context->device : 0;
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
+	case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR:
+		*(CUdeviceptr *)data = r->base;
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
+	case CU_POINTER_ATTRIBUTE_MAPPING_SIZE:
+		*(size_t *)data = r->size;
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_MAPPED:
+		*(bool *)data = r->kind != RANGE_RESERVED;
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
+		*(unsigned long long *)data = 0;
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
+		*(CUDA_POINTER_ATTRIBUTE_ACCESS_FLAGS *)data =
+			r->kind == RANGE_RESERVED ? CU_POINTER_ATTRIBUTE_ACCESS_FLAG_NONE
+						  : CU_POINTER_ATTRIBUTE_ACCESS_FLAG_READWRITE;
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
+		*(CUmemoryPool *)data =
+			r->kind == RANGE_POOL ? HANDLE_AS(CUmemoryPool, r->owner) : NULL;
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_P2P_TOKENS:
+		return CUDA_ERROR_NOT_SUPPORTED;
+	default:
+		return CUDA_ERROR_INVALID_VALUE;
+	}
+}
+
+static size_t size_of(CUpointer_attribute a)
+{
+	switch (a) {
+	case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
+	case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
+	case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
+		return 4;
+	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
+	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
+	case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE:
+	case CU_POINTER_ATTRIBUTE_MAPPED:
+		return sizeof(bool);
+	default:
+		return 8;
+	}
+}
+
+CUresult cuPointerGetAttribute(void *data, CUpointer_attribute attribute, CUdeviceptr ptr)
+{
+	struct range r;
+	CUresult result = shim_enter_context();
+
+	if (result != CUDA_SUCCESS)
+		return result;
+	if (!data || !ptr || !range_find(ptr, &r))
+		return CUDA_ERROR_INVALID_VALUE;
+	return answer(data, attribute, &r, ptr);
+}
+
+/* Of memory that CUDA does not know all attributes are 0, which is no error here. */
+CUresult cuPointerGetAttributes(unsigned int numAttributes, CUpointer_attribute *attributes,
+				void **data, CUdeviceptr ptr)
+{
+	struct range r;
+	bool known;
+	CUresult result = shim_enter_context();
+
+	if (result != CUDA_SUCCESS)
+		return result;
+	if (!numAttributes || !attributes || !data)
+		return CUDA_ERROR_INVALID_VALUE;
+	known = range_find(ptr, &r);
+	for (unsigned int i = 0; i < numAttributes; i++) {
+		if (!data[i])
+			return CUDA_ERROR_INVALID_VALUE;
+		memset(data[i], 0, size_of(attributes[i]));
+		if (attributes[i] == CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL && !known)
+			*(int *)data[i] = CU_DEVICE_INVALID;
+		if (!known)
+			continue;
+		result = answer(data[i], attributes[i], &r, ptr);
+		/* A device address has no host pointer: that stays 0. */
+		if (result != CUDA_SUCCESS && attributes[i] != CU_POINTER_ATTRIBUTE_HOST_POINTER &&
+		    attributes[i] != CU_POINTER_ATTRIBUTE_P2P_TOKENS)
+			return result;
+	}
+	return CUDA_SUCCESS;
+}
+
+CUresult cuPointerSetAttribute(const void *value, CUpointer_attribute attribute, CUdeviceptr ptr)
+{
+	CUresult r = shim_enter_context();
+
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!value || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS)
+		return CUDA_ERROR_INVALID_VALUE;
+	return range_set_sync(ptr, *(const unsigned int *)value) ? CUDA_SUCCESS
+								 : CUDA_ERROR_INVALID_VALUE;
+}
