@@ -114,16 +114,16 @@ CUresult host_vgpuBlobData(struct cuda_session *s, unsigned long long number,
 }
 
 /* One descriptor's bytes; they are copied once, whatever the guest does to them meanwhile. */
-static CUresult copy_desc(struct cuda_session *s, const struct vgpu_desc *desc, uint8_t *to)
+static CUresult copy_desc(struct cuda_session *s, uint32_t i, uint8_t *to)
 {
 	struct vgpu_operand op;
-	int err = buffers_get(&s->worker->buffers, desc, VGPU_BUFFER_READ, 1, &op);
+	int err = session_operand(s, i, VGPU_BUFFER_READ, &op);
 
 	if (err)
 		return err == -ENOMEM ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_INVALID_VALUE;
-	for (uint32_t i = 0; i < op.nruns; i++) {
-		memcpy(to, op.run[i].base, op.run[i].length);
-		to += op.run[i].length;
+	for (uint32_t j = 0; j < op.nruns; j++) {
+		memcpy(to, op.run[j].base, op.run[j].length);
+		to += op.run[j].length;
 	}
 	return CUDA_SUCCESS;
 }
@@ -140,8 +140,8 @@ CUresult host_vgpuBlobCopy(struct cuda_session *s, unsigned long long number,
 		const struct vgpu_desc *d = &s->req->desc[i];
 		CUresult r = CUDA_ERROR_INVALID_VALUE;
 
-		if (!d->reserved && d->length <= bytes - done)
-			r = copy_desc(s, d, b->data + offset + done);
+		if (d->length <= bytes - done)
+			r = copy_desc(s, i, b->data + offset + done);
 		if (r != CUDA_SUCCESS)
 			return r;
 		done += d->length;

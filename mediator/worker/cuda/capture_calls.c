@@ -22,6 +22,7 @@ CUresult host_cuStreamBeginCapture_v2(struct cuda_session *s, CUstream stream,
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!is_mode(mode))
 		return CUDA_ERROR_INVALID_VALUE;
+	s->captures++;
 	return s->drv->cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED);
 }
 
@@ -34,6 +35,7 @@ CUresult host_cuStreamBeginCaptureToGraph(struct cuda_session *s, CUstream strea
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!is_mode(mode))
 		return CUDA_ERROR_INVALID_VALUE;
+	s->captures++;
 	return s->drv->cuStreamBeginCaptureToGraph(stream, graph, dependencies, edges, n,
 						   CU_STREAM_CAPTURE_MODE_RELAXED);
 }
@@ -65,6 +67,8 @@ CUresult host_vgpuStreamEndCapture(struct cuda_session *s, CUstream stream,
 			return r;
 	}
 	r = s->drv->cuStreamEndCapture(stream, &graph);
+	if (s->captures && r != CUDA_ERROR_ILLEGAL_STATE)
+		s->captures--;
 	if (r != CUDA_SUCCESS || !graph) {
 		handles_remove(s, handle); /* the graph is gone */
 		return r == CUDA_SUCCESS ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : r;

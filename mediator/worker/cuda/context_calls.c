@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Contexts: made, given up, waited for. */
+#include "contexts.h"
 #include "cuda_dispatch.h"
 #include "session.h"
 #include "waits.h"
@@ -53,6 +54,7 @@ CUresult host_vgpuCtxReleasePrimary(struct cuda_session *s, CUcontext ctx, CUdev
 	(void)dev;
 	if (!s->drv->cuDevicePrimaryCtxRelease_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	contexts_shut(s, handle);
 	if (is_last(s, o))
 		session_release_backend(s);
 	session_forget_context(s);
@@ -89,6 +91,7 @@ static CUresult destroy(struct cuda_session *s, uint64_t handle)
 
 	if (!o)
 		return CUDA_ERROR_INVALID_CONTEXT;
+	contexts_shut(s, handle);
 	session_release_backend(s);
 	r = s->drv->cuCtxDestroy_v2((CUcontext)(uintptr_t)o->real);
 	session_forget_context(s);
@@ -113,7 +116,10 @@ CUresult host_vgpuCtxDestroy(struct cuda_session *s, CUcontext ctx)
 
 CUresult host_vgpuCtxSynchronize(struct cuda_session *s)
 {
-	struct wait *w = waits_new(s);
+	struct wait *w;
 
+	if (waits_is_captured(s)) /* the driver refuses, and says why */
+		return s->drv->cuCtxSynchronize();
+	w = waits_new(s);
 	return w ? waits_context(s, w) : CUDA_ERROR_OUT_OF_MEMORY;
 }

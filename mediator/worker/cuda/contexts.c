@@ -29,6 +29,31 @@ struct cuda_context *contexts_current(struct cuda_session *s)
 	return contexts_of(s, s->context);
 }
 
+void contexts_shut(struct cuda_session *s, uint64_t handle)
+{
+	struct cuda_object *o = handles_object(&s->handles, handle, VGPU_CUDA_CONTEXT);
+	struct cuda_context *c = o ? o->data : NULL;
+
+	if (!c || session_context(s, handle) != CUDA_SUCCESS)
+		return;
+	while (c->free_events) {
+		struct own_event *e = c->free_events;
+
+		c->free_events = e->next;
+		s->drv->cuEventDestroy_v2(e->event);
+		free(e);
+	}
+	if (c->side)
+		s->drv->cuStreamDestroy_v2(c->side);
+	c->side = NULL;
+	if (c->slots && !c->slots_taken) {
+		if (s->drv->cuMemHostUnregister)
+			s->drv->cuMemHostUnregister(c->slots);
+		munmap(c->slots, (size_t)SLOTS * SLOT_BYTES);
+		c->slots = NULL;
+	}
+}
+
 void contexts_gone(struct cuda_session *s, struct cuda_object *o)
 {
 	struct cuda_context *c = o->data;
@@ -55,6 +80,7 @@ void contexts_gone(struct cuda_session *s, struct cuda_object *o)
 bool contexts_add_stream(struct cuda_session *s, uint64_t handle, CUstream stream)
 {
 	struct cuda_context *c = contexts_of(s, handle);
+	unsigned int flags = 0;
 
 	if (!c)
 		return false;
@@ -67,7 +93,10 @@ bool contexts_add_stream(struct cuda_session *s, uint64_t handle, CUstream strea
 		c->stream = p;
 		c->room = room;
 	}
-	c->stream[c->nstreams++] = stream;
+	if (s->drv->cuStreamGetFlags)
+		s->drv->cuStreamGetFlags(stream, &flags);
+	c->stream[c->nstreams++] = (struct guest_stream){
+		.stream = stream, .blocking = !(flags & CU_STREAM_NON_BLOCKING)};
 	return true;
 }
 
@@ -77,7 +106,7 @@ void contexts_drop_stream(struct cuda_session *s, uint64_t handle, CUstream stre
 	struct cuda_context *c = o ? o->data : NULL;
 
 	for (uint32_t i = 0; c && i < c->nstreams; i++) {
-		if (c->stream[i] == stream) {
+		if (c->stream[i].stream == stream) {
 			c->stream[i] = c->stream[--c->nstreams];
 			return;
 		}

@@ -19,9 +19,14 @@ struct own_event {
 	struct own_event *next;
 };
 
+struct guest_stream {
+	CUstream stream;
+	bool blocking; /* waits for the legacy default stream, and that for it */
+};
+
 struct cuda_context {
 	CUcontext real;
-	CUstream *stream; /* those of the guest, not the default one */
+	struct guest_stream *stream; /* those of the guest, not the default one */
 	uint32_t nstreams;
 	uint32_t room;
 	CUstream side; /* of ours: takes over what an event stands for */
@@ -38,6 +43,9 @@ struct cuda_context *contexts_current(struct cuda_session *s);
 
 /* Of a context's handle; NULL if it is gone. */
 struct cuda_context *contexts_of(struct cuda_session *s, uint64_t handle);
+
+/* A context is given up by the guest but may live on: what is ours in it goes. */
+void contexts_shut(struct cuda_session *s, uint64_t handle);
 
 /* The object of a context goes; what the driver frees with it is not freed again. */
 void contexts_gone(struct cuda_session *s, struct cuda_object *o);

@@ -15,7 +15,7 @@ static bool is_capturing(struct cuda_session *s, CUstream stream)
 {
 	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
 
-	return stream && s->drv->cuStreamIsCapturing &&
+	return s->captures && stream && s->drv->cuStreamIsCapturing &&
 	       s->drv->cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS &&
 	       status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
@@ -126,15 +126,14 @@ static CUresult of_errno(int err)
 }
 
 /* Enqueues one descriptor's copy. */
-static CUresult enqueue(struct cuda_session *s, const struct vgpu_desc *desc, CUdeviceptr at,
-			CUstream stream, bool to_device)
+static CUresult enqueue(struct cuda_session *s, uint32_t i, CUdeviceptr at, CUstream stream,
+			bool to_device)
 {
 	struct worker *w = s->worker;
 	struct vgpu_operand op;
 	uint64_t copied = 0;
 	CUresult r;
-	int err = buffers_get(&w->buffers, desc, to_device ? VGPU_BUFFER_READ : VGPU_BUFFER_WRITE,
-			      1, &op);
+	int err = session_operand(s, i, to_device ? VGPU_BUFFER_READ : VGPU_BUFFER_WRITE, &op);
 
 	if (err)
 		return of_errno(err);
@@ -148,7 +147,7 @@ static bool lengths_are_right(const struct cuda_request_view *req, uint64_t byte
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < req->ndesc; i++) {
-		if (req->desc[i].reserved || __builtin_add_overflow(sum, req->desc[i].length, &sum))
+		if (__builtin_add_overflow(sum, req->desc[i].length, &sum))
 			return false;
 	}
 	return sum == bytes;
@@ -180,7 +179,7 @@ CUresult host_vgpuCopy(struct cuda_session *s, unsigned int direction, CUdevicep
 	w->data = b;
 	w->finish = bulk_done;
 	for (uint32_t i = 0; i < s->req->ndesc && r == CUDA_SUCCESS; i++) {
-		r = enqueue(s, &s->req->desc[i], address, stream, to_device);
+		r = enqueue(s, i, address, stream, to_device);
 		address += s->req->desc[i].length;
 	}
 	/* Parts may be under way even if another failed. */

@@ -36,7 +36,7 @@ static bool is_capturing(struct cuda_session *s, CUstream stream)
 {
 	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
 
-	return stream && s->drv->cuStreamIsCapturing &&
+	return s->captures && stream && s->drv->cuStreamIsCapturing &&
 	       s->drv->cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS &&
 	       status != CU_STREAM_CAPTURE_STATUS_NONE;
 }

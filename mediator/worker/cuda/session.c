@@ -106,6 +106,18 @@ CUresult session_context(struct cuda_session *s, uint64_t handle)
 	return r;
 }
 
+int session_operand(struct cuda_session *s, uint32_t i, uint32_t access, struct vgpu_operand *op)
+{
+	struct worker *w = s->worker;
+	int err = s->req->desc[i].reserved
+			  ? -EINVAL
+			  : buffers_get(&w->buffers, &s->req->desc[i], access, 1, op);
+
+	if (err == -EFAULT && control_handle(w))
+		err = buffers_get(&w->buffers, &s->req->desc[i], access, 1, op);
+	return err;
+}
+
 void session_release_backend(struct cuda_session *s)
 {
 	const struct vgpu_backend_ops *ops = s->worker->ops;

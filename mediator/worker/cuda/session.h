@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend.h"
 #include "cuda_driver.h"
 #include "handles.h"
 #include "ranges.h"
@@ -88,6 +89,7 @@ struct cuda_session {
 	CUresult deferred;   /* the first failure of a quiet call, not reported yet */
 	CUdevice device;     /* the driver's number of the device that the guest calls 0 */
 	int wake_fd;         /* eventfd that the loop watches; any thread may write it */
+	uint32_t captures;   /* begun and not ended; a hint only */
 	bool drained;        /* the call in progress has waited already */
 	bool open;           /* cuInit() was called */
 	int notified;        /* atomic: callbacks.c has something for the loop */
@@ -131,6 +133,13 @@ void session_release_backend(struct cuda_session *s);
  */
 CUresult session_drain(struct cuda_session *s);
 CUresult session_drain_if(struct cuda_session *s, bool always);
+
+/*
+ * As buffers_get() for descriptor `i` of the call in progress; also if the
+ * region that it lies in was announced only just now.  *op is void once the
+ * next descriptor is looked up.
+ */
+int session_operand(struct cuda_session *s, uint32_t i, uint32_t access, struct vgpu_operand *op);
 
 /* The fixed structure of the call in progress. */
 #define REQUEST(s, name) \

@@ -66,20 +66,53 @@ void waits_end(struct cuda_session *s, struct wait *w)
 	waits_drop(s, w);
 }
 
-/* Is the whole context idle?  Stream by stream, while there are few. */
-static CUresult query_context(struct cuda_session *s, const struct cuda_context *c)
+/*
+ * A question to a stream that is being captured would end the capture; so
+ * would one to the default stream while a stream is that waits for it.
+ */
+static bool may_ask(struct cuda_session *s, CUstream stream)
 {
-	CUresult r = s->drv->cuStreamQuery(NULL);
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
 
-	for (uint32_t i = 0; i < c->nstreams && r == CUDA_SUCCESS; i++)
-		r = s->drv->cuStreamQuery(c->stream[i]);
+	if (!s->captures || !s->drv->cuStreamIsCapturing)
+		return true;
+	return s->drv->cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS &&
+	       status == CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
+bool waits_is_captured(struct cuda_session *s)
+{
+	const struct cuda_context *c = s->captures ? contexts_current(s) : NULL;
+
+	for (uint32_t i = 0; c && i < c->nstreams; i++) {
+		if (!may_ask(s, c->stream[i].stream))
+			return true;
+	}
+	return false;
+}
+
+/* Is the context idle?  With `all`: all of it; else what the default stream waits for. */
+static CUresult query_streams(struct cuda_session *s, const struct cuda_context *c, bool all)
+{
+	CUresult r = may_ask(s, NULL) ? s->drv->cuStreamQuery(NULL) : CUDA_SUCCESS;
+
+	for (uint32_t i = 0; i < c->nstreams && r == CUDA_SUCCESS; i++) {
+		if ((all || c->stream[i].blocking) && may_ask(s, c->stream[i].stream))
+			r = s->drv->cuStreamQuery(c->stream[i].stream);
+	}
 	return r;
+}
+
+/* Stream 0 and its other name. */
+static bool is_default(CUstream stream)
+{
+	return (uintptr_t)stream <= (uintptr_t)CU_STREAM_LEGACY;
 }
 
 static CUresult ask(struct cuda_session *s, struct wait *w)
 {
 	CUresult r = session_context(s, w->context);
-	struct cuda_context *c;
+	const struct cuda_context *c;
 
 	if (r != CUDA_SUCCESS)
 		return CUDA_ERROR_CONTEXT_IS_DESTROYED;
@@ -87,13 +120,16 @@ static CUresult ask(struct cuda_session *s, struct wait *w)
 		return s->drv->cuEventQuery(w->own->event);
 	switch (w->on) {
 	case WAIT_STREAM:
-		return s->drv->cuStreamQuery(w->stream);
+		if (!is_default(w->stream))
+			return s->drv->cuStreamQuery(w->stream);
+		break;
 	case WAIT_EVENT:
 		return s->drv->cuEventQuery(w->event);
 	default:
-		c = contexts_current(s);
-		return c ? query_context(s, c) : CUDA_ERROR_OUT_OF_MEMORY;
+		break;
 	}
+	c = contexts_current(s);
+	return c ? query_streams(s, c, w->on == WAIT_CONTEXT) : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 /*
@@ -110,7 +146,8 @@ static CUresult synchronize(struct cuda_session *s, const struct wait *w)
 	case WAIT_EVENT:
 		return s->drv->cuEventSynchronize(w->event);
 	default:
-		return s->drv->cuCtxSynchronize();
+		/* With a capture under way it would fail, and end that. */
+		return s->captures ? CUDA_SUCCESS : s->drv->cuCtxSynchronize();
 	}
 }
 
@@ -121,7 +158,11 @@ static CUresult gather(struct cuda_session *s, struct cuda_context *c, CUevent e
 	CUresult r = side ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 
 	for (uint32_t i = 0; i <= c->nstreams && r == CUDA_SUCCESS; i++) {
-		r = s->drv->cuEventRecord(event, i ? c->stream[i - 1] : NULL);
+		CUstream stream = i ? c->stream[i - 1].stream : NULL;
+
+		if (!may_ask(s, stream))
+			continue;
+		r = s->drv->cuEventRecord(event, stream);
 		if (r == CUDA_SUCCESS)
 			r = s->drv->cuStreamWaitEvent(side, event, 0);
 	}
@@ -141,7 +182,7 @@ static CUresult mark(struct cuda_session *s, struct wait *w, struct cuda_context
 		r = side ? s->drv->cuStreamWaitEvent(side, w->event, 0) : CUDA_ERROR_OUT_OF_MEMORY;
 		return r == CUDA_SUCCESS ? s->drv->cuEventRecord(event, side) : r;
 	default:
-		if (s->extra.cuCtxRecordEvent &&
+		if (!s->captures && s->extra.cuCtxRecordEvent &&
 		    s->extra.cuCtxRecordEvent(c->real, event) == CUDA_SUCCESS)
 			return CUDA_SUCCESS;
 		return gather(s, c, event);
@@ -178,6 +219,7 @@ void waits_pin(struct cuda_session *s)
 
 static CUresult enter(struct cuda_session *s, struct wait *w)
 {
+	const struct cuda_context *c;
 	CUresult r = ask(s, w);
 
 	if (r != CUDA_ERROR_NOT_READY) {
@@ -201,6 +243,10 @@ static CUresult enter(struct cuda_session *s, struct wait *w)
 	s->waits->n++;
 	if (!w->done)
 		s->waits->unpinned++;
+	/* One event is asked faster than many streams. */
+	c = contexts_current(s);
+	if (c && c->nstreams > LOOK_STREAMS && (w->on == WAIT_CONTEXT || is_default(w->stream)))
+		pin(s, w);
 	return HOST_PENDING;
 }
 
@@ -213,16 +259,8 @@ CUresult waits_stream(struct cuda_session *s, struct wait *w, CUstream stream)
 
 CUresult waits_context(struct cuda_session *s, struct wait *w)
 {
-	const struct cuda_context *c = contexts_current(s);
-	CUresult r;
-
 	w->on = WAIT_CONTEXT;
-	if (!c || c->nstreams <= LOOK_STREAMS)
-		return enter(s, w);
-	r = enter(s, w);
-	if (r == (CUresult)HOST_PENDING)
-		pin(s, w);
-	return r;
+	return enter(s, w);
 }
 
 CUresult waits_event(struct cuda_session *s, struct wait *w, CUevent event)

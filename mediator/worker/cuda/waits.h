@@ -77,6 +77,9 @@ CUresult waits_stream(struct cuda_session *s, struct wait *w, CUstream stream);
 CUresult waits_context(struct cuda_session *s, struct wait *w);
 CUresult waits_event(struct cuda_session *s, struct wait *w, CUevent event);
 
+/* Is a stream of the current context being captured? */
+bool waits_is_captured(struct cuda_session *s);
+
 /* Before anything is enqueued by another call. */
 void waits_pin(struct cuda_session *s);
 

@@ -153,7 +153,6 @@ static CUresult place(const struct vgpu_operand *op, uint64_t *at)
 
 static CUresult place_all(struct cuda_session *s, struct window *w)
 {
-	struct buffers *buffers = &s->worker->buffers;
 	uint64_t at = w->start;
 
 	for (uint32_t i = 0; i < s->req->ndesc; i++) {
@@ -161,8 +160,8 @@ static CUresult place_all(struct cuda_session *s, struct window *w)
 		struct vgpu_operand op;
 		CUresult r;
 
-		if (d->reserved || d->length > w->start + w->length - at ||
-		    buffers_get(buffers, d, VGPU_BUFFER_READ | VGPU_BUFFER_WRITE, 1, &op))
+		if (d->length > w->start + w->length - at ||
+		    session_operand(s, i, VGPU_BUFFER_READ | VGPU_BUFFER_WRITE, &op))
 			return CUDA_ERROR_INVALID_VALUE;
 		if (op.nruns > RUNS_PER_MAP - w->runs || op.nruns > RUNS_IN_ALL - s->windows->runs)
 			return CUDA_ERROR_OUT_OF_MEMORY;

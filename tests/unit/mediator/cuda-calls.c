@@ -52,6 +52,12 @@ void control_warning(struct worker *w, uint64_t request, const char *text)
 	(void)text;
 }
 
+bool control_handle(struct worker *w)
+{
+	(void)w;
+	return false;
+}
+
 static void *symbol(struct vgpu_backend *be, const char *name)
 {
 	(void)be;
