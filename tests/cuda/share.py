@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -136,16 +137,44 @@ def expand(files):
     return [n for n in found if not UNUSED.search(n)]
 
 
+def stage(folder, files):
+    """A tree of the files under their own paths; links where the file system has them."""
+    made = set()
+    for name in expand(files):
+        target = f"{folder}{name}"
+        parent = os.path.dirname(target)
+        if parent not in made:
+            os.makedirs(parent, exist_ok=True)
+            made.add(parent)
+        if os.path.lexists(target):
+            continue
+        if os.path.islink(name):
+            os.symlink(os.readlink(name), target)
+        elif os.path.isfile(name):
+            shutil.copyfile(name, target)
+            shutil.copymode(name, target)
+    return folder
+
+
+def through_links(name):
+    """The path without links in its folders: below /lib, which is a link, nothing can be made."""
+    return os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name))
+
+
 def pack(target, files, seconds=400):
     tool = programs.mksquashfs()
     if not tool:
         raise programs.Failure("no mksquashfs here (package squashfs-tools)")
-    listing = "".join(f"{n.lstrip('/')}\n" for n in expand(files) if "\n" not in n)
-    out = subprocess.run([tool, "-", str(target), "-cpiostyle", "-no-compression", "-no-progress",
-                          "-noappend", "-no-xattrs"], cwd="/", text=True, input=listing,
-                         capture_output=True, timeout=seconds, check=False)
+    folder = f"{target}.tree"
+    try:
+        stage(folder, {through_links(f) for f in files})
+        out = subprocess.run([tool, folder, str(target), "-noI", "-noD", "-noF", "-noX",
+                              "-no-progress", "-noappend", "-no-xattrs"],
+                             stdin=subprocess.DEVNULL, text=True, capture_output=True,
+                             timeout=seconds, check=False)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     if out.returncode != 0 or not os.path.exists(target):
-        raise programs.Failure(f"mksquashfs: {out.returncode}: {out.stderr[-1000:]}{out.stdout[-500:]}")
-    size = os.path.getsize(target) >> 20
-    print(f"# {target}: {listing.count(chr(10))} files, {size} MiB", file=sys.stderr, flush=True)
+        raise programs.Failure(f"mksquashfs: {out.returncode}: {out.stderr[-1000:]}")
+    print(f"# {target}: {os.path.getsize(target) >> 20} MiB", file=sys.stderr, flush=True)
     return target

