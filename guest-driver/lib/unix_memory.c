@@ -31,7 +31,7 @@
 #define GPA_BASE (4 * GIB)
 
 #define SIZE_MIN (64 * GIB)
-#define SIZE_MAX_ (16ull << 40)
+#define SIZE_LIMIT (4ull << 40) /* of 128 TiB there are, for both sides */
 
 /* How long to wait for the host to leave a buffer. */
 #define USERS_MS 10000
@@ -43,7 +43,7 @@ static uint64_t wanted_size(void)
 	uint64_t size = SIZE_MIN;
 	struct rlimit limit;
 
-	while (size < 4 * ram && size < SIZE_MAX_)
+	while (size < 4 * ram && size < SIZE_LIMIT)
 		size *= 2;
 	/* growing a file beyond this limit is a signal, not an error */
 	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < size)
