@@ -79,7 +79,7 @@ run_fuzz() { # [SECONDS]
 	local seconds=${1:-60} failed=0 passed=0 target name corpus
 	need_packages "${packages_base[@]}" "${packages_dev[@]}"
 	[ -e "$build/fuzz/build.ninja" ] || CC=clang quietly meson-fuzz meson setup "$build/fuzz" \
-		-Dfuzz=true -Db_lundef=false -Dcuda=disabled -Dstatic_tools=false
+		-Dfuzz=true -Db_lundef=false -Dstatic_tools=false
 	step "building the fuzzers"
 	quietly ninja-fuzz ninja -C "$build/fuzz" fuzzers
 	for target in "$build"/fuzz/tests/fuzz/*/fuzz_*; do
@@ -128,7 +128,7 @@ sanitize_one() { # address|thread
 	local dir=$build/san-$1 flags=$1
 	[ "$1" = thread ] || flags=address,undefined
 	[ -e "$dir/build.ninja" ] || quietly "meson-$1" meson setup "$dir" \
-		-Db_sanitize="$flags" -Db_lundef=false -Dcuda=disabled -Dstatic_tools=false
+		-Db_sanitize="$flags" -Db_lundef=false -Dstatic_tools=false
 	step "building with -fsanitize=$flags"
 	quietly "ninja-$1" ninja -C "$dir"
 	step "the suites under -fsanitize=$flags"

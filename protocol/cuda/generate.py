@@ -1090,6 +1090,48 @@ int cuda_dispatch(struct cuda_session *s, const struct cuda_request_view *req,
     return "".join(out)
 
 
+# ---------------------------------------------------------------------- fuzzer
+def seed_argument(f, p):
+    """(declaration or None, expression) of a plausible argument."""
+    n, ctype = p.name, p.arg.ctype
+    counts = {w for o in f.params for w in re.findall(r"[A-Za-z_]\w*", o.expr)}
+    if p.kind in ("value", "device"):
+        how = "seed_count()" if n in counts else ("0" if p.kind == "device" else "seed_value()")
+        return None, f"({ctype})(uintptr_t){how}" if p.arg.pointer else f"({ctype}){how}"
+    if p.kind == "range":
+        return None, f"({ctype})(uintptr_t)seed_address()" if p.arg.pointer else "seed_address()"
+    if p.kind in ("handle", "del"):
+        return None, f"({ctype})(uintptr_t)seed_handle(VGPU_CUDA_{p.handle.split('|')[0]})"
+    if p.kind == "new":
+        return (f"{p.arg.base} {n} = ({p.arg.base})(uintptr_t)seed_new(VGPU_CUDA_{p.handle});",
+                f"&{n}")
+    if p.kind == "string":
+        return None, "seed_string()" + ("" if not p.optional else " + 0")
+    if p.kind in ("in", "inout"):
+        kind = f"VGPU_CUDA_{p.handle}" if p.handle else "0"
+        data = f"({ctype})seed_data({kind})"
+        return None, f"seed_count() ? {data} : NULL" if p.optional else data
+    return None, f"({ctype})seed_room()"
+
+
+def emit_seeds(functions):
+    out = [HEAD, "/* One call of each function with arguments that may be right: the fuzzer's raw material. */\n"
+           "#include \"cuda_rpc.h\"\n\n#include \"seeds.h\"\n\n"]
+    remote = [f for f in functions if f.remote and not f.missing]
+    for f in remote:
+        parts = [seed_argument(f, p) for p in f.params]
+        out.append(f"static void seed_{f.name}(void)\n{{\n")
+        out += [f"\t{d}\n" for d, _ in parts if d]
+        if f.descs:
+            out.append("\tunsigned int ndesc;\n\tconst struct vgpu_desc *desc = seed_descs(&ndesc);\n")
+        args = [e for _, e in parts] + (["desc", "ndesc"] if f.descs else [])
+        out.append(f"\trpc_{f.name}({', '.join(args)});\n}}\n\n")
+    out.append("void (*const cuda_seeds[])(void) = {\n")
+    out += [f"\tseed_{f.name},\n" for f in remote]
+    out.append("};\nconst unsigned int cuda_nseeds = sizeof(cuda_seeds) / sizeof(cuda_seeds[0]);\n")
+    return "".join(out)
+
+
 # -------------------------------------------------------------- documentation
 def emit_doc(functions, exports, headers):
     out = ["# CUDA driver API: what is supported\n\n"
@@ -1148,6 +1190,7 @@ def generate(args):
         "cuda_driver.c": emit_driver_c(functions, headers),
         "cuda_dispatch.h": emit_dispatch_h(functions),
         "cuda_dispatch.c": emit_dispatch_c(functions),
+        "cuda_seeds.c": emit_seeds(functions),
         "cuda-functions.md": emit_doc(functions, exports, headers),
     }
     check_reachable(exports, entries)
