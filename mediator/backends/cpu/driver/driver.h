@@ -66,7 +66,7 @@ extern const struct cpu_symbols cpu_device_symbols, cpu_context_symbols, cpu_mem
 	cpu_event_symbols, cpu_value_symbols, cpu_module_symbols, cpu_library_symbols,
 	cpu_function_symbols, cpu_launch_symbols, cpu_pool_symbols, cpu_vmm_symbols,
 	cpu_array_symbols, cpu_graph_symbols, cpu_edge_symbols, cpu_node_symbols, cpu_exec_symbols,
-	cpu_capture_symbols;
+	cpu_capture_symbols, cpu_texture_symbols, cpu_link_symbols;
 
 /* ---- objects.c: the lock, the registry, entering and leaving ---- */
 
@@ -84,6 +84,9 @@ enum object_type {
 	OBJECT_GRAPH,
 	OBJECT_NODE,
 	OBJECT_EXEC,
+	OBJECT_TEXTURE,
+	OBJECT_SURFACE,
+	OBJECT_LINK,
 };
 
 /* The first member of everything that a handle names. */
@@ -406,7 +409,6 @@ struct CUarray_st {
 	struct object obj;
 	CUDA_ARRAY3D_DESCRIPTOR d;
 	size_t pitch, height, depth; /* rows of `pitch` bytes, rows of a slice, slices */
-	struct range *range;         /* not to be found by its address */
 	uint8_t *data;
 	size_t bytes;
 	CUcontext ctx;

@@ -9,6 +9,7 @@
 
 #include "driver.h"
 #include "ptx.h"
+#include "texture.h"
 
 /* Parameter `i` by value. */
 #define PARAM(call, i, type)                                                                      \
@@ -419,6 +420,19 @@ static CUresult reverse_shared(const struct kernel_call *c)
 	return err;
 }
 
+static CUresult sample(const struct kernel_call *c)
+{
+	uintptr_t out = PARAM(c, 1, uintptr_t);
+	size_t width = all(PARAM(c, 2, int)), height = all(PARAM(c, 3, int));
+	struct pins pins = PINS_INIT;
+	CUresult err = use(&pins, out, width * height, 4, ACCESS_WRITE);
+
+	if (!err && width && height)
+		err = texture_sample(PARAM(c, 0, uint64_t), (float *)out, width, height);
+	pins_drop(&pins);
+	return err;
+}
+
 static CUresult empty(const struct kernel_call *c)
 {
 	(void)c;
@@ -495,6 +509,7 @@ static const struct builtin builtins[] = {
 	{"mixed", 5, {1, 32, 2, 8, 8}, mixed_struct},
 	{"count_global", 2, {8, 4}, count_global},
 	{"reverse_shared", 2, {8, 4}, reverse_shared},
+	{"sample", 4, {8, 8, 4, 4}, sample},
 	{"empty", 0, {0}, empty},
 	{"grid_info", 1, {8}, grid_info},
 	{"count_threads", 1, {8}, count_threads},

@@ -193,6 +193,56 @@ static CUresult CUDAAPI cpu_cuStreamAddCallback(CUstream s, CUstreamCallback cal
 	return callback && !flags ? submit_host(s, &h) : CUDA_ERROR_INVALID_VALUE;
 }
 
+static bool is_known(CUstreamAttrID which)
+{
+	return which == CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW ||
+	       which == CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY ||
+	       which == CU_LAUNCH_ATTRIBUTE_PRIORITY ||
+	       which == CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP ||
+	       which == CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN;
+}
+
+static CUresult CUDAAPI cpu_cuStreamGetAttribute(CUstream handle, CUstreamAttrID which,
+						 CUstreamAttrValue *value)
+{
+	CUstream s;
+
+	ENTER_CONTEXT(ctx);
+	enter_error = stream_find(ctx, handle, &s);
+	if (enter_error)
+		return enter_error;
+	if (!value || !is_known(which))
+		return CUDA_ERROR_INVALID_VALUE;
+	*value = (CUstreamAttrValue){0};
+	if (which == CU_LAUNCH_ATTRIBUTE_PRIORITY)
+		value->priority = s->priority;
+	else if (which == CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY)
+		value->syncPolicy = CU_SYNC_POLICY_AUTO;
+	return CUDA_SUCCESS;
+}
+
+/* Hints all of them, and there is nothing here that could follow one. */
+static CUresult CUDAAPI cpu_cuStreamSetAttribute(CUstream handle, CUstreamAttrID which,
+						 const CUstreamAttrValue *value)
+{
+	CUstream s;
+
+	ENTER_CONTEXT(ctx);
+	enter_error = stream_find(ctx, handle, &s);
+	if (enter_error)
+		return enter_error;
+	return value && is_known(which) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult CUDAAPI cpu_cuStreamCopyAttributes(CUstream to, CUstream from)
+{
+	CUstream s;
+
+	ENTER_CONTEXT(ctx);
+	enter_error = stream_find(ctx, to, &s);
+	return enter_error ? enter_error : stream_find(ctx, from, &s);
+}
+
 /* There is no managed memory, so nothing can be attached. */
 static CUresult CUDAAPI cpu_cuStreamAttachMemAsync(CUstream s, CUdeviceptr dptr, size_t length,
 						   unsigned int flags)
@@ -208,4 +258,6 @@ CPU_SYMBOLS(cpu_stream_symbols, CPU_FN(cuStreamCreate), CPU_FN(cuStreamCreateWit
 	    CPU_FN(cuStreamDestroy_v2), CPU_FN(cuStreamSynchronize), CPU_FN(cuStreamQuery),
 	    CPU_FN(cuStreamGetFlags), CPU_FN(cuStreamGetPriority), CPU_FN(cuStreamGetId),
 	    CPU_FN(cuStreamGetCtx), CPU_FN(cuStreamGetDevice), CPU_FN(cuStreamWaitEvent),
-	    CPU_FN(cuLaunchHostFunc), CPU_FN(cuStreamAddCallback), CPU_FN(cuStreamAttachMemAsync));
+	    CPU_FN(cuLaunchHostFunc), CPU_FN(cuStreamAddCallback), CPU_FN(cuStreamGetAttribute),
+	    CPU_FN(cuStreamSetAttribute), CPU_FN(cuStreamCopyAttributes),
+	    CPU_FN(cuStreamAttachMemAsync));
