@@ -146,6 +146,18 @@ CUstream contexts_side(struct cuda_session *s, struct cuda_context *c)
 	return c->side;
 }
 
+void contexts_inherit(struct cuda_session *s, struct cuda_context *c, CUstream stream)
+{
+	CUstream side = contexts_side(s, c);
+	struct own_event *e = side ? contexts_event(s, c) : NULL;
+
+	if (!e)
+		return;
+	if (s->drv->cuEventRecord(e->event, stream) == CUDA_SUCCESS)
+		s->drv->cuStreamWaitEvent(side, e->event, 0);
+	contexts_event_back(c, e);
+}
+
 uint8_t *contexts_slot(struct cuda_session *s, struct cuda_context *c)
 {
 	unsigned int i;

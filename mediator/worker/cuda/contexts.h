@@ -29,7 +29,7 @@ struct cuda_context {
 	struct guest_stream *stream; /* those of the guest, not the default one */
 	uint32_t nstreams;
 	uint32_t room;
-	CUstream side; /* of ours: takes over what an event stands for */
+	CUstream side; /* of ours: takes over what an event or a destroyed stream stands for */
 	struct own_event *free_events;
 	uint8_t *slots; /* SLOTS of SLOT_BYTES, registered if the driver wants it */
 	uint64_t slots_taken;
@@ -60,6 +60,9 @@ void contexts_event_back(struct cuda_context *c, struct own_event *e);
 
 /* The stream of ours in the current context, or NULL. */
 CUstream contexts_side(struct cuda_session *s, struct cuda_context *c);
+
+/* A stream of the current context goes with work in it: the context still waits for that. */
+void contexts_inherit(struct cuda_session *s, struct cuda_context *c, CUstream stream);
 
 /* SLOT_BYTES of memory that copies of the current context reach at once; NULL: all taken. */
 uint8_t *contexts_slot(struct cuda_session *s, struct cuda_context *c);

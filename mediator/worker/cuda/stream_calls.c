@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Streams and events, as far as the driver's own functions are not enough. */
+#include "contexts.h"
 #include "cuda_dispatch.h"
 #include "session.h"
 #include "waits.h"
@@ -20,6 +21,10 @@ CUresult host_cuStreamCreateWithPriority(struct cuda_session *s, CUstream *strea
 
 CUresult host_cuStreamDestroy_v2(struct cuda_session *s, CUstream stream)
 {
+	struct cuda_context *c = contexts_current(s);
+
+	if (c && waits_may_ask(s, stream) && s->drv->cuStreamQuery(stream) == CUDA_ERROR_NOT_READY)
+		contexts_inherit(s, c, stream);
 	return s->drv->cuStreamDestroy_v2 ? s->drv->cuStreamDestroy_v2(stream)
 					  : CUDA_ERROR_NOT_SUPPORTED;
 }

@@ -70,7 +70,7 @@ void waits_end(struct cuda_session *s, struct wait *w)
  * A question to a stream that is being captured would end the capture; so
  * would one to the default stream while a stream is that waits for it.
  */
-static bool may_ask(struct cuda_session *s, CUstream stream)
+bool waits_may_ask(struct cuda_session *s, CUstream stream)
 {
 	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
 
@@ -85,7 +85,7 @@ bool waits_is_captured(struct cuda_session *s)
 	const struct cuda_context *c = s->captures ? contexts_current(s) : NULL;
 
 	for (uint32_t i = 0; c && i < c->nstreams; i++) {
-		if (!may_ask(s, c->stream[i].stream))
+		if (!waits_may_ask(s, c->stream[i].stream))
 			return true;
 	}
 	return false;
@@ -94,12 +94,14 @@ bool waits_is_captured(struct cuda_session *s)
 /* Is the context idle?  With `all`: all of it; else what the default stream waits for. */
 static CUresult query_streams(struct cuda_session *s, const struct cuda_context *c, bool all)
 {
-	CUresult r = may_ask(s, NULL) ? s->drv->cuStreamQuery(NULL) : CUDA_SUCCESS;
+	CUresult r = waits_may_ask(s, NULL) ? s->drv->cuStreamQuery(NULL) : CUDA_SUCCESS;
 
 	for (uint32_t i = 0; i < c->nstreams && r == CUDA_SUCCESS; i++) {
-		if ((all || c->stream[i].blocking) && may_ask(s, c->stream[i].stream))
+		if ((all || c->stream[i].blocking) && waits_may_ask(s, c->stream[i].stream))
 			r = s->drv->cuStreamQuery(c->stream[i].stream);
 	}
+	if (r == CUDA_SUCCESS && c->side)
+		r = s->drv->cuStreamQuery(c->side);
 	return r;
 }
 
@@ -160,7 +162,7 @@ static CUresult gather(struct cuda_session *s, struct cuda_context *c, CUevent e
 	for (uint32_t i = 0; i <= c->nstreams && r == CUDA_SUCCESS; i++) {
 		CUstream stream = i ? c->stream[i - 1].stream : NULL;
 
-		if (!may_ask(s, stream))
+		if (!waits_may_ask(s, stream))
 			continue;
 		r = s->drv->cuEventRecord(event, stream);
 		if (r == CUDA_SUCCESS)

@@ -77,6 +77,9 @@ CUresult waits_stream(struct cuda_session *s, struct wait *w, CUstream stream);
 CUresult waits_context(struct cuda_session *s, struct wait *w);
 CUresult waits_event(struct cuda_session *s, struct wait *w, CUevent event);
 
+/* Does asking about `stream` (NULL: the default one) leave captures alone? */
+bool waits_may_ask(struct cuda_session *s, CUstream stream);
+
 /* Is a stream of the current context being captured? */
 bool waits_is_captured(struct cuda_session *s);
 
