@@ -8,6 +8,7 @@
 
 #include "context.h"
 #include "cuda_rpc.h"
+#include "visible.h"
 
 static struct vgpu_cuda_hello hello;
 static struct vgpu_device_info devices[DEVICES_MAX];
@@ -69,6 +70,7 @@ CUresult device_start(void)
 			return r;
 		withhold(&devices[i]);
 	}
+	hello.devices = visible_devices(devices, hello.devices);
 	return hello.devices ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE;
 }
 

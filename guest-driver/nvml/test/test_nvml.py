@@ -21,6 +21,7 @@ from vm import HOST, Daemon  # noqa: E402
 
 SUCCESS, UNINITIALIZED, INVALID, NOT_SUPPORTED, NOT_FOUND, SMALL, NO_DRIVER, VERSION = \
     0, 1, 2, 3, 6, 7, 9, 25
+NO_DEVICE = 100  # CUDA's
 NUMBER = ctypes.c_uint
 
 
@@ -164,6 +165,22 @@ class Cases:
         assert memory.used >= 256 << 20
         current = ctypes.c_void_p()
         assert cuda.cuCtxGetCurrent(ctypes.byref(current)) == 0 and current.value == context.value
+        return None
+
+    def case_visible_devices(self):
+        """CUDA_VISIBLE_DEVICES is CUDA's affair; NVML sees all devices."""
+        if not cuda_library():
+            return "there is no libcuda.so.1"
+        code = ("import ctypes, sys; n = ctypes.CDLL('libnvidia-ml.so.1'); v = ctypes.c_uint(); "
+                "assert n.nvmlInit_v2() == 0; assert n.nvmlDeviceGetCount_v2(ctypes.byref(v)) == 0; "
+                "assert v.value >= 1; sys.exit(ctypes.CDLL('libcuda.so.1').cuInit(0))")
+        uuid = self.text("nvmlDeviceGetUUID")
+        for value, result in (("0", 0), (" 0 ,77", 0), (uuid, 0), (uuid[:12], 0), ("", NO_DEVICE),
+                              ("-1", NO_DEVICE), ("77", NO_DEVICE), ("GPU-", NO_DEVICE),
+                              ("none", NO_DEVICE), ("GPU-0123456789", NO_DEVICE)):
+            env = {**os.environ, "CUDA_VISIBLE_DEVICES": value}
+            done = subprocess.run([sys.executable, "-c", code], env=env, check=False, timeout=60)
+            assert done.returncode == result, f"{value!r}: {done.returncode}"
         return None
 
     def case_shutdown(self):
