@@ -1,23 +1,94 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Capturing streams.  Frameworks ask thousands of times whether a stream is
- * captured: while nothing is, the answer is known here.
+ * Capturing streams.
+ *
+ * Frameworks ask thousands of times whether a stream is captured: while
+ * nothing is, the answer is known here.
+ *
+ * The modes say which threads may make unsafe calls meanwhile.  All calls
+ * reach the driver from one thread of the host, which could not tell ours
+ * apart, so the host captures in the relaxed mode and the modes are kept here.
  */
 #include "capture.h"
 
+#include <pthread.h>
+#include <stdlib.h>
+
 #include "context.h"
 #include "cuda_rpc.h"
+#include "handles.h"
 
-static unsigned int active; /* captures begun in this process and not ended */
+/* A capture that was begun and has not ended. */
+struct capture {
+	CUstream stream;
+	CUstreamCaptureMode mode;
+	pthread_t thread;
+	bool broken;     /* by a call that its mode forbids */
+	uint64_t graph;  /* its handle, once it was told; 0: not yet */
+	uint64_t *nodes; /* of the latest answer, which the program may look at */
+	CUgraphEdgeData *edges;
+	struct capture *next;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct capture *captures;
+static unsigned int active;
+static __thread CUstreamCaptureMode thread_mode __attribute__((tls_model("initial-exec"))) =
+	CU_STREAM_CAPTURE_MODE_GLOBAL;
+
+static bool any(void)
+{
+	return __atomic_load_n(&active, __ATOMIC_ACQUIRE) != 0;
+}
 
 bool capture_has(CUstream stream)
 {
 	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
 
-	if (!__atomic_load_n(&active, __ATOMIC_ACQUIRE))
+	if (!any())
 		return false;
 	return rpc_cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS &&
 	       status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
+/* Does this capture forbid the calling thread's unsafe calls? */
+static bool forbids(const struct capture *c)
+{
+	if (c->mode == CU_STREAM_CAPTURE_MODE_RELAXED ||
+	    thread_mode == CU_STREAM_CAPTURE_MODE_RELAXED)
+		return false;
+	if (pthread_equal(c->thread, pthread_self()))
+		return true;
+	return c->mode == CU_STREAM_CAPTURE_MODE_GLOBAL &&
+	       thread_mode == CU_STREAM_CAPTURE_MODE_GLOBAL;
+}
+
+CUresult capture_allows(void)
+{
+	CUresult r = CUDA_SUCCESS;
+
+	if (!any())
+		return CUDA_SUCCESS;
+	pthread_mutex_lock(&lock);
+	for (struct capture *c = captures; c; c = c->next) {
+		if (!forbids(c))
+			continue;
+		c->broken = true;
+		r = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	}
+	pthread_mutex_unlock(&lock);
+	return r;
+}
+
+CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode)
+{
+	CUstreamCaptureMode old = thread_mode;
+
+	if (!mode || (unsigned int)*mode > CU_STREAM_CAPTURE_MODE_RELAXED)
+		return CUDA_ERROR_INVALID_VALUE;
+	thread_mode = *mode;
+	*mode = old;
+	return CUDA_SUCCESS;
 }
 
 CUresult cuStreamIsCapturing(CUstream hStream, CUstreamCaptureStatus *captureStatus)
@@ -32,7 +103,280 @@ CUresult cuStreamIsCapturing(CUstream hStream, CUstreamCaptureStatus *captureSta
 	if (r != CUDA_SUCCESS)
 		return r;
 	*captureStatus = CU_STREAM_CAPTURE_STATUS_NONE;
-	if (!__atomic_load_n(&active, __ATOMIC_ACQUIRE))
+	return any() ? rpc_cuStreamIsCapturing(hStream, captureStatus) : CUDA_SUCCESS;
+}
+
+/* -------------------------------------------------------- begin and end */
+
+static CUresult add(CUstream stream, CUstreamCaptureMode mode, uint64_t graph)
+{
+	struct capture *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	c->stream = stream;
+	c->mode = mode;
+	c->thread = pthread_self();
+	c->graph = graph;
+	pthread_mutex_lock(&lock);
+	c->next = captures;
+	captures = c;
+	__atomic_add_fetch(&active, 1, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&lock);
+	return CUDA_SUCCESS;
+}
+
+/* Takes the stream's capture out of the list; NULL: there is none. */
+static struct capture *take(CUstream stream)
+{
+	struct capture **c, *found;
+
+	pthread_mutex_lock(&lock);
+	for (c = &captures; *c && (*c)->stream != stream; c = &(*c)->next)
+		;
+	found = *c;
+	if (found) {
+		*c = found->next;
+		__atomic_sub_fetch(&active, 1, __ATOMIC_RELEASE);
+	}
+	pthread_mutex_unlock(&lock);
+	return found;
+}
+
+static void give_back(struct capture *c)
+{
+	if (!c)
+		return;
+	free(c->nodes);
+	free(c->edges);
+	free(c);
+}
+
+static CUresult enter(CUstream *stream, CUstreamCaptureMode mode)
+{
+	CUresult r = shim_enter_context();
+
+	if (r == CUDA_SUCCESS && (unsigned int)mode > CU_STREAM_CAPTURE_MODE_RELAXED)
+		r = CUDA_ERROR_INVALID_VALUE;
+	if (r == CUDA_SUCCESS)
+		r = shim_stream(*stream, stream);
+	if (r == CUDA_SUCCESS && (!*stream || *stream == CU_STREAM_LEGACY))
+		r = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	return r;
+}
+
+CUresult cuStreamBeginCapture_v2(CUstream hStream, CUstreamCaptureMode mode)
+{
+	CUresult r = enter(&hStream, mode);
+
+	if (r == CUDA_SUCCESS)
+		r = rpc_cuStreamBeginCapture_v2(hStream, CU_STREAM_CAPTURE_MODE_RELAXED);
+	return r == CUDA_SUCCESS ? add(hStream, mode, 0) : r;
+}
+
+/* The form of CUDA 10.0, whose only mode is the global one. */
+CUresult cuStreamBeginCapture(CUstream hStream)
+{
+	return cuStreamBeginCapture_v2(hStream, CU_STREAM_CAPTURE_MODE_GLOBAL);
+}
+
+CUresult cuStreamBeginCaptureToGraph(CUstream hStream, CUgraph hGraph,
+				     const CUgraphNode *dependencies,
+				     const CUgraphEdgeData *dependencyData, size_t numDependencies,
+				     CUstreamCaptureMode mode)
+{
+	CUresult r = enter(&hStream, mode);
+
+	if (r == CUDA_SUCCESS && !handle_valid(HANDLE_OF(hGraph), VGPU_CUDA_GRAPH))
+		r = CUDA_ERROR_INVALID_HANDLE;
+	if (r == CUDA_SUCCESS)
+		r = rpc_cuStreamBeginCaptureToGraph(hStream, hGraph, dependencies, dependencyData,
+						    numDependencies,
+						    CU_STREAM_CAPTURE_MODE_RELAXED);
+	return r == CUDA_SUCCESS ? add(hStream, mode, HANDLE_OF(hGraph)) : r;
+}
+
+/* The host is told to end it in any case; a capture that was broken has no graph. */
+static CUresult end(const struct capture *c, CUstream stream, CUgraph *out)
+{
+	uint64_t graph = c && c->graph ? c->graph : handle_new(VGPU_CUDA_GRAPH, NULL);
+	CUresult r;
+
+	if (!graph)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = rpc_vgpuStreamEndCapture(stream, graph);
+	if (r == CUDA_SUCCESS && c && c->broken) {
+		rpc_cuGraphDestroy(HANDLE_AS(CUgraph, graph));
+		r = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+	}
+	if (r == CUDA_SUCCESS)
+		*out = HANDLE_AS(CUgraph, graph);
+	else
+		handle_drop(graph);
+	return r;
+}
+
+static bool wrong_thread(CUstream stream)
+{
+	bool wrong = false;
+
+	pthread_mutex_lock(&lock);
+	for (struct capture *c = captures; c; c = c->next)
+		if (c->stream == stream && c->mode != CU_STREAM_CAPTURE_MODE_RELAXED)
+			wrong = !pthread_equal(c->thread, pthread_self());
+	pthread_mutex_unlock(&lock);
+	return wrong;
+}
+
+CUresult cuStreamEndCapture(CUstream hStream, CUgraph *phGraph)
+{
+	struct capture *c;
+	CUgraph graph = NULL;
+	CUresult r = enter(&hStream, CU_STREAM_CAPTURE_MODE_RELAXED);
+
+	if (r != CUDA_SUCCESS)
+		return r == CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED ? CUDA_ERROR_ILLEGAL_STATE : r;
+	if (wrong_thread(hStream))
+		return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
+	c = take(hStream);
+	r = end(c, hStream, &graph);
+	if (r != CUDA_SUCCESS && c && r != CUDA_ERROR_STREAM_CAPTURE_INVALIDATED &&
+	    capture_has(hStream)) {
+		/* It goes on, for instance because it was not joined yet. */
+		pthread_mutex_lock(&lock);
+		c->next = captures;
+		captures = c;
+		__atomic_add_fetch(&active, 1, __ATOMIC_RELEASE);
+		pthread_mutex_unlock(&lock);
+		return r;
+	}
+	give_back(c);
+	if (phGraph)
+		*phGraph = graph;
+	return r;
+}
+
+/* -------------------------------------------------------------- the state */
+
+#define NODES_MAX 128u
+
+/* The capture of a stream by what the host tells of it: a joined stream has another's. */
+static struct capture *of_graph(CUstream stream, uint64_t graph)
+{
+	struct capture *c;
+
+	for (c = captures; c; c = c->next)
+		if (c->stream == stream || (graph && c->graph == graph))
+			return c;
+	return captures;
+}
+
+static CUresult ask(CUstream stream, uint64_t graph, unsigned int room,
+		    struct vgpu_capture_info *info, uint64_t *nodes, CUgraphEdgeData *edges)
+{
+	uint64_t fresh[NODES_MAX] = {0};
+	CUresult r;
+
+	for (unsigned int i = 0; i < room; i++)
+		fresh[i] = handle_new(VGPU_CUDA_NODE, NULL);
+	r = rpc_vgpuStreamCaptureInfo(stream, graph, room, fresh, info, nodes, edges);
+	for (unsigned int i = r == CUDA_SUCCESS ? info->used : 0; i < room; i++)
+		handle_drop(fresh[i]);
+	return r;
+}
+
+/* Keeps the answer where the program may look at it until the next one. */
+static CUresult keep(struct capture *c, unsigned int n, const uint64_t *nodes,
+		     const CUgraphEdgeData *edges)
+{
+	free(c->nodes);
+	free(c->edges);
+	c->nodes = malloc((n + 1) * sizeof(*c->nodes));
+	c->edges = malloc((n + 1) * sizeof(*c->edges));
+	if (!c->nodes || !c->edges)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	for (unsigned int i = 0; i < n; i++) {
+		c->nodes[i] = nodes[i];
+		c->edges[i] = edges[i];
+	}
+	return CUDA_SUCCESS;
+}
+
+CUresult cuStreamGetCaptureInfo_v3(CUstream hStream, CUstreamCaptureStatus *captureStatus_out,
+				   cuuint64_t *id_out, CUgraph *graph_out,
+				   const CUgraphNode **dependencies_out,
+				   const CUgraphEdgeData **edgeData_out,
+				   size_t *numDependencies_out)
+{
+	struct vgpu_capture_info info = {0};
+	uint64_t nodes[NODES_MAX] = {0}, graph = 0;
+	CUgraphEdgeData edges[NODES_MAX] = {0};
+	bool details = graph_out || dependencies_out || numDependencies_out;
+	struct capture *c;
+	CUresult r = shim_enter_context();
+
+	if (r == CUDA_SUCCESS && !captureStatus_out)
+		r = CUDA_ERROR_INVALID_VALUE;
+	if (r == CUDA_SUCCESS)
+		r = shim_stream(hStream, &hStream);
+	if (r != CUDA_SUCCESS)
+		return r;
+	*captureStatus_out = CU_STREAM_CAPTURE_STATUS_NONE;
+	if (!any())
 		return CUDA_SUCCESS;
-	return rpc_cuStreamIsCapturing(hStream, captureStatus);
+	if (details)
+		graph = handle_new(VGPU_CUDA_GRAPH, NULL);
+	r = ask(hStream, graph, details ? NODES_MAX : 0, &info, nodes, edges);
+	if (graph && (r != CUDA_SUCCESS || info.graph != graph))
+		handle_drop(graph);
+	if (r != CUDA_SUCCESS)
+		return r;
+	*captureStatus_out = (CUstreamCaptureStatus)info.status;
+	if (info.status != CU_STREAM_CAPTURE_STATUS_ACTIVE)
+		return CUDA_SUCCESS;
+	if (id_out)
+		*id_out = info.id;
+	if (!details)
+		return CUDA_SUCCESS;
+	if (info.dependencies > NODES_MAX)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	pthread_mutex_lock(&lock);
+	c = of_graph(hStream, info.graph);
+	r = c ? keep(c, info.dependencies, nodes, edges) : CUDA_ERROR_UNKNOWN;
+	if (r == CUDA_SUCCESS) {
+		c->graph = info.graph;
+		if (graph_out)
+			*graph_out = HANDLE_AS(CUgraph, info.graph);
+		if (dependencies_out)
+			*dependencies_out = (const CUgraphNode *)(void *)c->nodes;
+		if (edgeData_out)
+			*edgeData_out = c->edges;
+		if (numDependencies_out)
+			*numDependencies_out = info.dependencies;
+	}
+	pthread_mutex_unlock(&lock);
+	return r;
+}
+
+CUresult cuStreamGetCaptureInfo_v2(CUstream hStream, CUstreamCaptureStatus *captureStatus_out,
+				   cuuint64_t *id_out, CUgraph *graph_out,
+				   const CUgraphNode **dependencies_out,
+				   size_t *numDependencies_out)
+{
+	return cuStreamGetCaptureInfo_v3(hStream, captureStatus_out, id_out, graph_out,
+					 dependencies_out, NULL, numDependencies_out);
+}
+
+CUresult cuStreamGetCaptureInfo(CUstream hStream, CUstreamCaptureStatus *captureStatus_out,
+				cuuint64_t *id_out)
+{
+	return cuStreamGetCaptureInfo_v3(hStream, captureStatus_out, id_out, NULL, NULL, NULL,
+					 NULL);
+}
+
+CUresult cuStreamUpdateCaptureDependencies(CUstream hStream, CUgraphNode *dependencies,
+					   size_t numDependencies, unsigned int flags)
+{
+	return cuStreamUpdateCaptureDependencies_v2(hStream, dependencies, NULL, numDependencies,
+						    flags);
 }

@@ -10,4 +10,10 @@
 /* Is this stream, as shim_stream() gives it, being captured? */
 bool capture_has(CUstream stream);
 
+/*
+ * May the calling thread make a call that would break a capture?
+ * CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED if a capture's mode forbids it.
+ */
+CUresult capture_allows(void);
+
 #endif /* CUDA_CAPTURE_H */

@@ -145,7 +145,9 @@ CUresult cuCtxPushCurrent_v2(CUcontext ctx)
 	if (r != CUDA_SUCCESS)
 		return r;
 	c = ctx ? context_find(ctx) : NULL;
-	return c ? push(c) : CUDA_ERROR_INVALID_CONTEXT;
+	if (!c)
+		return CUDA_ERROR_INVALID_CONTEXT;
+	return c->alive || c->primary ? push(c) : CUDA_ERROR_CONTEXT_IS_DESTROYED;
 }
 
 CUresult cuCtxPopCurrent_v2(CUcontext *pctx)
@@ -177,6 +179,8 @@ CUresult cuCtxSetCurrent(CUcontext ctx)
 	c = context_find(ctx);
 	if (!c)
 		return CUDA_ERROR_INVALID_CONTEXT;
+	if (!c->alive && !c->primary)
+		return CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	if (!top)
 		return push(c);
 	top = c;
@@ -263,7 +267,6 @@ CUresult cuCtxDestroy_v2(CUcontext ctx)
 	r = rpc_vgpuCtxDestroy(HANDLE_AS(CUcontext, c->host));
 	if (top == c)
 		pop();
-	handle_set_data(c->self, NULL);
-	handle_drop(c->self);
+	/* Its handle stays, so that who still has it learns that it was destroyed. */
 	return r;
 }

@@ -16,6 +16,10 @@
 
 #include "blob.h"
 
+#ifndef EM_CUDA
+#define EM_CUDA 190
+#endif
+
 #define WRAPPER_MAGIC 0x466243b1u
 #define FATBIN_MAGIC 0xba55ed50u
 
@@ -47,18 +51,20 @@ static size_t elf_size(const void *image)
 	size_t end;
 
 	memcpy(&h, base, sizeof(h));
-	if (h.e_ident[EI_CLASS] != ELFCLASS64)
+	if (h.e_ident[EI_CLASS] != ELFCLASS64 || h.e_machine != EM_CUDA ||
+	    h.e_ehsize != sizeof(h) || (h.e_shnum && h.e_shentsize != sizeof(Elf64_Shdr)) ||
+	    (h.e_phnum && h.e_phentsize != sizeof(Elf64_Phdr)))
 		return 0;
 	end = larger(h.e_ehsize, h.e_shoff + (size_t)h.e_shnum * h.e_shentsize);
 	end = larger(end, h.e_phoff + (size_t)h.e_phnum * h.e_phentsize);
-	for (unsigned int i = 0; i < h.e_shnum && h.e_shentsize >= sizeof(Elf64_Shdr); i++) {
+	for (unsigned int i = 0; i < h.e_shnum; i++) {
 		Elf64_Shdr s;
 
 		memcpy(&s, base + h.e_shoff + (size_t)i * h.e_shentsize, sizeof(s));
 		if (s.sh_type != SHT_NOBITS && s.sh_type != SHT_NULL)
 			end = larger(end, s.sh_offset + s.sh_size);
 	}
-	for (unsigned int i = 0; i < h.e_phnum && h.e_phentsize >= sizeof(Elf64_Phdr); i++) {
+	for (unsigned int i = 0; i < h.e_phnum; i++) {
 		Elf64_Phdr p;
 
 		memcpy(&p, base + h.e_phoff + (size_t)i * h.e_phentsize, sizeof(p));

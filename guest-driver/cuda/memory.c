@@ -2,6 +2,7 @@
 /* Device memory: allocating, freeing, and which allocation an address is in. */
 #include <stdlib.h>
 
+#include "capture.h"
 #include "context.h"
 #include "cuda_rpc.h"
 #include "ranges.h"
@@ -73,7 +74,8 @@ CUresult cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytesize)
 		return r;
 	if (!dptr || !bytesize)
 		return CUDA_ERROR_INVALID_VALUE;
-	return allocate(&w, dptr);
+	r = capture_allows();
+	return r == CUDA_SUCCESS ? allocate(&w, dptr) : r;
 }
 
 CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pPitch, size_t WidthInBytes, size_t Height,
@@ -104,6 +106,9 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
 	if (!range_find(dptr, &old) || old.base != dptr ||
 	    (old.kind != RANGE_DEVICE && old.kind != RANGE_POOL))
 		return CUDA_ERROR_INVALID_VALUE;
+	r = capture_allows();
+	if (r != CUDA_SUCCESS)
+		return r;
 	range_remove(dptr, NULL);
 	r = rpc_cuMemFree_v2(dptr);
 	if (r != CUDA_SUCCESS)
