@@ -217,7 +217,7 @@ def drive(path):
 
 
 # Mounts the disk as a root of its own below /share, writable in memory.
-MOUNT_SHARE = """
+MOUNT_SHARE = """set -x
 for m in {modules}; do [ -e /lib/modules/$m.ko ] && insmod /lib/modules/$m.ko; done
 mkdir -p /share /share.ro
 i=0; while [ ! -b /dev/vda ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i+1)); done

@@ -104,10 +104,12 @@ static void between_devices(void)
 	CK(cuMemcpyDtoD(b, a, n * 4));
 	expect_words(b, 17, n);
 	CK(cuMemsetD32(a, 18, n));
+	CK(cuCtxSynchronize());
 	CK(cuMemcpyDtoDAsync(b, a, n * 4, s));
 	CK(cuStreamSynchronize(s));
 	expect_words(b, 18, n);
 	CK(cuMemsetD32(b, 19, n));
+	CK(cuCtxSynchronize());
 	CK(cuMemcpy(a, b, n * 4)); /* it finds out itself */
 	expect_words(a, 19, n);
 }

@@ -176,15 +176,6 @@ unsigned int *gate_new(void)
 	return gate;
 }
 
-void gate_close(unsigned int *gate, CUstream stream)
-{
-	unsigned int one = 1;
-	void *args[] = {&gate, &one};
-
-	__atomic_store_n(gate, 0, __ATOMIC_SEQ_CST);
-	CK(cuLaunchKernel(kernel("wait_flag"), 1, 1, 1, 1, 1, 1, 0, stream, args, NULL));
-}
-
 void gate_open(unsigned int *gate)
 {
 	__atomic_store_n(gate, 1, __ATOMIC_SEQ_CST);

@@ -135,6 +135,7 @@ static void destroyed_early(void)
 	start();
 	p = device_alloc(n * 4);
 	CK(cuMemsetD32(p, 0, n));
+	CK(cuCtxSynchronize());
 	CK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
 	spin_for(100 * MS, s);
 	fill_words(p, 77, n, s);
@@ -154,6 +155,7 @@ static void wait_and_write(void)
 	flag = device_alloc(16);
 	data = device_alloc(n * 4);
 	CK(cuMemsetD8(flag, 0, 16));
+	CK(cuCtxSynchronize());
 	CK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
 	CK(cuStreamCreate(&t, CU_STREAM_NON_BLOCKING));
 	CK(cuStreamWaitValue64(s, flag, 5, CU_STREAM_WAIT_VALUE_GEQ));
