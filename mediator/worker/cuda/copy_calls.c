@@ -35,15 +35,33 @@ CUresult host_vgpuWrite(struct cuda_session *s, CUdeviceptr dst, unsigned int by
 	return s->drv->cuMemcpyHtoDAsync_v2(dst, data, bytes, stream);
 }
 
-/* arg: 0 the slot, 1 its bytes, 2 the offset of the data in the reply */
+/* With all slots taken: ordinary memory, where the driver copies in its own time. */
+static void *read_buffer(struct cuda_session *s, struct cuda_context *c, uint32_t bytes, bool *own)
+{
+	void *slot = contexts_slot(s, c);
+
+	*own = !slot;
+	return slot ? slot : malloc(bytes);
+}
+
+static void read_buffer_back(struct cuda_context *c, void *buffer, bool own)
+{
+	if (own)
+		free(buffer);
+	else if (c) /* else they went with it */
+		contexts_slot_back(c, buffer);
+}
+
+/* data: the buffer; arg: 0 whether it is from malloc(), 1 its bytes, 2 where they go in the reply
+ */
 static CUresult read_done(struct cuda_session *s, struct wait *w, CUresult r,
 			  struct cuda_reply *reply)
 {
 	struct cuda_context *c = contexts_of(s, w->context);
 	uint32_t bytes = (uint32_t)w->arg[1], offset = (uint32_t)w->arg[2];
 
-	if (!c) /* and the slot with it */
-		return r == CUDA_SUCCESS ? CUDA_ERROR_CONTEXT_IS_DESTROYED : r;
+	if (!c && r == CUDA_SUCCESS)
+		r = CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	if (r == CUDA_SUCCESS) {
 		memcpy(reply->data + offset, w->data, bytes);
 		memset(reply->data + offset + bytes, 0, -bytes & 7u);
@@ -51,7 +69,7 @@ static CUresult read_done(struct cuda_session *s, struct wait *w, CUresult r,
 		queue_count(&s->worker->page->bytes_out, bytes);
 		queue_count(&s->worker->page->host_copied, bytes);
 	}
-	contexts_slot_back(c, w->data);
+	read_buffer_back(c, w->data, w->arg[0]);
 	return r;
 }
 
@@ -60,6 +78,7 @@ CUresult host_vgpuRead(struct cuda_session *s, CUdeviceptr src, unsigned int byt
 {
 	struct cuda_context *c = contexts_current(s);
 	struct wait *w;
+	bool own;
 	CUresult r;
 
 	if (!s->drv->cuMemcpyDtoHAsync_v2)
@@ -73,7 +92,8 @@ CUresult host_vgpuRead(struct cuda_session *s, CUdeviceptr src, unsigned int byt
 	w = waits_new(s);
 	if (!w)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	w->data = contexts_slot(s, c);
+	w->data = read_buffer(s, c, bytes, &own);
+	w->arg[0] = own;
 	w->arg[1] = bytes;
 	w->arg[2] = (uint64_t)((uint8_t *)data - s->reply->data);
 	w->finish = read_done;
@@ -81,8 +101,7 @@ CUresult host_vgpuRead(struct cuda_session *s, CUdeviceptr src, unsigned int byt
 		    : CUDA_ERROR_OUT_OF_MEMORY;
 	if (r == CUDA_SUCCESS)
 		return waits_stream(s, w, stream);
-	if (w->data)
-		contexts_slot_back(c, w->data);
+	read_buffer_back(c, w->data, own);
 	waits_drop(s, w);
 	return r;
 }

@@ -100,6 +100,28 @@ static void unlink_child(struct cuda_handles *t, struct cuda_object *c)
 	c->parent = c->next = c->prev = 0;
 }
 
+static bool is_indexed(unsigned int type)
+{
+	return type == VGPU_CUDA_GRAPH || type == VGPU_CUDA_NODE;
+}
+
+static void index_add(struct cuda_handles *t, uint32_t index)
+{
+	if (!t->by_real)
+		t->by_real = g_hash_table_new(NULL, NULL);
+	g_hash_table_insert(t->by_real, (void *)(uintptr_t)t->object[index].real,
+			    GUINT_TO_POINTER(index + 1));
+}
+
+static void index_drop(struct cuda_handles *t, const struct cuda_object *o)
+{
+	void *key = (void *)(uintptr_t)o->real;
+
+	if (t->by_real &&
+	    GPOINTER_TO_UINT(g_hash_table_lookup(t->by_real, key)) == (guint)(o - t->object) + 1)
+		g_hash_table_remove(t->by_real, key);
+}
+
 CUresult handles_set(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_type type, void *real)
 {
 	uint32_t index = vgpu_cuda_handle_index(handle);
@@ -117,6 +139,8 @@ CUresult handles_set(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_typ
 		link_child(&s->handles, vgpu_cuda_handle_index(parent), index);
 	if (type == VGPU_CUDA_STREAM)
 		contexts_add_stream(s, parent, real);
+	if (is_indexed(type))
+		index_add(&s->handles, index);
 	s->handles.live++;
 	return CUDA_SUCCESS;
 }
@@ -151,6 +175,8 @@ static void drop(struct cuda_session *s, struct cuda_object *o)
 		contexts_drop_stream(s, s->handles.object[o->parent - 1].handle,
 				     (CUstream)(uintptr_t)o->real);
 	unlink_child(&s->handles, o);
+	if (is_indexed(vgpu_cuda_handle_type(o->handle)))
+		index_drop(&s->handles, o);
 	drop_data(s, o);
 	memset(o, 0, sizeof(*o));
 	s->handles.live--;
@@ -178,6 +204,14 @@ uint64_t handles_find(struct cuda_session *s, enum vgpu_cuda_type type, void *re
 {
 	struct cuda_object *o;
 
+	if (is_indexed(type)) {
+		guint at = s->handles.by_real
+				   ? GPOINTER_TO_UINT(g_hash_table_lookup(s->handles.by_real, real))
+				   : 0;
+
+		o = at ? &s->handles.object[at - 1] : NULL;
+		return o && vgpu_cuda_handle_type(o->handle) == type ? o->handle : 0;
+	}
 	for (uint32_t at = 0; (o = handles_each(&s->handles, type, &at));) {
 		if (o->real == (uintptr_t)real)
 			return o->handle;
@@ -205,5 +239,7 @@ void handles_clear(struct cuda_session *s)
 			handles_remove(s, t->object[i].handle);
 	}
 	free(t->object);
+	if (t->by_real)
+		g_hash_table_unref(t->by_real);
 	*t = (struct cuda_handles){0};
 }

@@ -9,6 +9,8 @@
 #ifndef VGPU_WORKER_CUDA_HANDLES_H
 #define VGPU_WORKER_CUDA_HANDLES_H
 
+#include <glib.h>
+
 #include "cuda_driver.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +35,7 @@ struct cuda_handles {
 	struct cuda_object *object;
 	uint32_t room;
 	uint32_t live;
+	GHashTable *by_real; /* of graphs and nodes, which the driver names to us: index and 1 */
 };
 
 /* The object, or NULL: stale, of another type, or none. */
@@ -73,7 +76,7 @@ CUresult handles_set(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_typ
 /* Takes the handle out, and those of everything that belonged to it. */
 void handles_remove(struct cuda_session *s, uint64_t handle);
 
-/* The handle of the driver's object, 0: not known.  Slow. */
+/* The handle of the driver's object, 0: not known.  Fast for graphs and their nodes only. */
 uint64_t handles_find(struct cuda_session *s, enum vgpu_cuda_type type, void *real);
 
 /* The next object of `type` at or after place *at (begin with 0), or NULL. */

@@ -64,6 +64,14 @@ static void *symbol(struct vgpu_backend *be, const char *name)
 	return cpu_driver_symbol(name);
 }
 
+static int copy(struct vgpu_backend *be, void *stream, uint64_t device,
+		const struct vgpu_operand *op, bool to_device, uint64_t *copied)
+{
+	(void)be;
+	*copied += op->length;
+	return cpu_driver_copy(stream, device, op, to_device);
+}
+
 /* ------------------------------------------------------------------ calls */
 
 void calls_own_output(void)
@@ -75,8 +83,11 @@ void calls_own_output(void)
 
 void calls_start(void)
 {
-	static const struct vgpu_backend_ops ops = {
-		.api = VGPU_BACKEND_API, .id = VGPU_BACKEND_CPU, .name = "cpu", .symbol = symbol};
+	static const struct vgpu_backend_ops ops = {.api = VGPU_BACKEND_API,
+						    .id = VGPU_BACKEND_CPU,
+						    .name = "cpu",
+						    .symbol = symbol,
+						    .copy = copy};
 
 	fflush(stdout);
 	for (int i = 0; i < 2 && saved[i] < 0; i++)
@@ -96,14 +107,22 @@ void calls_stop(void)
 	test_worker = NULL;
 }
 
+static const struct vgpu_desc *descs; /* of the next call */
+static uint16_t ndescs;
+
 static size_t compose(uint8_t *rec, uint32_t function, uint64_t context, uint16_t flags,
 		      const struct part *part, unsigned int n)
 {
-	struct vgpu_request h = {.command = VGPU_CMD_CUDA, .flags = flags, .id = next_id++};
+	struct vgpu_request h = {
+		.command = VGPU_CMD_CUDA, .flags = flags, .id = next_id++, .ndesc = ndescs};
 	const struct vgpu_cuda_call call = {.function = function, .context = context};
-	size_t at = sizeof(h) + sizeof(call);
+	size_t at = sizeof(h) + ndescs * sizeof(descs[0]);
 
-	memcpy(rec + sizeof(h), &call, sizeof(call));
+	if (ndescs)
+		memcpy(rec + sizeof(h), descs, ndescs * sizeof(descs[0]));
+	ndescs = 0;
+	memcpy(rec + at, &call, sizeof(call));
+	at += sizeof(call);
 	for (unsigned int i = 0; i < n; i++) {
 		size_t padded = (part[i].length + 7) & ~(size_t)7;
 
@@ -169,4 +188,12 @@ struct outcome *calls_make(uint32_t function, uint64_t context, uint16_t flags,
 	memset(&out, 0, sizeof(out));
 	out.status = 1;
 	return &out;
+}
+
+struct outcome *calls_make_with(const struct vgpu_desc *desc, unsigned int ndesc, uint32_t function,
+				uint64_t context, const struct part *part, unsigned int n)
+{
+	descs = desc;
+	ndescs = (uint16_t)ndesc;
+	return calls_make(function, context, 0, part, n);
 }

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Guest memory in CUDA calls: windows at one address, bulk copies, images by descriptors. */
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cuda-calls.h"
+
+#define HANDLE(type, index) vgpu_cuda_handle(VGPU_CUDA_##type, 1, index)
+#define CTX HANDLE(CONTEXT, 1)
+#define GPA 0x100000ull
+#define RAM ((size_t)1 << 20)
+#define DATA 0x10000ull /* from here on, offset in RAM */
+#define WINDOW 0x610000000000ull
+
+/* One region of guest RAM, a buffer table at its beginning, a segment page after it. */
+static uint8_t *ram;
+static struct vgpu_buffer_entry *table;
+
+static void make_ram(void)
+{
+	const struct vgpu_mem_region region = {.guest_addr = GPA, .size = RAM};
+	int fd = memfd_create("test-ram", MFD_CLOEXEC);
+	unsigned int bad;
+
+	g_assert_cmpint(ftruncate(fd, (off_t)RAM), ==, 0);
+	g_assert_cmpint(memory_replace(&test_worker->mem, &region, &fd, 1, &bad), ==, 0);
+	close(fd);
+	ram = memory_at(&test_worker->mem, GPA, RAM);
+	table = (void *)ram;
+	g_assert_cmpint(buffers_init(&test_worker->buffers, &test_worker->mem, table, 16), ==, 0);
+}
+
+/* Buffer `index`: `n` pages, backwards in RAM, so that no two of them touch in order. */
+static void make_buffer(uint32_t index, uint32_t n)
+{
+	struct vgpu_segment_page *page = (void *)(ram + VGPU_PAGE * (1 + index));
+
+	memset(page, 0, sizeof(*page));
+	page->count = n;
+	for (uint32_t i = 0; i < n; i++)
+		page->seg[i] = (struct vgpu_segment){.addr = GPA + DATA + (n - 1 - i) * 0x2000ull,
+						     .length = VGPU_PAGE};
+	table[index] = (struct vgpu_buffer_entry){.flags = VGPU_BUFFER_READ | VGPU_BUFFER_WRITE,
+						  .length = (uint64_t)n * VGPU_PAGE,
+						  .list = GPA + VGPU_PAGE * (1 + index),
+						  .nsegments = n};
+	__atomic_store_n(&table[index].generation, 1, __ATOMIC_RELEASE);
+}
+
+static uint8_t *buffer_page(uint32_t n, uint32_t i)
+{
+	return ram + DATA + (n - 1 - i) * 0x2000ull;
+}
+
+static void start(void)
+{
+	calls_start();
+	make_ram();
+	g_assert_cmpint(CALL(vgpuHello, 0, REQ(vgpuHello, .version = VGPU_CUDA_VERSION))->result,
+			==, CUDA_SUCCESS);
+	calls_own_output();
+	g_assert_cmpint(
+		CALL(vgpuCtxRetainPrimary, 0, REQ(vgpuCtxRetainPrimary, .ctx = CTX))->result, ==,
+		CUDA_SUCCESS);
+}
+
+static void stop(void)
+{
+	buffers_free(&test_worker->buffers);
+	memory_clear(&test_worker->mem);
+	calls_stop();
+}
+
+static struct outcome *map(uint64_t address, uint64_t bytes, const struct vgpu_desc *desc,
+			   unsigned int n)
+{
+	return calls_make_with(
+		desc, n, CUDA_FN_vgpuHostMap, CTX,
+		(struct part[]){REQ(vgpuHostMap, .address = address, .bytes = bytes)}, 1);
+}
+
+static CUresult unmap(uint64_t address, uint64_t bytes)
+{
+	return CALL(vgpuHostUnmap, CTX, REQ(vgpuHostUnmap, .address = address, .bytes = bytes))
+		->result;
+}
+
+static void test_window(void)
+{
+	const struct vgpu_desc desc = {.buffer = 3, .length = 4ull * VGPU_PAGE};
+	volatile uint8_t *at = (void *)(uintptr_t)(WINDOW + 0x4000);
+	const uint64_t bytes = 4ull * VGPU_PAGE;
+
+	start();
+	make_buffer(3, 4);
+	g_assert_cmpint(
+		CALL(vgpuHostReserve, 0, REQ(vgpuHostReserve, .address = WINDOW, .bytes = 0x100000))
+			->result,
+		==, CUDA_SUCCESS);
+	/* Taken. */
+	g_assert_cmpint(CALL(vgpuHostReserve, 0,
+			     REQ(vgpuHostReserve, .address = WINDOW + 0x1000, .bytes = 0x1000))
+				->result,
+			!=, CUDA_SUCCESS);
+	g_assert_cmpint(map(WINDOW + 0x4000, bytes, &desc, 1)->result, ==, CUDA_SUCCESS);
+	g_assert_cmpuint(table[3].users, ==, 1);
+	for (uint32_t i = 0; i < 4; i++) {
+		buffer_page(4, i)[7] = (uint8_t)(i + 1);
+		g_assert_cmpuint(at[i * VGPU_PAGE + 7], ==, i + 1);
+		at[i * VGPU_PAGE + 9] = (uint8_t)(i + 50);
+		g_assert_cmpuint(buffer_page(4, i)[9], ==, i + 50);
+	}
+	/* The session's own now, from the first byte to the last. */
+	g_assert_cmpint(
+		CALL(vgpuRead, CTX, REQ(vgpuRead, .src = WINDOW + 0x4000 + 7, .bytes = 1))->data[0],
+		==, 1);
+	g_assert_true(ranges_check(test_worker->cuda, WINDOW + 0x4000, bytes));
+	g_assert_false(ranges_check(test_worker->cuda, WINDOW + 0x4000, bytes + 1));
+	g_assert_cmpint(map(WINDOW + 0x5000, bytes, &desc, 1)->result, !=, CUDA_SUCCESS);
+	g_assert_cmpint(unmap(WINDOW + 0x4000, bytes - VGPU_PAGE), !=, CUDA_SUCCESS);
+	g_assert_cmpint(unmap(WINDOW + 0x4000, bytes), ==, CUDA_SUCCESS);
+	g_assert_cmpuint(table[3].users, ==, 0);
+	g_assert_false(ranges_check(test_worker->cuda, WINDOW + 0x4000, 1));
+	g_assert_cmpint(
+		CALL(vgpuHostRelease, 0, REQ(vgpuHostRelease, .address = WINDOW, .bytes = 0x100000))
+			->result,
+		==, CUDA_SUCCESS);
+	stop();
+}
+
+/* Two maps of one buffer: its pages stay until the last of them is gone. */
+static void test_window_twice(void)
+{
+	const struct vgpu_desc desc = {.buffer = 3, .length = 2ull * VGPU_PAGE};
+	const uint64_t bytes = 2ull * VGPU_PAGE;
+
+	start();
+	make_buffer(3, 2);
+	g_assert_cmpint(map(WINDOW, bytes, &desc, 1)->result, ==, CUDA_SUCCESS);
+	g_assert_cmpint(map(WINDOW + 0x10000, bytes, &desc, 1)->result, ==, CUDA_SUCCESS);
+	g_assert_cmpint(unmap(WINDOW, bytes), ==, CUDA_SUCCESS);
+	g_assert_cmpuint(table[3].users, ==, 1);
+	g_assert_cmpint(unmap(WINDOW + 0x10000, bytes), ==, CUDA_SUCCESS);
+	g_assert_cmpuint(table[3].users, ==, 0);
+	stop();
+}
+
+static void test_window_refused(void)
+{
+	const struct vgpu_desc desc = {.buffer = 3, .length = 2ull * VGPU_PAGE};
+	struct vgpu_desc other = desc;
+	const uint64_t bytes = 2ull * VGPU_PAGE;
+	uint64_t own;
+
+	start();
+	own = (uintptr_t)ram;
+	make_buffer(3, 2);
+	/* Over what the worker has there; not on pages; more than the pages; unknown buffers. */
+	g_assert_cmpint(map(own, bytes, &desc, 1)->result, ==, CUDA_ERROR_INVALID_VALUE);
+	g_assert_cmpint(map(WINDOW + 8, bytes, &desc, 1)->result, ==, CUDA_ERROR_INVALID_VALUE);
+	g_assert_cmpint(map(0, bytes, &desc, 1)->result, ==, CUDA_ERROR_INVALID_VALUE);
+	g_assert_cmpint(map(UINT64_MAX - 4095, bytes, &desc, 1)->result, ==,
+			CUDA_ERROR_INVALID_VALUE);
+	g_assert_cmpint(map(WINDOW, 3ull * VGPU_PAGE, &desc, 1)->result, ==,
+			CUDA_ERROR_INVALID_VALUE);
+	g_assert_cmpint(map(WINDOW, VGPU_PAGE, &desc, 1)->result, ==, CUDA_ERROR_INVALID_VALUE);
+	other.buffer = 4;
+	g_assert_cmpint(map(WINDOW, bytes, &other, 1)->result, ==, CUDA_ERROR_INVALID_VALUE);
+	other = (struct vgpu_desc){.buffer = 3, .offset = 100, .length = VGPU_PAGE};
+	g_assert_cmpint(map(WINDOW, VGPU_PAGE, &other, 1)->result, ==, CUDA_ERROR_INVALID_VALUE);
+	/* Nothing is left behind by any of them. */
+	g_assert_cmpuint(table[3].users, ==, 0);
+	g_assert_cmpint(map(WINDOW, bytes, &desc, 1)->result, ==, CUDA_SUCCESS);
+	stop();
+}
+
+static CUdeviceptr allocate(size_t bytes)
+{
+	struct vgpu_cuMemAlloc_v2_rsp rsp;
+	const struct outcome *o = CALL(cuMemAlloc_v2, CTX, REQ(cuMemAlloc_v2, .bytesize = bytes));
+
+	g_assert_cmpint(o->result, ==, CUDA_SUCCESS);
+	memcpy(&rsp, o->data, sizeof(rsp));
+	return rsp.dptr;
+}
+
+static struct outcome *copy(unsigned int direction, CUdeviceptr at, uint64_t bytes,
+			    const struct vgpu_desc *desc, unsigned int n)
+{
+	return calls_make_with(desc, n, CUDA_FN_vgpuCopy, CTX,
+			       (struct part[]){REQ(vgpuCopy, .direction = direction, .address = at,
+						   .bytes = bytes)},
+			       1);
+}
+
+static void test_bulk(void)
+{
+	const struct vgpu_desc desc[] = {{.buffer = 5, .offset = 100, .length = 5000},
+					 {.buffer = 5, .offset = 0, .length = 100}};
+	CUdeviceptr at;
+
+	start();
+	make_buffer(5, 3);
+	for (uint32_t i = 0; i < 3 * VGPU_PAGE; i++)
+		buffer_page(3, i / VGPU_PAGE)[i % VGPU_PAGE] = (uint8_t)(i * 7 + i / 256);
+	at = allocate(5100);
+	g_assert_cmpint(copy(VGPU_COPY_TO_DEVICE, at, 5100, desc, 2)->result, ==, CUDA_SUCCESS);
+	g_assert_cmpuint(table[5].users, ==, 0);
+	for (uint32_t i = 0; i < 3; i++)
+		memset(buffer_page(3, i), 0, VGPU_PAGE);
+	g_assert_cmpint(copy(VGPU_COPY_FROM_DEVICE, at, 5100, desc, 2)->result, ==, CUDA_SUCCESS);
+	for (uint32_t i = 0; i < 3 * VGPU_PAGE; i++)
+		g_assert_cmpuint(buffer_page(3, i / VGPU_PAGE)[i % VGPU_PAGE], ==,
+				 i < 5100 ? (uint8_t)(i * 7 + i / 256) : 0);
+	/* Sums that are wrong, addresses that are foreign, buffers that are not writable. */
+	g_assert_cmpint(copy(VGPU_COPY_TO_DEVICE, at, 5099, desc, 2)->result, ==,
+			CUDA_ERROR_INVALID_VALUE);
+	g_assert_cmpint(copy(VGPU_COPY_TO_DEVICE, at + 1, 5100, desc, 2)->result, ==,
+			CUDA_ERROR_INVALID_VALUE);
+	g_assert_cmpint(copy(7, at, 5100, desc, 2)->result, ==, CUDA_ERROR_INVALID_VALUE);
+	table[5].flags = VGPU_BUFFER_READ;
+	__atomic_store_n(&table[5].generation, 2, __ATOMIC_RELEASE);
+	g_assert_cmpint(copy(VGPU_COPY_FROM_DEVICE, at, 5100, desc, 2)->result, ==,
+			CUDA_ERROR_NOT_PERMITTED);
+	g_assert_cmpuint(table[5].users, ==, 0);
+	stop();
+}
+
+static void test_image(void)
+{
+	static const char text[] = ".version 6.0\n.target sm_50\n.address_size 64\n"
+				   ".visible .entry empty()\n{\nret;\n}\n";
+	const struct vgpu_desc desc = {.buffer = 2, .length = sizeof(text)};
+	const uint32_t lies[] = {0xBA55ED50, 0x00100001, 0x7fffffff, 0};
+
+	start();
+	make_buffer(2, 1);
+	memcpy(buffer_page(1, 0), text, sizeof(text));
+	QUIET(vgpuBlobBegin, 0, REQ(vgpuBlobBegin, .blob = 1, .bytes = sizeof(text)));
+	g_assert_cmpint(
+		calls_make_with(
+			&desc, 1, CUDA_FN_vgpuBlobCopy, 0,
+			(struct part[]){REQ(vgpuBlobCopy, .blob = 1, .bytes = sizeof(text))}, 1)
+			->result,
+		==, CUDA_SUCCESS);
+	g_assert_cmpint(CALL(vgpuModuleLoad, CTX,
+			     REQ(vgpuModuleLoad, .module = HANDLE(MODULE, 3), .blob = 1))
+				->result,
+			==, CUDA_SUCCESS);
+	/* Spent; and a fatbin that says it is larger than it is. */
+	g_assert_cmpint(CALL(vgpuModuleLoad, CTX,
+			     REQ(vgpuModuleLoad, .module = HANDLE(MODULE, 4), .blob = 1))
+				->result,
+			==, CUDA_ERROR_INVALID_IMAGE);
+	QUIET(vgpuBlobBegin, 0, REQ(vgpuBlobBegin, .blob = 2, .bytes = sizeof(lies)));
+	QUIET(vgpuBlobData, 0, REQ(vgpuBlobData, .blob = 2, .bytes = sizeof(lies)),
+	      {lies, sizeof(lies)});
+	g_assert_cmpint(CALL(vgpuModuleLoad, CTX,
+			     REQ(vgpuModuleLoad, .module = HANDLE(MODULE, 4), .blob = 2))
+				->result,
+			==, CUDA_ERROR_INVALID_IMAGE);
+	/* More than a session may have. */
+	QUIET(vgpuBlobBegin, 0, REQ(vgpuBlobBegin, .blob = 3, .bytes = 1ull << 40));
+	g_assert_cmpint(calls_make(CUDA_FN_vgpuCtxSynchronize, CTX, 0, NULL, 0)->deferred, ==,
+			CUDA_ERROR_OUT_OF_MEMORY);
+	stop();
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/mediator/cuda-memory/window", test_window);
+	g_test_add_func("/mediator/cuda-memory/window-twice", test_window_twice);
+	g_test_add_func("/mediator/cuda-memory/window-refused", test_window_refused);
+	g_test_add_func("/mediator/cuda-memory/bulk", test_bulk);
+	g_test_add_func("/mediator/cuda-memory/image", test_image);
+	return g_test_run();
+}
