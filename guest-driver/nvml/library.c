@@ -84,11 +84,13 @@ int nvml_cuda_version(void)
 
 nvmlReturn_t nvml_text(char *out, unsigned int size, const char *text)
 {
+	size_t bytes = strlen(text) + 1;
+
 	if (!out)
 		return NVML_ERROR_INVALID_ARGUMENT;
-	if (strlen(text) >= size)
+	if (bytes > size)
 		return NVML_ERROR_INSUFFICIENT_SIZE;
-	strcpy(out, text);
+	memcpy(out, text, bytes);
 	return NVML_SUCCESS;
 }
 
