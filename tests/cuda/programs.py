@@ -226,6 +226,5 @@ mkdir -p /tmp/upper /tmp/work
 mount -t overlay -o lowerdir=/share.ro,upperdir=/tmp/upper,workdir=/tmp/work none /share || exit 1
 mkdir -p /share/dev /share/proc /share/tmp /share/sys
 mount -t proc proc /share/proc && mount -t sysfs sys /share/sys && mount -o bind /dev /share/dev
-mount -t tmpfs tmp /share/tmp
 mkdir -p /dev/shm && mount -t tmpfs shm /dev/shm
 """.format(modules=" ".join(MODULES))

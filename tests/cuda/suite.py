@@ -294,6 +294,7 @@ class Suite:
                    *((f"opt/cuda/{p.name}", stat.S_IFREG | 0o755, p.read_bytes()) for p in toolkit),
                    *programs.module_entries()]
         if torch:
+            entries += [("opt/cuda/torch_cases.py", stat.S_IFREG | 0o644, TORCH_CASES.read_bytes())]
             entries += [(f"opt/cuda/native-{n}.npz", stat.S_IFREG | 0o644,
                          (self.out / "torch-native" / f"{n}.npz").read_bytes()) for n in torch]
         with self.machine(entries, memory, programs.drive(image), "share") as vm:
@@ -310,5 +311,5 @@ class Suite:
             for name in torch:
                 self.in_vm(vm, f"vm/torch/{name}",
                            f"cd /share && {settings} HOME=/tmp LD_LIBRARY_PATH=/opt/cuda/lib "
-                           f"chroot /share {executable} -B {TORCH_CASES} --compare /tmp/native {name}",
+                           f"chroot /share {executable} -B /opt/cuda/torch_cases.py --compare /tmp/native {name}",
                            seconds)

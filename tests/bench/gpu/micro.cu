@@ -30,7 +30,7 @@ static double now()
 		}                                                                            \
 	} while (0)
 
-__global__ void nothing()
+extern "C" __global__ void empty()
 {
 }
 
@@ -76,17 +76,17 @@ static void launches(int less)
 	double began, queued;
 
 	for (int i = 0; i < 1000 / less + 1; i++)
-		nothing<<<1, 32>>>();
+		empty<<<1, 32>>>();
 	CK(cudaDeviceSynchronize());
 	began = now();
 	for (int i = 0; i < count; i++)
-		nothing<<<1, 32>>>();
+		empty<<<1, 32>>>();
 	queued = now() - began;
 	CK(cudaDeviceSynchronize());
 	say("launch_us", queued / count * 1e6);
 	say("launch_drained_us", (now() - began) / count * 1e6);
 	say("launch_sync_us", 1e6 * median(5000 / less, [] {
-		nothing<<<1, 32>>>();
+		empty<<<1, 32>>>();
 		cudaDeviceSynchronize();
 	}));
 }

@@ -126,6 +126,7 @@ static void unified(void)
 	p = device_alloc(bytes);
 	CK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
 	CK(cuMemcpy(p, (CUdeviceptr)(uintptr_t)out, bytes));
+	CK(cuCtxSynchronize()); /* what is staged may still be on its way */
 	CK(cuMemcpyAsync((CUdeviceptr)(uintptr_t)in, p, bytes, s));
 	CK(cuStreamSynchronize(s));
 	expect_pattern(in, bytes, 9);
