@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What our export tables imitate, asked of NVIDIA's own driver where there is
- * one: sizes of the tables, the handshake, what the known slots answer.
+ * one: sizes of the tables, the handshake, what the known slots answer; and how
+ * many bytes the attributes of a pointer take, which cuda.h does not say.
  *
  * Prints what it sees.  Exit status: 0, 1 if something is not as our tables
  * have it, 77 if there is no such driver.
@@ -33,6 +34,9 @@ static struct {
 	CUresult (*PrimaryRetain)(CUcontext *, CUdevice);
 	CUresult (*PrimaryReset)(CUdevice);
 	CUresult (*CtxSetCurrent)(CUcontext);
+	CUresult (*MemAlloc)(CUdeviceptr *, size_t);
+	CUresult (*MemHostAlloc)(void **, size_t, unsigned int);
+	CUresult (*PointerGetAttribute)(void *, CUpointer_attribute, CUdeviceptr);
 } cu;
 
 static unsigned int differences;
@@ -72,6 +76,9 @@ static void load(void)
 	find(lib, "cuDevicePrimaryCtxRetain", &cu.PrimaryRetain);
 	find(lib, "cuDevicePrimaryCtxReset_v2", &cu.PrimaryReset);
 	find(lib, "cuCtxSetCurrent", &cu.CtxSetCurrent);
+	find(lib, "cuMemAlloc_v2", &cu.MemAlloc);
+	find(lib, "cuMemHostAlloc", &cu.MemHostAlloc);
+	find(lib, "cuPointerGetAttribute", &cu.PointerGetAttribute);
 	if (cu.Init(0)) {
 		printf("no device\n");
 		exit(77);
@@ -228,6 +235,38 @@ static void look_at_rest(void *const *hooks, void *const *checks, void *const *t
 	}
 }
 
+/* How many bytes each attribute of a pointer takes: those that are not 0xaa any more. */
+static void look_at_pointer(const char *what, CUdeviceptr ptr)
+{
+	unsigned char out[16];
+	CUresult r;
+
+	printf("attributes of %s:\n", what);
+	for (int a = 1; a <= 21; a++) {
+		memset(out, 0xaa, sizeof(out));
+		r = cu.PointerGetAttribute(out, (CUpointer_attribute)a, ptr);
+		printf("  %2d: result %d,", a, (int)r);
+		for (int i = 0; i < 12; i++)
+			printf(" %02x", out[i]);
+		printf("\n");
+	}
+}
+
+static void look_at_pointers(void)
+{
+	CUdeviceptr device = 0;
+	void *host = NULL;
+	int local;
+
+	if (cu.MemAlloc(&device, 4096) || cu.MemHostAlloc(&host, 4096, 0)) {
+		expect(false, "memory to look at");
+		return;
+	}
+	look_at_pointer("device memory", device);
+	look_at_pointer("pinned memory", (CUdeviceptr)(uintptr_t)host);
+	look_at_pointer("memory of the program", (CUdeviceptr)(uintptr_t)&local);
+}
+
 int main(void)
 {
 	void *const *interface, *const *storage, *const *checks, *const *hooks, *const *tools,
@@ -252,6 +291,7 @@ int main(void)
 	look_at_handshake(t, interface);
 	ctx = look_at_primary(interface);
 	look_at_rest(hooks, checks, tools, ctx);
+	look_at_pointers();
 	look_at_storage(storage, ctx);
 	printf("%u differences\n", differences);
 	return differences ? 1 : 0;
