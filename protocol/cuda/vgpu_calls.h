@@ -211,6 +211,14 @@ CUresult vgpuLaunch(unsigned long long function, unsigned int gx, unsigned int g
 		    unsigned int attributes, const struct vgpu_launch_attribute *attribute,
 		    unsigned int bytes, const void *params);
 
+/* As cuOccupancyMaxActiveClusters or cuOccupancyMaxPotentialClusterSize. */
+#define VGPU_CLUSTERS_ACTIVE 0u
+#define VGPU_CLUSTERS_POTENTIAL 1u
+CUresult vgpuClusters(unsigned int which, unsigned long long function, unsigned int gx,
+		      unsigned int gy, unsigned int gz, unsigned int bx, unsigned int by,
+		      unsigned int bz, unsigned int shared, unsigned int attributes,
+		      const struct vgpu_launch_attribute *attribute, int *answer);
+
 /* --------------------------------------------------------------- callbacks */
 /* A host function in a stream: VGPU_CUDA_NOTE_CALLBACK comes with this number, Done says it ran. */
 CUresult vgpuCallback(CUstream stream, unsigned long long id);

@@ -6,7 +6,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "callbacks.h"
 #include "cpu_driver.h"
 #include "cuda/entry.h"
 #include "fuzz_cuda.h"
@@ -278,16 +277,29 @@ static void answer_callbacks(void)
 	calls_due.n = 0;
 }
 
-/* Nothing that was sent may take long here. */
+/* Until every answer is there.  Nothing that was sent may take long here. */
 static void wait_for_all(void)
 {
 	struct timespec pause = {.tv_nsec = 20000};
 
-	for (unsigned int i = 0; worker.cuda->waits->n || callbacks_outstanding(worker.cuda); i++) {
+	look();
+	for (unsigned int i = 0; worker.cuda->waits->n; i++) {
 		CHECK(i < 200000);
 		look();
 		if (i > 10)
 			nanosleep(&pause, NULL);
+	}
+}
+
+/* Until the streams are empty, too. */
+static void wait_for_streams(void)
+{
+	struct cuda_object *o;
+
+	wait_for_all();
+	for (uint32_t at = 0; (o = handles_each(&worker.cuda->handles, VGPU_CUDA_CONTEXT, &at));) {
+		call(CUDA_FN_vgpuCtxSynchronize, o->handle, 0, NULL, NULL, 0, NULL, 0);
+		wait_for_all();
 	}
 }
 
@@ -448,8 +460,9 @@ static void drop_contexts(void)
 
 void bench_end(void)
 {
-	wait_for_all();
+	wait_for_streams();
 	bench_forgive(); /* a worker would end with its session */
+	wait_for_streams();
 	/* An input may have given up the context that the rest needs. */
 	CALL(vgpuCtxRetainPrimary, 0, .ctx = BENCH(CONTEXT, 1));
 	drop_all(VGPU_CUDA_GRAPHEXEC, CUDA_FN_cuGraphExecDestroy);
