@@ -649,6 +649,11 @@ def emit_auto(f, proto, per_thread):
         if p.kind == "handle" and p.arg.base == "CUstream":
             out.append(f"\tresult = {resolve}({p.name}, &{p.name});\n"
                        "\tif (result != CUDA_SUCCESS)\n\t\treturn result;\n")
+    for p in f.params:
+        if p.kind in ("handle", "del") and p.arg.base != "CUstream" and not p.optional \
+                and "|" not in p.handle:
+            out.append(f"\tif (!handle_valid((uint64_t)(uintptr_t){p.name}, "
+                       f"VGPU_CUDA_{p.handle}))\n\t\treturn CUDA_ERROR_INVALID_HANDLE;\n")
     for p in new:
         out.append(f"\t{p.name}_id = handle_new(VGPU_CUDA_{p.handle}, NULL);\n"
                    f"\tif (!{p.name}_id)\n\t\treturn CUDA_ERROR_OUT_OF_MEMORY;\n"
