@@ -50,18 +50,30 @@ static CUresult read_pieces(uint8_t *dst, CUdeviceptr src, size_t n, CUstream st
 	return r;
 }
 
+/*
+ * A copy that was asked for quietly: the error of an address that nobody knows
+ * would surface at some later call, but belongs to this one.
+ */
+static CUresult answered(CUresult r, CUdeviceptr at, size_t n, CUstream stream)
+{
+	if (r != CUDA_SUCCESS || range_holds(at, n) || capture_has(stream))
+		return r;
+	return stream_wait(stream);
+}
+
 CUresult copy_to_device(CUdeviceptr dst, const void *src, size_t n, CUstream stream, bool wait)
 {
 	CUresult r;
 
 	if (range_is_pinned(src, n)) {
 		r = rpc_cuMemcpyHtoDAsync_v2(dst, src, n, stream);
-		return r == CUDA_SUCCESS && wait ? stream_wait(stream) : r;
+		return r == CUDA_SUCCESS && wait ? stream_wait(stream)
+						 : answered(r, dst, n, stream);
 	}
 	if (capture_has(stream))
 		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 	if (n <= PIECES_MAX * INLINE_MAX)
-		return write_pieces(dst, src, n, stream);
+		return answered(write_pieces(dst, src, n, stream), dst, n, stream);
 	return bulk_copy(VGPU_COPY_TO_DEVICE, dst, (void *)(uintptr_t)src, n, stream);
 }
 
@@ -71,7 +83,8 @@ CUresult copy_from_device(void *dst, CUdeviceptr src, size_t n, CUstream stream,
 
 	if (range_is_pinned(dst, n)) {
 		r = rpc_cuMemcpyDtoHAsync_v2(dst, src, n, stream);
-		return r == CUDA_SUCCESS && wait ? stream_wait(stream) : r;
+		return r == CUDA_SUCCESS && wait ? stream_wait(stream)
+						 : answered(r, src, n, stream);
 	}
 	if (capture_has(stream))
 		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
@@ -130,7 +143,9 @@ CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size
 		return r;
 	if (!dstDevice || !srcDevice)
 		return CUDA_ERROR_INVALID_VALUE;
-	return rpc_cuMemcpyDtoDAsync_v2(dstDevice, srcDevice, ByteCount, hStream);
+	r = rpc_cuMemcpyDtoDAsync_v2(dstDevice, srcDevice, ByteCount, hStream);
+	r = answered(r, dstDevice, ByteCount, hStream);
+	return answered(r, srcDevice, ByteCount, hStream);
 }
 
 CUresult cuMemcpyHtoD_v2(CUdeviceptr dstDevice, const void *srcHost, size_t ByteCount)
@@ -167,7 +182,9 @@ CUresult cuMemcpyDtoD_v2(CUdeviceptr dstDevice, CUdeviceptr srcDevice, size_t By
 		return r;
 	if (!dstDevice || !srcDevice)
 		return CUDA_ERROR_INVALID_VALUE;
-	return rpc_cuMemcpyDtoDAsync_v2(dstDevice, srcDevice, ByteCount, s);
+	r = rpc_cuMemcpyDtoDAsync_v2(dstDevice, srcDevice, ByteCount, s);
+	r = answered(r, dstDevice, ByteCount, s);
+	return answered(r, srcDevice, ByteCount, s);
 }
 
 /* --------------------------------- direction by what the addresses are */

@@ -4,6 +4,30 @@
 #include "cuda_rpc.h"
 #include "handles.h"
 
+/* Events of other processes are refused, so that the flag for those is an error too. */
+CUresult cuEventCreate(CUevent *phEvent, unsigned int Flags)
+{
+	CUevent made;
+	CUresult r = shim_enter_context();
+
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!phEvent || (Flags & ~(unsigned int)(CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING |
+						 CU_EVENT_INTERPROCESS)))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (Flags & CU_EVENT_INTERPROCESS)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	made = HANDLE_AS(CUevent, handle_new(VGPU_CUDA_EVENT, NULL));
+	if (!made)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = rpc_cuEventCreate(&made, Flags);
+	if (r == CUDA_SUCCESS)
+		*phEvent = made;
+	else
+		handle_drop(HANDLE_OF(made));
+	return r;
+}
+
 CUresult cuEventElapsedTime_v2(float *pMilliseconds, CUevent hStart, CUevent hEnd)
 {
 	CUresult r = shim_enter_context();

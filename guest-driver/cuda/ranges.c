@@ -94,6 +94,20 @@ bool range_find(uint64_t addr, struct range *out)
 	return r != NULL;
 }
 
+bool range_holds(uint64_t addr, uint64_t size)
+{
+	struct range *r;
+	bool holds;
+
+	pthread_rwlock_rdlock(&lock);
+	r = look(&tree, addr);
+	if (!r)
+		r = look(&reservations, addr);
+	holds = r && size <= r->size && addr - r->base <= r->size - size;
+	pthread_rwlock_unlock(&lock);
+	return holds;
+}
+
 bool range_is_pinned(const void *addr, size_t size)
 {
 	uint64_t at = (uintptr_t)addr;

@@ -45,6 +45,9 @@ bool range_remove(uint64_t base, struct range *out);
 /* Which range contains `addr`?  false: none. */
 bool range_find(uint64_t addr, struct range *out);
 
+/* Is [addr, addr+size) in one range of whatever kind? */
+bool range_holds(uint64_t addr, uint64_t size);
+
 /* Is [addr, addr+size) in one range of pinned host memory? */
 bool range_is_pinned(const void *addr, size_t size);
 
