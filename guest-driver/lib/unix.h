@@ -26,8 +26,9 @@ struct place {
 struct unix_memory {
 	int fd;
 	uint64_t size;
-	uint8_t *control; /* the first part, mapped */
-	uint32_t generation;
+	uint8_t *control;     /* the first part, mapped */
+	uint32_t generation;  /* of the last buffer */
+	uint32_t next_entry;  /* where to look for a free one first */
 	struct place *places; /* areas, by offset */
 };
 

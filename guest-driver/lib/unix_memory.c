@@ -160,17 +160,25 @@ static struct vgpu_buffer_entry *entry_of(const struct unix_memory *m, uint32_t 
 	return (struct vgpu_buffer_entry *)(m->control + TABLE_AT) + i;
 }
 
+static bool entry_is_free(const struct unix_memory *m, uint32_t i)
+{
+	const struct vgpu_buffer_entry *e = entry_of(m, i);
+
+	return !e->generation && !__atomic_load_n(&e->users, __ATOMIC_ACQUIRE);
+}
+
 static int entry_take(struct unix_memory *m, uint64_t offset, uint64_t length, uint32_t *index)
 {
 	struct vgpu_segment_page *list;
 	struct vgpu_buffer_entry *e;
-	uint32_t i = 0;
+	uint32_t i, tried = 0;
 
-	while (i < UNIX_BUFFERS && (entry_of(m, i)->generation ||
-				    __atomic_load_n(&entry_of(m, i)->users, __ATOMIC_ACQUIRE)))
-		i++;
-	if (i == UNIX_BUFFERS)
+	while (tried < UNIX_BUFFERS && !entry_is_free(m, (m->next_entry + tried) % UNIX_BUFFERS))
+		tried++;
+	if (tried == UNIX_BUFFERS)
 		return fail(ENOSPC);
+	i = (m->next_entry + tried) % UNIX_BUFFERS;
+	m->next_entry = i + 1;
 	e = entry_of(m, i);
 	list = (struct vgpu_segment_page *)(m->control + LISTS_AT) + i;
 	list->next = 0;

@@ -171,15 +171,21 @@ static void bad_pointers(struct user *u)
 	check(wait_for(u, 0, 0) < 0 && errno == ETIMEDOUT, "user-ioctls: a wait of 0 ms");
 }
 
-static ssize_t write_record(int fd, uint32_t length, size_t bytes)
+static ssize_t write_command(int fd, uint16_t command, uint32_t length, size_t bytes)
 {
-	static uint8_t buf[8192];
+	static uint8_t buf[2 * VGPU_RECORD_MAX];
+	const struct vgpu_request req = {.length = length, .command = command};
 	uint32_t magic = VGPU_STUB_BINARY;
 
 	memset(buf, 0, sizeof(buf));
-	memcpy(buf, &magic, 4);
-	memcpy(buf + 4, &length, 4);
+	memcpy(buf, &magic, sizeof(magic));
+	memcpy(buf + sizeof(magic), &req, sizeof(req));
 	return write(fd, buf, bytes);
+}
+
+static ssize_t write_record(int fd, uint32_t length, size_t bytes)
+{
+	return write_command(fd, VGPU_CMD_NOP, length, bytes);
 }
 
 static void bad_writes(void)
@@ -192,7 +198,10 @@ static void bad_writes(void)
 	check(write_record(fd, 32, 4) < 0 && errno == EINVAL, "user-ioctls: no record");
 	check(write_record(fd, 32, 20) < 0 && errno == EINVAL, "user-ioctls: half a header");
 	check(write_record(fd, 64, 36) < 0 && errno == EINVAL, "user-ioctls: a length that lies");
-	check(write_record(fd, 5000, 5004) < 0 && errno == EMSGSIZE, "user-ioctls: a long record");
+	check(write_record(fd, VGPU_RECORD_MAX + 8, VGPU_RECORD_MAX + 12) < 0 && errno == EMSGSIZE,
+	      "user-ioctls: a long record");
+	check(write_command(fd, VGPU_CMD_CUDA, 48, 52) < 0 && errno == EOPNOTSUPP,
+	      "user-ioctls: a CUDA call by write()");
 	check(write(fd, nowhere, 100) < 0 && errno == EFAULT, "user-ioctls: write() from nowhere");
 	check(write_record(fd, 32, 36) == 36, "user-ioctls: a good record");
 	check(write(fd, "NOP", 3) < 0 && errno == EBUSY, "user-ioctls: text between the two");
