@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "confine.h"
 #include "cuda/entry.h"
 #include "fdio.h"
+#include "sanitized.h"
 #include "worker.h"
 
 struct options {
@@ -122,12 +124,30 @@ static int serve(const struct options *o, const struct vgpu_backend_ops *ops)
 	worker_loop(&w);
 }
 
+/*
+ * Memory that a guest's program registers appears here at the program's own
+ * address, mostly near the top of user space, where our libraries and the
+ * driver's reservations would lie too.  With the older layout they lie low.
+ */
+static void leave_high_addresses(char **argv)
+{
+	int now = personality(0xffffffff);
+
+	if (SANITIZED || !cuda_is_built() || now < 0 || now & ADDR_COMPAT_LAYOUT)
+		return;
+	if (personality((unsigned long)now | ADDR_COMPAT_LAYOUT) >= 0)
+		execv("/proc/self/exe", argv);
+	/* It goes without, as long as no addresses meet. */
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = {.uid = -1, .gid = -1};
 	const struct vgpu_backend_ops *ops = NULL;
 	GError *err = NULL;
 
+	if (control_is_there())
+		leave_high_addresses(argv);
 	setlocale(LC_ALL, "");
 	if (parse(&o, argc, argv, &err)) {
 		if (o.version) {
