@@ -34,8 +34,10 @@ const char kernels_ptx[] = HEAD
 	"\t.param .f32 e, .param .f64 f, .param .u64 .ptr .global .align 8 out)" BODY
 	".visible .entry grid_info(.param .u64 out)" BODY
 	".visible .entry count_threads(.param .u64 p)" BODY
-	".visible .entry print_value(.param .u32 v)" BODY ".visible .entry vgpu_spin()" BODY
-	".visible .entry vgpu_trap()" BODY ".visible .entry vgpu_assert" BODY
+	".visible .entry print_value(.param .u32 v)" BODY
+	".visible .entry sample(.param .u64 t, .param .u64 o, .param .u32 w, .param .u32 h)" BODY
+	".visible .entry vgpu_spin()" BODY ".visible .entry vgpu_trap()" BODY
+	".visible .entry vgpu_assert" BODY
 	".visible .entry nobody_knows(.param .u64 p)\n.maxntid 64, 1, 1\n{\n"
 	"\t.shared .align 4 .b8 buffer[1024];\n\t{ ret; }\n}\n"
 	".visible .entry fill_otherwise(.param .u64 p)" BODY;

@@ -2,6 +2,10 @@
 /* Modules and libraries from PTX, and what launches do. */
 #include <string.h>
 
+#if HAVE_LZ4
+#include <lz4.h>
+#endif
+
 #include "driver_api.h"
 #include "tests.h"
 
@@ -171,6 +175,58 @@ static void not_built_in(void)
 	context_end(ctx);
 }
 
+/* A fatbin of one part: a text, or what became of it when compressed. */
+static guint8 *fatbin(const void *data, size_t size, size_t plain, guint64 flags)
+{
+	size_t padded = (size + 7) & ~(size_t)7;
+	guint8 *f = g_malloc0(16 + 64 + padded);
+
+	memcpy(f, (guint32[]){0xba55ed50, 16 << 16 | 1}, 8);
+	memcpy(f + 8, &(guint64){64 + padded}, 8);
+	memcpy(f + 16, (guint32[]){0x101 << 16 | 1, 64}, 8);
+	memcpy(f + 24, &(guint64){padded}, 8);
+	memcpy(f + 32, &(guint32){plain ? (guint32)size : 0}, 4);
+	memcpy(f + 16 + 40, &(guint64){flags}, 8);
+	memcpy(f + 16 + 56, &(guint64){plain}, 8);
+	memcpy(f + 80, data, size);
+	return f;
+}
+
+static void load_fatbin(guint8 *f, CUresult want)
+{
+	CUmodule m;
+
+	FAILS(want, cuModuleLoadData, &m, f);
+	if (!want)
+		function_of(m, "vector_add");
+	g_free(f);
+}
+
+static void fatbins(void)
+{
+	size_t length = strlen(kernels_ptx) + 1;
+	CUcontext ctx = context_begin();
+	guint8 *f;
+
+	load_fatbin(fatbin(kernels_ptx, length, 0, 0), CUDA_SUCCESS);
+	f = fatbin(kernels_ptx, length, 0, 0);
+	f[16] = 2; /* machine code */
+	load_fatbin(f, CUDA_ERROR_NO_BINARY_FOR_GPU);
+	f = fatbin(kernels_ptx, length, 0, 0);
+	f[24]++; /* longer than the whole */
+	load_fatbin(f, CUDA_ERROR_INVALID_IMAGE);
+#if HAVE_LZ4
+	gchar *packed = g_malloc((gsize)LZ4_compressBound((int)length));
+	int size = LZ4_compress_default(kernels_ptx, packed, (int)length,
+					LZ4_compressBound((int)length));
+
+	load_fatbin(fatbin(packed, (size_t)size, length, 0x2000), CUDA_SUCCESS);
+	load_fatbin(fatbin(packed, (size_t)size, length - 1, 0x2000), CUDA_ERROR_NO_BINARY_FOR_GPU);
+	g_free(packed);
+#endif
+	context_end(ctx);
+}
+
 /* Texts that are no PTX, or not quite. */
 static void malformed(void)
 {
@@ -216,5 +272,6 @@ void add_module_tests(void)
 	g_test_add_func("/cpu-driver/module/globals", globals);
 	g_test_add_func("/cpu-driver/module/library", library);
 	g_test_add_func("/cpu-driver/module/not-built-in", not_built_in);
+	g_test_add_func("/cpu-driver/module/fatbins", fatbins);
 	g_test_add_func("/cpu-driver/module/malformed", malformed);
 }

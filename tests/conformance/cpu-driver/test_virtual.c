@@ -138,6 +138,51 @@ static void values(void)
 	context_end(ctx);
 }
 
+static void arrays(void)
+{
+	CUcontext ctx = context_begin();
+	CUDA_ARRAY_DESCRIPTOR d = {
+		.Width = 8, .Height = 4, .Format = CU_AD_FORMAT_FLOAT, .NumChannels = 1};
+	CUDA_RESOURCE_DESC resource = {.resType = CU_RESOURCE_TYPE_ARRAY};
+	CUDA_TEXTURE_DESC sampling = {.filterMode = CU_TR_FILTER_MODE_POINT};
+	float in[32], out[32];
+	int width = 8, height = 4;
+	CUtexObject texture;
+	CUdeviceptr p;
+	CUarray a;
+
+	for (int i = 0; i < 32; i++)
+		in[i] = (float)i;
+	OK(cuMemAlloc_v2, &p, sizeof(out));
+	OK(cuArrayCreate_v2, &a, &d);
+	CUDA_MEMCPY2D box = {.srcMemoryType = CU_MEMORYTYPE_HOST,
+			     .srcHost = in,
+			     .srcPitch = 32,
+			     .dstMemoryType = CU_MEMORYTYPE_ARRAY,
+			     .dstArray = a,
+			     .WidthInBytes = 32,
+			     .Height = 4};
+	OK(cuMemcpy2D_v2, &box);
+	box.dstY = 1;
+	FAILS(CUDA_ERROR_INVALID_VALUE, cuMemcpy2D_v2, &box);
+	box.dstArray = (CUarray)ctx;
+	FAILS(CUDA_ERROR_INVALID_HANDLE, cuMemcpy2D_v2, &box);
+	resource.res.array.hArray = a;
+	OK(cuTexObjectCreate, &texture, &resource, &sampling, NULL);
+	OK(cuArrayDestroy, a); /* the texture keeps what is in it */
+	FAILS(CUDA_ERROR_INVALID_HANDLE, cuArrayDestroy, a);
+	LAUNCH(function_of(module_begin(), "sample"), 32, NULL, &texture, &p, &width, &height);
+	OK(cuMemcpyDtoH_v2, out, p, sizeof(out));
+	g_assert_cmpmem(in, sizeof(in), out, sizeof(out));
+	OK(cuTexObjectDestroy, texture);
+	FAILS(CUDA_ERROR_INVALID_VALUE, cuTexObjectDestroy, texture);
+	d.Width = SIZE_MAX;
+	FAILS(CUDA_ERROR_INVALID_VALUE, cuArrayCreate_v2, &a, &d);
+	d.Width = d.Height = 131072;
+	FAILS(CUDA_ERROR_OUT_OF_MEMORY, cuArrayCreate_v2, &a, &d);
+	context_end(ctx);
+}
+
 static void functions(void)
 {
 	CUcontext ctx = context_begin();
@@ -178,5 +223,6 @@ void add_virtual_tests(void)
 	g_test_add_func("/cpu-driver/pools", pools);
 	g_test_add_func("/cpu-driver/mapping", mapping);
 	g_test_add_func("/cpu-driver/values", values);
+	g_test_add_func("/cpu-driver/arrays", arrays);
 	g_test_add_func("/cpu-driver/functions", functions);
 }

@@ -24,7 +24,7 @@
 #define KIND_PTX 1u
 #define FLAG_LZ4 0x2000u
 #define FLAG_ZSTD 0x8000u
-#define TEXT_MAX ((size_t)256 << 20)
+#define TEXT_MAX ((size_t)64 << 20)
 
 struct fatbin {
 	uint32_t magic;

@@ -208,13 +208,13 @@ static bool parameters(struct parser *p, struct ptx_entry *e)
 	if (accept(p, ")"))
 		return true;
 	do {
-		struct declaration d;
+		struct declaration d = {0};
 		struct ptx_param q;
 		bool ok = expect(p, ".param") && declaration(p, &d);
 
+		g_free(d.name);
 		if (!ok)
 			return false;
-		g_free(d.name);
 		if (d.unsized || !d.size || d.size > PTX_PARAM_BYTES_MAX)
 			return fail(p, "a parameter of a bad size");
 		/* .align behind .ptr is that of the memory pointed to, which does no harm here. */
