@@ -10,6 +10,7 @@ bundle_elf() { # FILE DESTINATION-FOLDER RPATH
 	local lib needs
 	needs=$(ldd "$1")
 	install -D -m 755 "$1" "$2/$(basename "$1")"
+	strip --strip-debug "$2/$(basename "$1")"
 	while read -r lib; do
 		case $(basename "$lib") in
 		ld-linux* | libc.so* | libm.so* | libdl.so* | libpthread.so* | librt.so* | libresolv.so* | libcuda.so*) ;;

@@ -130,10 +130,14 @@ def ratio(key, kind, native, ours):
 
 
 def machine():
-    out = subprocess.run(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"],
-                         capture_output=True, text=True, check=False)
+    try:
+        gpu = subprocess.run(["nvidia-smi", "--query-gpu=name,driver_version",
+                              "--format=csv,noheader"], capture_output=True, text=True,
+                             check=False).stdout.strip()
+    except OSError:
+        gpu = ""
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    return {"gpu": out.stdout.strip() or "?", "processor": cpu.group(1) if cpu else "?",
+    return {"gpu": gpu or "?", "processor": cpu.group(1) if cpu else "?",
             "cores": os.cpu_count(), "kernel": os.uname().release,
             "date": datetime.date.today().isoformat()}
 
