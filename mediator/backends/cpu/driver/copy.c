@@ -229,16 +229,19 @@ CUresult copy_make(const CUDA_MEMCPY3D *d, struct work **out)
 /* ---- the ways to ask for one ---- */
 
 #define STAGE_MAX ((size_t)1 << 20)
+#define STAGE_TOTAL ((size_t)64 << 20)
 
 /* A pageable source of one row is read before the call returns. */
 static bool stage(struct copy_work *c)
 {
 	if (c->d.srcMemoryType != CU_MEMORYTYPE_HOST || c->src_pinned || c->d.Height != 1 ||
-	    c->d.Depth != 1 || !c->d.WidthInBytes || c->d.WidthInBytes > STAGE_MAX)
+	    c->d.Depth != 1 || !c->d.WidthInBytes || c->d.WidthInBytes > STAGE_MAX ||
+	    drv.staged > STAGE_TOTAL)
 		return false;
 	c->staged = malloc(c->d.WidthInBytes);
 	if (!c->staged)
 		return false;
+	drv.staged += c->d.WidthInBytes;
 	memcpy(c->staged, (const char *)c->d.srcHost + c->d.srcXInBytes, c->d.WidthInBytes);
 	return true;
 }

@@ -103,7 +103,8 @@ struct cpu_driver {
 	CUresult sticky; /* every later call returns it */
 	GHashTable *objects;
 	unsigned int streams;
-	unsigned int queued;
+	size_t queued; /* as work_weight() counts */
+	size_t staged; /* bytes of private copies that wait */
 	CUcontext primary;
 	unsigned int primary_flags;
 	size_t memory_used;
@@ -315,7 +316,7 @@ struct work {
 };
 
 struct work *work_new(enum work_kind kind);
-/* How many pieces it is made of. */
+/* How many pieces it is made of: what it costs to have it in a queue or a graph. */
 size_t work_weight(const struct work *w);
 struct work *work_clone(const struct work *w);
 /* With the lock held. */
@@ -339,6 +340,7 @@ CUresult memset_make(const CUDA_MEMSET_NODE_PARAMS *set, struct work **out);
 /* One piece of queued work; others wait for it, events remember it. */
 struct op {
 	unsigned int refs;
+	size_t weight;
 	bool done;
 	uint64_t end; /* monotonic time in ns, once done */
 	struct work *work;

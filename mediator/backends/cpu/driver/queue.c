@@ -67,7 +67,7 @@ static void execute(struct op *op)
 	work_free(w);
 	op->end = now_ns();
 	op->done = true;
-	drv.queued--;
+	drv.queued -= op->weight;
 	pthread_cond_broadcast(&drv.changed);
 	op_unref(op);
 }
@@ -238,12 +238,13 @@ static CUresult check_capture(const CUstream s)
 CUresult stream_submit(CUstream s, struct work *w, struct op **out)
 {
 	CUresult err = check_capture(s);
+	size_t weight = 1 + work_weight(w);
 	struct op *op;
 
 	if (!err)
 		err = start_thread(s);
 	object_ref(s);
-	while (!err && drv.queued >= CPU_WORK_MAX && !(err = drv.sticky))
+	while (!err && drv.queued && drv.queued + weight > CPU_WORK_MAX && !(err = drv.sticky))
 		pthread_cond_wait(&drv.changed, &drv.lock);
 	if (!err && s->retired)
 		err = CUDA_ERROR_INVALID_HANDLE;
@@ -260,7 +261,8 @@ CUresult stream_submit(CUstream s, struct work *w, struct op **out)
 	note_records(w, op);
 	op_unref(s->last);
 	s->last = op;
-	drv.queued++;
+	op->weight = weight;
+	drv.queued += weight;
 	g_queue_push_tail(&s->queue, op);
 	pthread_cond_signal(&s->more);
 	if (out)

@@ -17,7 +17,11 @@ struct work *work_new(enum work_kind kind)
 
 size_t work_weight(const struct work *w)
 {
-	return !w ? 0 : w->kind == WORK_EXEC ? 1 + w->exec.total : 1;
+	if (!w)
+		return 0;
+	if (w->kind == WORK_EXEC)
+		return 1 + w->exec.total;
+	return w->kind == WORK_RUNS ? 1 + w->runs.n / 16 : 1;
 }
 
 static void *maybe_ref(void *object)
@@ -76,6 +80,8 @@ void work_free(struct work *w)
 		g_free(w->kernel.param);
 		break;
 	case WORK_COPY:
+		if (w->copy.staged)
+			drv.staged -= w->copy.d.WidthInBytes;
 		free(w->copy.staged);
 		object_unref(w->copy.src_array);
 		object_unref(w->copy.dst_array);
