@@ -17,6 +17,9 @@ struct callback {
 	bool once; /* freed when it has run */
 };
 
+/* Of those in graphs, which are never freed because the graphs may run them at any time. */
+#define REPEATED_MAX (1u << 20)
+
 /* One that runs just now; on the stack of a driver's thread. */
 struct running {
 	struct running *next;
@@ -29,7 +32,7 @@ struct callbacks {
 	pthread_mutex_t lock;
 	pthread_cond_t done;
 	struct running *head, **tail;
-	bool repeated;     /* some are in graphs, which run them who knows when */
+	uint32_t repeated; /* how many are in graphs, which run them who knows when */
 	uint32_t enqueued; /* atomic: in streams, not run yet */
 };
 
@@ -48,15 +51,18 @@ CUresult callbacks_init(struct cuda_session *s)
 
 void *callbacks_new(struct cuda_session *s, uint64_t value, bool once)
 {
-	struct callback *c = calloc(1, sizeof(*c));
+	struct callback *c;
 
+	if (!once && s->callbacks->repeated >= REPEATED_MAX)
+		return NULL;
+	c = calloc(1, sizeof(*c));
 	if (!c)
 		return NULL;
 	*c = (struct callback){.session = s, .value = value, .once = once};
 	if (once)
 		__atomic_add_fetch(&s->callbacks->enqueued, 1, __ATOMIC_RELAXED);
 	else
-		s->callbacks->repeated = true;
+		s->callbacks->repeated++;
 	return c;
 }
 
@@ -66,6 +72,8 @@ void callbacks_drop(void *data)
 
 	if (c->once)
 		__atomic_sub_fetch(&c->session->callbacks->enqueued, 1, __ATOMIC_RELAXED);
+	else
+		c->session->callbacks->repeated--;
 	free(c);
 }
 

@@ -5,6 +5,13 @@
 #include "session.h"
 #include "waits.h"
 
+/* Keeps ours beside the handle that the dispatch makes next. */
+static bool keep(struct cuda_session *s, CUcontext ctx, bool primary)
+{
+	s->new_data = contexts_new(ctx, primary);
+	return s->new_data;
+}
+
 CUresult host_vgpuCtxCreate(struct cuda_session *s, CUcontext *ctx, unsigned int flags,
 			    CUdevice dev)
 {
@@ -13,9 +20,14 @@ CUresult host_vgpuCtxCreate(struct cuda_session *s, CUcontext *ctx, unsigned int
 	(void)dev;
 	if (r != CUDA_SUCCESS)
 		return r;
+	if (!s->drv->cuCtxCreate_v2 || !s->drv->cuCtxDestroy_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
 	session_forget_context(s); /* the driver makes the new one current */
-	return s->drv->cuCtxCreate_v2 ? s->drv->cuCtxCreate_v2(ctx, flags, s->device)
-				      : CUDA_ERROR_NOT_SUPPORTED;
+	r = s->drv->cuCtxCreate_v2(ctx, flags, s->device);
+	if (r != CUDA_SUCCESS || keep(s, *ctx, false))
+		return r;
+	s->drv->cuCtxDestroy_v2(*ctx);
+	return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 CUresult host_vgpuCtxRetainPrimary(struct cuda_session *s, CUcontext *ctx, unsigned int flags,
@@ -26,11 +38,15 @@ CUresult host_vgpuCtxRetainPrimary(struct cuda_session *s, CUcontext *ctx, unsig
 	(void)dev;
 	if (r != CUDA_SUCCESS)
 		return r;
-	if (!s->extra.cuDevicePrimaryCtxRetain)
+	if (!s->extra.cuDevicePrimaryCtxRetain || !s->drv->cuDevicePrimaryCtxRelease_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (flags && s->drv->cuDevicePrimaryCtxSetFlags_v2)
 		s->drv->cuDevicePrimaryCtxSetFlags_v2(s->device, flags);
-	return s->extra.cuDevicePrimaryCtxRetain(ctx, s->device);
+	r = s->extra.cuDevicePrimaryCtxRetain(ctx, s->device);
+	if (r != CUDA_SUCCESS || keep(s, *ctx, true))
+		return r;
+	s->drv->cuDevicePrimaryCtxRelease_v2(s->device);
+	return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 /* Is no other handle left of the context that `handle` means? */
@@ -45,15 +61,27 @@ static bool is_last(struct cuda_session *s, const struct cuda_object *o)
 	return true;
 }
 
+static bool is_primary(struct cuda_session *s, uint64_t handle)
+{
+	const struct cuda_context *c = contexts_of(s, handle);
+
+	return c && c->primary;
+}
+
 CUresult host_vgpuCtxReleasePrimary(struct cuda_session *s, CUcontext ctx, CUdevice dev)
 {
 	uint64_t handle = REQUEST(s, vgpuCtxReleasePrimary)->ctx;
 	const struct cuda_object *o = handles_object(&s->handles, handle, VGPU_CUDA_CONTEXT);
 
+	CUresult r;
+
 	(void)ctx;
 	(void)dev;
-	if (!s->drv->cuDevicePrimaryCtxRelease_v2)
-		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!is_primary(s, handle))
+		return CUDA_ERROR_INVALID_CONTEXT;
+	r = session_drain_all(s);
+	if (r != CUDA_SUCCESS)
+		return r;
 	contexts_shut(s, handle);
 	if (is_last(s, o))
 		session_release_backend(s);
@@ -73,6 +101,9 @@ CUresult host_vgpuCtxResetPrimary(struct cuda_session *s, CUdevice dev)
 		return r;
 	if (!s->drv->cuDevicePrimaryCtxReset_v2 || !s->extra.cuDevicePrimaryCtxRetain)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	r = session_drain_all(s);
+	if (r != CUDA_SUCCESS)
+		return r;
 	session_release_backend(s);
 	r = s->extra.cuDevicePrimaryCtxRetain(&primary, s->device);
 	if (r == CUDA_SUCCESS)
@@ -104,14 +135,10 @@ CUresult host_vgpuCtxDestroy(struct cuda_session *s, CUcontext ctx)
 	CUresult r;
 
 	(void)ctx;
-	if (!s->drv->cuCtxDestroy_v2)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	r = session_context(s, handle);
-	if (r == CUDA_SUCCESS)
-		r = session_drain(s);
-	if (r == (CUresult)HOST_PENDING)
-		return r;
-	return destroy(s, handle);
+	if (is_primary(s, handle))
+		return CUDA_ERROR_INVALID_CONTEXT;
+	r = session_drain_all(s);
+	return r == CUDA_SUCCESS ? destroy(s, handle) : r;
 }
 
 CUresult host_vgpuCtxSynchronize(struct cuda_session *s)

@@ -8,20 +8,22 @@
 
 #include "session.h"
 
+struct cuda_context *contexts_new(CUcontext real, bool primary)
+{
+	struct cuda_context *c = calloc(1, sizeof(*c));
+
+	if (c) {
+		c->real = real;
+		c->primary = primary;
+	}
+	return c;
+}
+
 struct cuda_context *contexts_of(struct cuda_session *s, uint64_t handle)
 {
 	struct cuda_object *o = handles_object(&s->handles, handle, VGPU_CUDA_CONTEXT);
-	struct cuda_context *c;
 
-	if (!o)
-		return NULL;
-	if (o->data)
-		return o->data;
-	c = calloc(1, sizeof(*c));
-	if (c)
-		c->real = (CUcontext)(uintptr_t)o->real;
-	o->data = c;
-	return c;
+	return o ? o->data : NULL;
 }
 
 struct cuda_context *contexts_current(struct cuda_session *s)

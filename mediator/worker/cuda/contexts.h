@@ -26,6 +26,7 @@ struct guest_stream {
 
 struct cuda_context {
 	CUcontext real;
+	bool primary;
 	struct guest_stream *stream; /* those of the guest, not the default one */
 	uint32_t nstreams;
 	uint32_t room;
@@ -37,6 +38,9 @@ struct cuda_context {
 
 #define SLOTS 64u
 #define SLOT_BYTES 8192u
+
+/* For the handle that is made next (s->new_data); NULL: no memory. */
+struct cuda_context *contexts_new(CUcontext real, bool primary);
 
 /* Of the current context; NULL if there is none or no memory. */
 struct cuda_context *contexts_current(struct cuda_session *s);

@@ -10,6 +10,7 @@
 
 /* A call that was put off: its body follows. */
 struct put_off {
+	bool all; /* look at the other contexts, too, before it is made */
 	uint32_t length;
 	uint64_t body[];
 };
@@ -22,13 +23,15 @@ static CUresult again(struct cuda_session *s, struct wait *w, CUresult r, struct
 					      .length = p->length,
 					      .id = w->id,
 					      .quiet = w->quiet};
+	int err;
 
 	(void)r; /* what failed is over, too */
 	s->req = &req;
 	s->reply = reply;
-	s->drained = true;
-	if (cuda_dispatch(s, &req, reply))
-		reply->result = CUDA_ERROR_INVALID_VALUE;
+	s->drained = !p->all;
+	err = cuda_dispatch(s, &req, reply);
+	if (err)
+		reply->result = err == HOST_PENDING ? HOST_PENDING : CUDA_ERROR_INVALID_VALUE;
 	s->drained = false;
 	s->req = NULL;
 	s->reply = NULL;
@@ -36,20 +39,20 @@ static CUresult again(struct cuda_session *s, struct wait *w, CUresult r, struct
 	return reply->result;
 }
 
-CUresult session_drain_if(struct cuda_session *s, bool always)
+/* Until the current context is idle; CUDA_SUCCESS: it is. */
+static CUresult put_off(struct cuda_session *s, bool all)
 {
 	struct put_off *p;
 	struct wait *w;
 	CUresult r;
 
-	if (s->drained || (!always && !callbacks_outstanding(s) && !s->waits->n))
-		return CUDA_SUCCESS;
 	p = malloc(sizeof(*p) + s->req->length);
 	w = p ? waits_new(s) : NULL;
 	if (!w) {
 		free(p);
 		return CUDA_SUCCESS; /* then it may block */
 	}
+	p->all = all;
 	p->length = s->req->length;
 	memcpy(p->body, s->req->body, p->length);
 	w->data = p;
@@ -59,6 +62,34 @@ CUresult session_drain_if(struct cuda_session *s, bool always)
 	if (r != (CUresult)HOST_PENDING)
 		free(p);
 	return r;
+}
+
+static bool somebody_waits(const struct cuda_session *s)
+{
+	return callbacks_outstanding(s) || s->waits->n;
+}
+
+CUresult session_drain_if(struct cuda_session *s, bool always)
+{
+	if (s->drained || (!always && !somebody_waits(s)))
+		return CUDA_SUCCESS;
+	return put_off(s, false);
+}
+
+CUresult session_drain_all(struct cuda_session *s)
+{
+	const struct cuda_object *o;
+
+	if (!somebody_waits(s))
+		return CUDA_SUCCESS;
+	for (uint32_t at = 0; (o = handles_each(&s->handles, VGPU_CUDA_CONTEXT, &at));) {
+		CUresult r = session_context(s, o->handle) == CUDA_SUCCESS ? put_off(s, true)
+									   : CUDA_SUCCESS;
+
+		if (r != CUDA_SUCCESS)
+			return r;
+	}
+	return CUDA_SUCCESS;
 }
 
 CUresult session_drain(struct cuda_session *s)

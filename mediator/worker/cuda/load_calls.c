@@ -76,8 +76,9 @@ CUresult host_cuModuleUnload(struct cuda_session *s, CUmodule module)
 
 CUresult host_cuLibraryUnload(struct cuda_session *s, CUlibrary library)
 {
-	return s->drv->cuLibraryUnload ? s->drv->cuLibraryUnload(library)
-				       : CUDA_ERROR_NOT_SUPPORTED;
+	CUresult r = s->drv->cuLibraryUnload ? session_drain_all(s) : CUDA_ERROR_NOT_SUPPORTED;
+
+	return r == CUDA_SUCCESS ? s->drv->cuLibraryUnload(library) : r;
 }
 
 /* A module's variable is memory of the session as long as its module lives. */

@@ -184,6 +184,7 @@ static int dispatch(struct worker *w, const struct cuda_request_view *req, struc
 	s->req = NULL;
 	s->reply = NULL;
 	s->new_parent = 0;
+	s->new_data = NULL;
 	if (w->buffers.nheld)
 		buffers_release(&w->buffers);
 	return err;
@@ -235,6 +236,8 @@ enum cuda_progress cuda_poll(struct worker *w)
 	id = wait->id;
 	quiet = wait->quiet;
 	waits_end(s, wait);
+	if (reply.result == (CUresult)HOST_PENDING)
+		return CUDA_PROGRESS;
 	return answer(w, id, quiet, 0, &reply) ? CUDA_RESPONSE : CUDA_PROGRESS;
 }
 

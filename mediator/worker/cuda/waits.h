@@ -27,7 +27,7 @@ struct wait;
  * Called once when what was waited for has happened; `r`: CUDA_SUCCESS or the
  * error that the driver found.  Makes the data of the answer in *reply (for a
  * quiet call it is thrown away), gives up what the wait held, and returns the
- * call's result.
+ * call's result, or HOST_PENDING if another wait has taken it over.
  */
 typedef CUresult (*wait_finish)(struct cuda_session *s, struct wait *w, CUresult r,
 				struct cuda_reply *reply);

@@ -251,6 +251,46 @@ static void test_callback(void)
 	stop();
 }
 
+/* Calls that block in the driver wait for a host function of the program first. */
+static void test_drain(void)
+{
+	uint64_t id;
+
+	start();
+	load(HANDLE(MODULE, 2));
+	g_assert_cmpint(QUIET(vgpuCallback, CTX, REQ(vgpuCallback, .id = 7))->status, ==, 1);
+	calls_send(CUDA_FN_cuModuleUnload, CTX, 0,
+		   (struct part[]){REQ(cuModuleUnload, .hmod = HANDLE(MODULE, 2))}, 1);
+	calls_send(CUDA_FN_vgpuCtxReleasePrimary, 0, 0,
+		   (struct part[]){REQ(vgpuCtxReleasePrimary, .ctx = CTX)}, 1);
+	for (int i = 0; i < 100; i++)
+		g_assert_cmpint(cuda_poll(test_worker), !=, CUDA_RESPONSE);
+	g_assert_cmpint(QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 7))->status, ==, 1);
+	assert_ok(calls_wait(&id));
+	assert_ok(calls_wait(&id));
+	g_assert_cmpuint(test_worker->cuda->handles.live, ==, 0);
+	stop();
+}
+
+/* A context is given up in the way that it was got, by each handle for itself. */
+static void test_contexts(void)
+{
+	const uint64_t own = HANDLE(CONTEXT, 8);
+
+	start();
+	assert_ok(CALL(vgpuCtxCreate, 0, REQ(vgpuCtxCreate, .ctx = own)));
+	g_assert_cmpint(
+		CALL(vgpuCtxReleasePrimary, 0, REQ(vgpuCtxReleasePrimary, .ctx = own))->result, ==,
+		CUDA_ERROR_INVALID_CONTEXT);
+	g_assert_cmpint(CALL(vgpuCtxDestroy, 0, REQ(vgpuCtxDestroy, .ctx = CTX))->result, ==,
+			CUDA_ERROR_INVALID_CONTEXT);
+	assert_ok(CALL(vgpuCtxDestroy, 0, REQ(vgpuCtxDestroy, .ctx = own)));
+	g_assert_cmpint(CALL(vgpuCtxDestroy, 0, REQ(vgpuCtxDestroy, .ctx = own))->result, ==,
+			CUDA_ERROR_INVALID_HANDLE);
+	assert_ok(CALL(vgpuCtxReleasePrimary, 0, REQ(vgpuCtxReleasePrimary, .ctx = CTX)));
+	stop();
+}
+
 static void test_handles(void)
 {
 	const uint64_t event = HANDLE(EVENT, 4);
@@ -300,6 +340,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/mediator/cuda/print", test_print);
 	g_test_add_func("/mediator/cuda/out-of-order", test_out_of_order);
 	g_test_add_func("/mediator/cuda/callback", test_callback);
+	g_test_add_func("/mediator/cuda/drain", test_drain);
+	g_test_add_func("/mediator/cuda/contexts", test_contexts);
 	g_test_add_func("/mediator/cuda/handles", test_handles);
 	g_test_add_func("/mediator/cuda/malformed", test_malformed);
 	return g_test_run();
