@@ -40,7 +40,7 @@ run_test() { # [--graft] [--list] [SUITE...]
 		case $1 in
 		--graft) graft=(--graft) ;;
 		--list)
-			echo "unit host conformance qtest bare vm"
+			echo "unit host conformance qtest bare vm cuda"
 			return
 			;;
 		-*) die "test: unknown option '$1'" ;;

@@ -181,8 +181,11 @@ class Suite:
             return
         folder = self.out / f"torch-{place}"
         folder.mkdir(exist_ok=True)
+        caches = self.folder / f"caches-{place}"  # what is compiled here is loaded here
         env = self.environment(place, extra={"PYTHONUNBUFFERED": "1",
                                              "TORCHINDUCTOR_COMPILE_THREADS": "1",
+                                             "TORCHINDUCTOR_CACHE_DIR": str(caches / "inductor"),
+                                             "TRITON_CACHE_DIR": str(caches / "triton"),
                                              "HF_HUB_OFFLINE": "1"})
         end = time.monotonic() + seconds
         left = list(names)
@@ -297,7 +300,9 @@ class Suite:
             entries += [("opt/cuda/torch_cases.py", stat.S_IFREG | 0o644, TORCH_CASES.read_bytes())]
             entries += [(f"opt/cuda/native-{n}.npz", stat.S_IFREG | 0o644,
                          (self.out / "torch-native" / f"{n}.npz").read_bytes()) for n in torch]
-        with self.machine(entries, memory, programs.drive(image), "share") as vm:
+        # The host's libraries may be built for newer processors than QEMU's default.
+        extra = [*programs.drive(image), "-cpu", "max"]
+        with self.machine(entries, memory, extra, "share") as vm:
             vm.ready(240)
             vm.check(programs.MOUNT_SHARE, 120)
             vm.check("mkdir -p /share/opt/cuda && cp -r /opt/cuda/. /share/opt/cuda/ && "
