@@ -10,12 +10,14 @@
 
 /* A call that was put off: its body follows. */
 struct put_off {
-	bool all; /* look at the other contexts, too, before it is made */
 	uint32_t length;
 	uint64_t body[];
 };
 
-/* Now the whole of it, once more; it may not be what it was when it was checked. */
+/*
+ * Now the whole of it, once more: nothing may be what it was when it was
+ * checked, and the call is put off again if more work has come meanwhile.
+ */
 static CUresult again(struct cuda_session *s, struct wait *w, CUresult r, struct cuda_reply *reply)
 {
 	struct put_off *p = w->data;
@@ -28,11 +30,9 @@ static CUresult again(struct cuda_session *s, struct wait *w, CUresult r, struct
 	(void)r; /* what failed is over, too */
 	s->req = &req;
 	s->reply = reply;
-	s->drained = !p->all;
 	err = cuda_dispatch(s, &req, reply);
 	if (err)
 		reply->result = err == HOST_PENDING ? HOST_PENDING : CUDA_ERROR_INVALID_VALUE;
-	s->drained = false;
 	s->req = NULL;
 	s->reply = NULL;
 	free(p);
@@ -40,7 +40,7 @@ static CUresult again(struct cuda_session *s, struct wait *w, CUresult r, struct
 }
 
 /* Until the current context is idle; CUDA_SUCCESS: it is. */
-static CUresult put_off(struct cuda_session *s, bool all)
+static CUresult put_off(struct cuda_session *s)
 {
 	struct put_off *p;
 	struct wait *w;
@@ -52,7 +52,6 @@ static CUresult put_off(struct cuda_session *s, bool all)
 		free(p);
 		return CUDA_SUCCESS; /* then it may block */
 	}
-	p->all = all;
 	p->length = s->req->length;
 	memcpy(p->body, s->req->body, p->length);
 	w->data = p;
@@ -71,9 +70,7 @@ static bool somebody_waits(const struct cuda_session *s)
 
 CUresult session_drain_if(struct cuda_session *s, bool always)
 {
-	if (s->drained || (!always && !somebody_waits(s)))
-		return CUDA_SUCCESS;
-	return put_off(s, false);
+	return always || somebody_waits(s) ? put_off(s) : CUDA_SUCCESS;
 }
 
 CUresult session_drain_all(struct cuda_session *s)
@@ -83,8 +80,8 @@ CUresult session_drain_all(struct cuda_session *s)
 	if (!somebody_waits(s))
 		return CUDA_SUCCESS;
 	for (uint32_t at = 0; (o = handles_each(&s->handles, VGPU_CUDA_CONTEXT, &at));) {
-		CUresult r = session_context(s, o->handle) == CUDA_SUCCESS ? put_off(s, true)
-									   : CUDA_SUCCESS;
+		CUresult r =
+			session_context(s, o->handle) == CUDA_SUCCESS ? put_off(s) : CUDA_SUCCESS;
 
 		if (r != CUDA_SUCCESS)
 			return r;

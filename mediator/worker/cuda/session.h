@@ -90,7 +90,6 @@ struct cuda_session {
 	CUdevice device;     /* the driver's number of the device that the guest calls 0 */
 	int wake_fd;         /* eventfd that the loop watches; any thread may write it */
 	uint32_t captures;   /* begun and not ended; a hint only */
-	bool drained;        /* the call in progress has waited already */
 	bool open;           /* cuInit() was called */
 	int notified;        /* atomic: callbacks.c has something for the loop */
 };
