@@ -262,6 +262,8 @@ CUresult cuCtxDestroy_v2(CUcontext ctx)
 		return CUDA_ERROR_INVALID_CONTEXT;
 	if (c->primary)
 		return CUDA_ERROR_INVALID_CONTEXT;
+	if (!c->alive)
+		return CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	export_context_gone(ctx);
 	context_ended(c);
 	r = rpc_vgpuCtxDestroy(HANDLE_AS(CUcontext, c->host));

@@ -74,7 +74,8 @@ CUresult copy_to_device(CUdeviceptr dst, const void *src, size_t n, CUstream str
 		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 	if (n <= PIECES_MAX * INLINE_MAX)
 		return answered(write_pieces(dst, src, n, stream), dst, n, stream);
-	return bulk_copy(VGPU_COPY_TO_DEVICE, dst, (void *)(uintptr_t)src, n, stream);
+	r = bulk_copy(VGPU_COPY_TO_DEVICE, dst, (void *)(uintptr_t)src, n, stream);
+	return r == CUDA_SUCCESS && wait ? stream_wait(stream) : r;
 }
 
 CUresult copy_from_device(void *dst, CUdeviceptr src, size_t n, CUstream stream, bool wait)

@@ -11,10 +11,7 @@
 #include "blob.h"
 #include "cuda_rpc.h"
 #include "device.h"
-#include "function.h"
-
-#define ATTRIBUTES_MAX 32
-#define PARAMS_MAX 32768u /* more than any device takes */
+#include "launch.h"
 
 struct launch {
 	struct function *f;
@@ -24,7 +21,7 @@ struct launch {
 	CUstream stream;
 	unsigned int flags;
 	unsigned int nattributes;
-	struct vgpu_launch_attribute attribute[ATTRIBUTES_MAX];
+	struct vgpu_launch_attribute attribute[LAUNCH_ATTRIBUTES_MAX];
 };
 
 /* ---------------------------------------------------------------- checking */
@@ -103,6 +100,22 @@ static CUresult pack(const struct function *f, void **kernelParams, uint8_t *roo
 	return CUDA_SUCCESS;
 }
 
+CUresult launch_pack(const struct function *f, void **kernelParams, void **extra, uint8_t *room,
+		     const void **params, size_t *bytes)
+{
+	*params = room;
+	*bytes = f->nparams ? f->param_bytes : 0;
+	if (kernelParams && extra)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (extra)
+		return from_extra(extra, params, bytes);
+	if (!f->nparams)
+		return CUDA_SUCCESS;
+	if (!kernelParams || *bytes > LAUNCH_PARAMS_MAX)
+		return CUDA_ERROR_INVALID_VALUE;
+	return pack(f, kernelParams, room);
+}
+
 /* ----------------------------------------------------------------- sending */
 
 static CUresult send(const struct launch *l, const void *params, size_t bytes)
@@ -128,27 +141,17 @@ static CUresult send(const struct launch *l, const void *params, size_t bytes)
 
 static CUresult launch(struct launch *l, void **kernelParams, void **extra)
 {
-	uint8_t room[PARAMS_MAX];
-	const void *params = room;
-	size_t bytes = l->f->param_bytes;
+	uint8_t room[LAUNCH_PARAMS_MAX];
+	const void *params;
+	size_t bytes;
 	CUresult r = check_shape(l);
 
 	if (r == CUDA_SUCCESS)
 		r = check_shared(l);
 	if (r == CUDA_SUCCESS)
 		r = shim_stream(l->stream, &l->stream);
-	if (r != CUDA_SUCCESS)
-		return r;
-	if (kernelParams && extra)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (extra)
-		r = from_extra(extra, &params, &bytes);
-	else if (!l->f->nparams)
-		bytes = 0;
-	else if (!kernelParams || bytes > sizeof(room))
-		r = CUDA_ERROR_INVALID_VALUE;
-	else
-		r = pack(l->f, kernelParams, room);
+	if (r == CUDA_SUCCESS)
+		r = launch_pack(l->f, kernelParams, extra, room, &params, &bytes);
 	return r == CUDA_SUCCESS ? send(l, params, bytes) : r;
 }
 
@@ -211,22 +214,20 @@ CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned int gridDimX, unsigned
 	return launch(&l, kernelParams, NULL);
 }
 
-/* An attribute whose value is the caller's own memory cannot be passed on. */
-static CUresult take_attributes(struct launch *l, const CUlaunchConfig *config)
+CUresult launch_attributes(const CUlaunchAttribute *attrs, unsigned int count,
+			   struct vgpu_launch_attribute *out, unsigned int *n)
 {
-	if (config->numAttrs > ATTRIBUTES_MAX || (config->numAttrs && !config->attrs))
+	*n = 0;
+	if (count > LAUNCH_ATTRIBUTES_MAX || (count && !attrs))
 		return CUDA_ERROR_INVALID_VALUE;
-	l->nattributes = 0;
-	for (unsigned int i = 0; i < config->numAttrs; i++) {
-		struct vgpu_launch_attribute *a = &l->attribute[l->nattributes];
-
-		if (config->attrs[i].id == CU_LAUNCH_ATTRIBUTE_IGNORE)
+	for (unsigned int i = 0; i < count; i++) {
+		if (attrs[i].id == CU_LAUNCH_ATTRIBUTE_IGNORE)
 			continue;
-		if (config->attrs[i].id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE)
+		if (attrs[i].id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE)
 			return CUDA_ERROR_NOT_SUPPORTED;
-		*a = (struct vgpu_launch_attribute){.id = (vgpu_le32)config->attrs[i].id};
-		memcpy(a->value, &config->attrs[i].value, sizeof(a->value));
-		l->nattributes++;
+		out[*n] = (struct vgpu_launch_attribute){.id = (vgpu_le32)attrs[i].id};
+		memcpy(out[*n].value, &attrs[i].value, sizeof(out[*n].value));
+		++*n;
 	}
 	return CUDA_SUCCESS;
 }
@@ -238,7 +239,7 @@ static CUresult launch_ex(const CUlaunchConfig *config, CUfunction f, void **ker
 	CUresult r = enter(&l, f);
 
 	if (r == CUDA_SUCCESS)
-		r = take_attributes(&l, config);
+		r = launch_attributes(config->attrs, config->numAttrs, l.attribute, &l.nattributes);
 	if (r != CUDA_SUCCESS)
 		return r;
 	l.grid[0] = config->gridDimX;

@@ -8,7 +8,7 @@
 
 #include "cuda_rpc.h"
 #include "device.h"
-#include "function.h"
+#include "launch.h"
 
 #define CACHE 1024u /* a power of two */
 

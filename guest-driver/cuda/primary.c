@@ -89,15 +89,6 @@ static CUresult deactivate(struct primary *p)
 	return r;
 }
 
-/* Those who keep something with the context may call the driver, so this is under no lock. */
-static void tell_going(CUdevice dev)
-{
-	struct context *c = __atomic_load_n(&primaries[dev].context, __ATOMIC_ACQUIRE);
-
-	if (c && c->alive)
-		export_context_gone(HANDLE_AS(CUcontext, c->self));
-}
-
 CUresult cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
 {
 	CUresult r = shim_enter();
@@ -140,8 +131,6 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev)
 		return CUDA_ERROR_INVALID_DEVICE;
 	if (__atomic_load_n(&primaries[dev].retained, __ATOMIC_RELAXED) == 1)
 		announce_end(dev);
-	if (__atomic_load_n(&primaries[dev].retained, __ATOMIC_RELAXED) == 1)
-		tell_going(dev);
 	pthread_mutex_lock(&lock);
 	if (!primaries[dev].retained)
 		r = CUDA_ERROR_INVALID_CONTEXT;
@@ -160,7 +149,6 @@ CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev)
 	if (!device_valid(dev))
 		return CUDA_ERROR_INVALID_DEVICE;
 	announce_end(dev);
-	tell_going(dev);
 	pthread_mutex_lock(&lock);
 	r = deactivate(&primaries[dev]);
 	pthread_mutex_unlock(&lock);

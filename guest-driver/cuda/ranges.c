@@ -80,6 +80,20 @@ bool range_remove(uint64_t base, struct range *out)
 	return found;
 }
 
+bool range_remove_kind(uint64_t base, enum range_kind kind)
+{
+	void **root = kind == RANGE_RESERVED ? &reservations : &tree;
+	struct range *r;
+	bool found = false;
+
+	pthread_rwlock_wrlock(&lock);
+	r = look(root, base);
+	if (r && r->kind == kind)
+		found = remove_from(root, base, NULL);
+	pthread_rwlock_unlock(&lock);
+	return found;
+}
+
 bool range_find(uint64_t addr, struct range *out)
 {
 	struct range *r;
@@ -94,18 +108,21 @@ bool range_find(uint64_t addr, struct range *out)
 	return r != NULL;
 }
 
+/* Ranges that touch count as one: memory is mapped piece by piece. */
 bool range_holds(uint64_t addr, uint64_t size)
 {
-	struct range *r;
-	bool holds;
+	uint64_t end = addr + size;
+	struct range *r = NULL;
 
+	if (end < addr)
+		return false;
 	pthread_rwlock_rdlock(&lock);
-	r = look(&tree, addr);
-	if (!r)
-		r = look(&reservations, addr);
-	holds = r && size <= r->size && addr - r->base <= r->size - size;
+	do {
+		r = look(&tree, addr);
+		addr = r ? r->base + r->size : addr;
+	} while (r && addr < end);
 	pthread_rwlock_unlock(&lock);
-	return holds;
+	return r != NULL;
 }
 
 bool range_is_pinned(const void *addr, size_t size)

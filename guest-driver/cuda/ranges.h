@@ -42,10 +42,13 @@ int range_add(const struct range *r);
  */
 bool range_remove(uint64_t base, struct range *out);
 
+/* The same for a range of this kind only. */
+bool range_remove_kind(uint64_t base, enum range_kind kind);
+
 /* Which range contains `addr`?  false: none. */
 bool range_find(uint64_t addr, struct range *out);
 
-/* Is [addr, addr+size) in one range of whatever kind? */
+/* Is all of [addr, addr+size) memory that is known here? */
 bool range_holds(uint64_t addr, uint64_t size);
 
 /* Is [addr, addr+size) in one range of pinned host memory? */

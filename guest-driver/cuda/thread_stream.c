@@ -6,13 +6,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "client.h"
+#include "context_priv.h"
 #include "cuda_rpc.h"
 #include "handles.h"
 #include "stream.h"
 
 struct own_stream {
-	const struct context *context;
+	struct context *context;
 	uint64_t host; /* of the context when the stream was made */
 	CUstream stream;
 	struct own_stream *next;
@@ -23,16 +23,21 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void end_of_thread(void *list)
 {
+	struct context *before = context_top();
 	struct own_stream *o = list, *next;
 
 	for (; o; o = next) {
 		next = o->next;
 		if (shim_enter() == CUDA_SUCCESS && o->context->alive &&
-		    o->context->host == o->host)
+		    o->context->host == o->host) {
+			/* The thread's stack of contexts may be gone already. */
+			context_lend(o->context);
 			rpc_cuStreamDestroy_v2(o->stream);
+		}
 		handle_drop(HANDLE_OF(o->stream));
 		free(o);
 	}
+	context_lend(before);
 }
 
 static void make_key(void)

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Addresses and memory apart: reserving, mapping, and what is known of both. */
+#include <stdint.h>
+
+#include "context.h"
+#include "cuda_rpc.h"
+#include "handles.h"
+#include "ranges.h"
+#include "reserve.h"
+
+#define TRIES 8
+
+CUresult cuMemAddressReserve(CUdeviceptr *ptr, size_t size, size_t alignment, CUdeviceptr addr,
+			     unsigned long long flags)
+{
+	CUdeviceptr held[TRIES], p = 0;
+	unsigned int n = 0;
+	CUresult r = shim_enter();
+
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!ptr || !size || flags)
+		return CUDA_ERROR_INVALID_VALUE;
+	for (;;) {
+		r = rpc_cuMemAddressReserve(&p, size, alignment, addr, flags);
+		if (r != CUDA_SUCCESS || reserve_device_range(p, size))
+			break;
+		held[n++] = p;
+		addr = 0; /* only a wish, and it did not fit */
+		if (n == TRIES) {
+			r = CUDA_ERROR_OUT_OF_MEMORY;
+			break;
+		}
+	}
+	while (n)
+		rpc_cuMemAddressFree(held[--n], size);
+	if (r != CUDA_SUCCESS)
+		return r;
+	range_add(&(struct range){.base = p, .size = size, .kind = RANGE_RESERVED});
+	*ptr = p;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuMemAddressFree(CUdeviceptr ptr, size_t size)
+{
+	CUresult r = shim_enter();
+
+	if (r == CUDA_SUCCESS)
+		r = rpc_cuMemAddressFree(ptr, size);
+	if (r == CUDA_SUCCESS)
+		range_remove_kind(ptr, RANGE_RESERVED);
+	return r;
+}
+
+CUresult cuMemMap(CUdeviceptr ptr, size_t size, size_t offset, CUmemGenericAllocationHandle handle,
+		  unsigned long long flags)
+{
+	CUresult r = shim_enter();
+
+	if (r == CUDA_SUCCESS && !handle_valid(handle, VGPU_CUDA_ALLOCATION))
+		r = CUDA_ERROR_INVALID_VALUE;
+	if (r == CUDA_SUCCESS)
+		r = rpc_cuMemMap(ptr, size, offset, handle, flags);
+	if (r == CUDA_SUCCESS)
+		range_add(&(struct range){
+			.base = ptr, .size = size, .kind = RANGE_MAPPED, .context = context_top()});
+	return r;
+}
+
+/* One call may take away several maps that lie side by side. */
+CUresult cuMemUnmap(CUdeviceptr ptr, size_t size)
+{
+	struct range found;
+	CUdeviceptr at = ptr;
+	CUresult r = shim_enter();
+
+	if (r == CUDA_SUCCESS)
+		r = rpc_cuMemUnmap(ptr, size);
+	while (r == CUDA_SUCCESS && at - ptr < size && range_find(at, &found) &&
+	       found.kind == RANGE_MAPPED) {
+		range_remove_kind(found.base, RANGE_MAPPED);
+		at = found.base + found.size;
+	}
+	return r;
+}
