@@ -56,6 +56,29 @@ def with_links(path):
     return names
 
 
+def chain(path):
+    """A link, what it leads to, what that leads to."""
+    found = []
+    while path not in found:
+        found.append(path)
+        if os.path.islink(path):
+            path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+    return set(found)
+
+
+def cached_names(files):
+    """Other names under which the loader finds files of these, by its cache."""
+    tool = shutil.which("ldconfig", path="/sbin:/usr/sbin:/bin:/usr/bin")
+    if not tool:
+        return set()
+    out = subprocess.run([tool, "-p"], capture_output=True, text=True, check=False).stdout
+    found = set()
+    for path in re.findall(r"=> (/\S+)", out):
+        if os.path.realpath(path) in files:
+            found |= chain(path)
+    return found
+
+
 def root_links():
     """/lib, /lib64, /bin where they are links, what the loader needs, and its cache."""
     found = set()
@@ -101,6 +124,7 @@ def python_files(python, script, arguments, folder):
     for path in used["mapped"]:
         if not driver_owned(path):
             files |= with_links(path)
+    files |= cached_names(files)
     sites = [p for p in used["path"] if p.endswith(("site-packages", "dist-packages"))]
     files.add(used["stdlib"])
     for path in used["tops"].values():
@@ -119,8 +143,8 @@ def python_files(python, script, arguments, folder):
 
 
 # Parts of PyTorch that no program at run time reads.
-UNUSED = re.compile(r"/torch/(include|test|share)/|/torch/lib/lib(torch_cuda_linalg|nvshmem)[^/]*$"
-                    r"|/(tests|test)/.*\.(py|npz|pyc)$|/share/doc/")
+UNUSED = re.compile(r"-packages/torch/(include|test|share)/|/torch/lib/lib(torch_cuda_linalg|nvshmem)[^/]*$"
+                    r"|-packages/.*/tests/.*\.(py|npz|pyc)$|/share/doc/")
 
 
 def expand(files):

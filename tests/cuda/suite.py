@@ -106,7 +106,8 @@ class Suite:
             match = LINE.match(line)
             if match and match.group(1) in names:
                 seconds = re.search(r"\(([\d.]+) s\)\s*$", line)
-                note = " ".join(s.strip() for s in said) or match.group(3)
+                note = re.sub(r"\(?[\d.]+ s\)$", "", match.group(3)).strip(" (,")
+                note = note or (said[-1].strip() if said else "")
                 self.add(f"{prefix}/{match.group(1)}", match.group(2),
                          note if match.group(2) != "ok" else "",
                          float(seconds.group(1)) if seconds else 0, "\n".join(said))
