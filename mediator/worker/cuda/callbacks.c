@@ -17,7 +17,7 @@ struct callback {
 	bool once; /* freed when it has run */
 };
 
-/* Of those in graphs, which are never freed because the graphs may run them at any time. */
+/* Of those in graphs, which stay: the graphs may run them at any time. */
 #define REPEATED_MAX (1u << 20)
 
 /* One that runs just now; on the stack of a driver's thread. */
@@ -32,8 +32,8 @@ struct callbacks {
 	pthread_mutex_t lock;
 	pthread_cond_t done;
 	struct running *head, **tail;
-	uint32_t repeated; /* how many are in graphs, which run them who knows when */
-	uint32_t enqueued; /* atomic: in streams, not run yet */
+	GHashTable *repeated; /* those in graphs, by value; NULL: there never was one */
+	uint32_t enqueued;    /* atomic: in streams, not run yet */
 };
 
 CUresult callbacks_init(struct cuda_session *s)
@@ -49,12 +49,22 @@ CUresult callbacks_init(struct cuda_session *s)
 	return CUDA_SUCCESS;
 }
 
+static void keep(struct callbacks *cs, struct callback *c)
+{
+	if (!cs->repeated)
+		cs->repeated = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, free);
+	g_hash_table_insert(cs->repeated, &c->value, c);
+}
+
 void *callbacks_new(struct cuda_session *s, uint64_t value, bool once)
 {
-	struct callback *c;
+	struct callbacks *cs = s->callbacks;
+	struct callback *c = NULL;
 
-	if (!once && s->callbacks->repeated >= REPEATED_MAX)
-		return NULL;
+	if (!once && cs->repeated)
+		c = g_hash_table_lookup(cs->repeated, &value);
+	if (c || (!once && cs->repeated && g_hash_table_size(cs->repeated) >= REPEATED_MAX))
+		return c;
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return NULL;
@@ -62,7 +72,7 @@ void *callbacks_new(struct cuda_session *s, uint64_t value, bool once)
 	if (once)
 		__atomic_add_fetch(&s->callbacks->enqueued, 1, __ATOMIC_RELAXED);
 	else
-		s->callbacks->repeated++;
+		keep(cs, c);
 	return c;
 }
 
@@ -70,10 +80,9 @@ void callbacks_drop(void *data)
 {
 	struct callback *c = data;
 
-	if (c->once)
-		__atomic_sub_fetch(&c->session->callbacks->enqueued, 1, __ATOMIC_RELAXED);
-	else
-		c->session->callbacks->repeated--;
+	if (!c->once)
+		return;
+	__atomic_sub_fetch(&c->session->callbacks->enqueued, 1, __ATOMIC_RELAXED);
 	free(c);
 }
 

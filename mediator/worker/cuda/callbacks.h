@@ -19,8 +19,9 @@ CUresult callbacks_init(struct cuda_session *s);
 
 /*
  * What to give the driver as user data with callbacks_run() for the guest's
- * function number `value`; NULL: no memory.  Never freed for graphs, whose
- * functions may run any number of times.
+ * function number `value`; NULL: no memory, or too many.  Those for graphs
+ * (`once` false), whose functions may run any number of times, stay with the
+ * session, one for each number.
  */
 void *callbacks_new(struct cuda_session *s, uint64_t value, bool once);
 

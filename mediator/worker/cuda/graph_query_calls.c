@@ -121,6 +121,24 @@ CUresult host_cuGraphNodeFindInClone(struct cuda_session *s, CUgraphNode *node,
 	return r;
 }
 
+CUresult host_vgpuGraphChild(struct cuda_session *s, CUgraphNode node, unsigned long long fresh,
+			     unsigned long long *handle)
+{
+	CUgraph graph = NULL;
+	CUresult r = s->drv->cuGraphChildGraphNodeGetGraph
+			     ? s->drv->cuGraphChildGraphNodeGetGraph(node, &graph)
+			     : CUDA_ERROR_NOT_SUPPORTED;
+
+	if (r != CUDA_SUCCESS)
+		return r;
+	*handle = handles_find(s, VGPU_CUDA_GRAPH, graph);
+	if (*handle)
+		return CUDA_SUCCESS;
+	s->new_parent = REQUEST(s, vgpuGraphChild)->node; /* it is gone with the node */
+	*handle = fresh;
+	return handles_set(s, fresh, VGPU_CUDA_GRAPH, graph);
+}
+
 /* ---------------------------------------------------------- instantiating */
 
 static CUresult instantiate(struct cuda_session *s, CUgraph graph, unsigned long long flags,
