@@ -154,13 +154,13 @@ CUresult client_post(uint32_t fn, uint64_t ctx, const struct vgpu_desc *desc, un
 CUresult client_call(uint32_t fn, uint64_t ctx, const struct vgpu_desc *desc, unsigned int ndesc,
 		     const struct vgpu_piece *piece, size_t n, void *out, size_t size, size_t *got)
 {
-	struct slot *slot;
+	struct slot *slot = NULL;
 	CUresult r;
 
 	if (got)
 		*got = 0;
 	r = client_send(fn, ctx, desc, ndesc, piece, n, out, size, &slot);
-	if (r != CUDA_SUCCESS)
+	if (!slot)
 		return r;
 	client_wait(slot);
 	r = slot->result;

@@ -27,11 +27,13 @@ void *area_reserve(size_t length)
 
 void area_unmap(const struct vgpu_area *a)
 {
-	if (!a->fixed)
+	if (!a->fixed) {
 		munmap(a->addr, a->length);
-	else
-		mmap(a->addr, a->length, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+		return;
+	}
+	if (mmap(a->addr, a->length, PROT_NONE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+		mprotect(a->addr, a->length, PROT_NONE); /* still the caller's room */
 }
 
 int vgpu_area_create(struct vgpu_session *s, void *addr, size_t length, struct vgpu_area *a)

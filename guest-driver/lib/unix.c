@@ -259,7 +259,7 @@ static int prepare(struct vgpu_session *s, const char *path)
 	l->addr.sun_family = AF_UNIX;
 	if (strlen(path) >= sizeof(l->addr.sun_path))
 		return fail(ENAMETOOLONG);
-	strcpy(l->addr.sun_path, path);
+	memcpy(l->addr.sun_path, path, strlen(path));
 	strncpy(l->name, program_invocation_short_name, sizeof(l->name) - 1);
 	if (getrandom(l->uuid, sizeof(l->uuid), 0) != sizeof(l->uuid))
 		return -1;

@@ -34,10 +34,10 @@ static int send_message(int fd, const struct message *m)
 		memset(&room, 0, sizeof(room));
 		msg.msg_control = room.bytes;
 		msg.msg_controllen = CMSG_SPACE(bytes);
-		CMSG_FIRSTHDR(&msg)->cmsg_level = SOL_SOCKET;
-		CMSG_FIRSTHDR(&msg)->cmsg_type = SCM_RIGHTS;
-		CMSG_FIRSTHDR(&msg)->cmsg_len = CMSG_LEN(bytes);
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), m->fds, bytes);
+		room.align.cmsg_level = SOL_SOCKET;
+		room.align.cmsg_type = SCM_RIGHTS;
+		room.align.cmsg_len = CMSG_LEN(bytes);
+		memcpy(CMSG_DATA(&room.align), m->fds, bytes);
 	}
 	/* Small and few: a socket that has no room for it is one that nobody reads. */
 	if (sendmsg(fd, &msg, MSG_NOSIGNAL) != (ssize_t)(sizeof(h) + m->size))
