@@ -111,6 +111,17 @@ void control_warning(struct worker *w, uint64_t request, const char *text)
 	(void)text;
 }
 
+/*
+ * Kept as long as the session lives, since a graph may run them at any time; a
+ * worker ends with its session.
+ */
+const char *__lsan_default_suppressions(void);
+
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:callbacks_new\n";
+}
+
 /* ------------------------------------------------------------- the driver */
 /*
  * What would never end is left out: waiting for a value that nobody writes,
@@ -441,6 +452,17 @@ static void drop_windows(void)
 	nwindows = 0;
 }
 
+static void drop_memory(void)
+{
+	struct cuda_ranges *r = &worker.cuda->ranges;
+
+	for (uint32_t i = r->n; i-- > 0;) {
+		if (i < r->n && r->range[i].kind == RANGE_DEVICE)
+			CALL(cuMemFree_v2, BENCH(CONTEXT, 1), .dptr = r->range[i].start);
+		wait_for_all();
+	}
+}
+
 static void drop_contexts(void)
 {
 	struct cuda_handles *t = &worker.cuda->handles;
@@ -472,6 +494,7 @@ void bench_end(void)
 	drop_all(VGPU_CUDA_LIBRARY, CUDA_FN_cuLibraryUnload);
 	drop_all(VGPU_CUDA_MEMPOOL, CUDA_FN_cuMemPoolDestroy);
 	drop_windows();
+	drop_memory();
 	drop_contexts();
 	for (unsigned int i = 0; i < nblobs; i++)
 		CALL(vgpuBlobEnd, 0, .blob = blobs[i]);
