@@ -12,7 +12,7 @@
 #define CTX HANDLE(CONTEXT, 1)
 #define GPA 0x100000ull
 #define RAM ((size_t)1 << 20)
-#define DATA 0x10000ull /* from here on, offset in RAM */
+#define DATA 0x10000ull          /* from here on, offset in RAM */
 #define WINDOW 0x210000000000ull /* where no sanitizer has its heap */
 
 /* One region of guest RAM, a buffer table at its beginning, a segment page after it. */
