@@ -125,6 +125,8 @@ void box_back(const struct vgpu_copy3d *b, CUDA_MEMCPY3D *c)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static void *bounce;
+static struct context *bounce_in; /* the context that it was made in */
+static uint64_t bounce_in_host;
 
 static uint8_t *row_at(const struct vgpu_copy3d_side *s, uint64_t x, uint64_t y, uint64_t z)
 {
@@ -191,8 +193,11 @@ static CUresult copy_parts(const struct vgpu_copy3d *b, bool src_far, CUstream s
 	uint64_t most;
 	CUresult r = CUDA_SUCCESS;
 
-	if (!bounce)
-		r = window_alloc(BOUNCE, 0, &bounce);
+	if (!bounce_in || !bounce_in->alive || bounce_in->host != bounce_in_host) {
+		r = window_alloc(BOUNCE, CU_MEMHOSTREGISTER_PORTABLE, &bounce);
+		bounce_in = r == CUDA_SUCCESS ? context_top() : NULL;
+		bounce_in_host = context_current();
+	}
 	for (p.z = 0; p.z < b->depth && r == CUDA_SUCCESS; p.z++) {
 		for (p.x = 0; p.x < b->width && r == CUDA_SUCCESS; p.x += p.width) {
 			p.width = b->width - p.x < BOUNCE ? b->width - p.x : BOUNCE;

@@ -17,6 +17,7 @@
 #include "export/export.h"
 #include "handles.h"
 #include "ranges.h"
+#include "window.h"
 
 #define STACK_MAX 256
 
@@ -115,8 +116,13 @@ struct context *context_new(CUdevice dev, unsigned int flags)
 
 void context_ended(struct context *c)
 {
+	struct context *before = top;
+
 	__atomic_store_n(&c->alive, false, __ATOMIC_RELEASE);
 	range_forget_context(c);
+	top = c;
+	window_context_ends(c);
+	top = before;
 }
 
 /* ------------------------------------------------------------- the stack */

@@ -16,7 +16,7 @@
 static CUresult allocate(void **pp, size_t bytes, unsigned int flags)
 {
 	void *p = NULL;
-	CUresult r = window_alloc(bytes, 0, &p);
+	CUresult r = window_alloc(bytes, CU_MEMHOSTREGISTER_PORTABLE, &p);
 
 	if (r != CUDA_SUCCESS)
 		return r;

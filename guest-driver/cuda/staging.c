@@ -53,6 +53,8 @@ static pthread_mutex_t one_job = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t start = PTHREAD_COND_INITIALIZER, end = PTHREAD_COND_INITIALIZER;
 static unsigned int threads, generation;
+static struct context *slots_in; /* the context that the slots were made in */
+static uint64_t slots_in_host;
 static struct slot slots[THREADS_MAX][2];
 static unsigned long long bytes_copied;
 
@@ -200,24 +202,34 @@ static unsigned int wanted_threads(void)
 	return cpus / 2 < THREADS_MAX ? (unsigned int)cpus / 2 : THREADS_MAX;
 }
 
-/* Called with one_job held.  The calling thread counts as one of them. */
-static CUresult set_up(void)
+/* Called with one_job held: memory for the slots of all threads that there may be. */
+static CUresult make_slots(void)
 {
 	unsigned int n = wanted_threads();
-	pthread_attr_t detached;
 	void *data, *fences;
-	CUresult r;
+	CUresult r = window_alloc(n * 2 * PIECE_MAX, CU_MEMHOSTREGISTER_PORTABLE, &data);
 
-	r = window_alloc(n * 2 * PIECE_MAX, 0, &data);
 	if (r == CUDA_SUCCESS)
 		r = window_alloc(4096, 0, &fences);
 	if (r != CUDA_SUCCESS)
 		return r;
 	memset(fences, 0, 4096);
-	for (unsigned int i = 0; i < n * 2; i++) {
-		slots[i / 2][i % 2].data = (uint8_t *)data + i * PIECE_MAX;
-		slots[i / 2][i % 2].fence = (volatile uint64_t *)((uint8_t *)fences + i * 64);
-	}
+	for (unsigned int i = 0; i < n * 2; i++)
+		slots[i / 2][i % 2] = (struct slot){
+			.data = (uint8_t *)data + i * PIECE_MAX,
+			.fence = (volatile uint64_t *)((uint8_t *)fences + i * 64),
+		};
+	slots_in = context_top();
+	slots_in_host = context_current();
+	return CUDA_SUCCESS;
+}
+
+/* Called with one_job held.  The calling thread counts as one of them. */
+static void make_threads(void)
+{
+	unsigned int n = wanted_threads();
+	pthread_attr_t detached;
+
 	threads = 1;
 	pthread_attr_init(&detached);
 	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
@@ -229,7 +241,12 @@ static CUresult set_up(void)
 		threads++;
 	}
 	pthread_attr_destroy(&detached);
-	return CUDA_SUCCESS;
+}
+
+/* The slots' memory goes with the context that it was made in. */
+static bool slots_gone(void)
+{
+	return !slots_in || !slots_in->alive || slots_in->host != slots_in_host;
 }
 
 static size_t piece_for(size_t n)
@@ -274,8 +291,10 @@ CUresult staging_copy(unsigned int direction, CUdeviceptr device, void *host, si
 	CUresult r = CUDA_SUCCESS;
 
 	pthread_mutex_lock(&one_job);
-	if (!threads)
-		r = set_up();
+	if (slots_gone())
+		r = make_slots();
+	if (r == CUDA_SUCCESS && !threads)
+		make_threads();
 	if (r == CUDA_SUCCESS)
 		r = run(direction, device, host, n, stream);
 	pthread_mutex_unlock(&one_job);

@@ -52,6 +52,35 @@ CUresult cuMemAddressFree(CUdeviceptr ptr, size_t size)
 	return r;
 }
 
+/*
+ * Libraries ask for memory that could be given to another process whether they
+ * will do so or not.  It is made without; giving it away is what is refused.
+ */
+CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size,
+		     const CUmemAllocationProp *prop, unsigned long long flags)
+{
+	CUmemAllocationProp own;
+	CUmemGenericAllocationHandle made;
+	CUresult r = shim_enter();
+
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!handle || !prop || !size)
+		return CUDA_ERROR_INVALID_VALUE;
+	own = *prop;
+	own.requestedHandleTypes = CU_MEM_HANDLE_TYPE_NONE;
+	own.win32HandleMetaData = NULL;
+	made = handle_new(VGPU_CUDA_ALLOCATION, NULL);
+	if (!made)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = rpc_cuMemCreate(&made, size, &own, flags);
+	if (r == CUDA_SUCCESS)
+		*handle = made;
+	else
+		handle_drop(made);
+	return r;
+}
+
 CUresult cuMemMap(CUdeviceptr ptr, size_t size, size_t offset, CUmemGenericAllocationHandle handle,
 		  unsigned long long flags)
 {

@@ -18,6 +18,7 @@
 #include <sys/random.h>
 
 #include "client.h"
+#include "context.h"
 #include "cuda_rpc.h"
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -50,6 +51,7 @@ struct hole {
 struct block {
 	uint64_t at;
 	size_t bytes;
+	const struct context *context; /* that it was registered in */
 	struct block *next;
 	unsigned int nareas;
 	struct vgpu_area area[AREAS];
@@ -202,6 +204,7 @@ static CUresult make_block(size_t bytes, unsigned int flags, size_t extra, struc
 	if (!b)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	b->bytes = bytes;
+	b->context = context_top();
 	b->at = take_hole(bytes);
 	if (!b->at) {
 		r = add_window(bytes);
@@ -335,4 +338,26 @@ CUresult window_free(void *addr)
 	}
 	pthread_mutex_unlock(&lock);
 	return r;
+}
+
+static void drop_all(struct block **list, const struct context *c)
+{
+	while (*list) {
+		struct block *b = *list;
+
+		if (b->context != c) {
+			list = &b->next;
+			continue;
+		}
+		*list = b->next;
+		drop_block(b);
+	}
+}
+
+void window_context_ends(const struct context *c)
+{
+	pthread_mutex_lock(&lock);
+	drop_all(&blocks, c);
+	drop_all(&slabs, c);
+	pthread_mutex_unlock(&lock);
 }
