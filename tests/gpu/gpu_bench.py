@@ -24,7 +24,7 @@ sys.path[:0] = [str(TOP / "tests" / "cuda"), str(TOP / "tests" / "vm")]
 import programs  # noqa: E402
 from gpu_test import gpu_works  # noqa: E402
 from suite import Suite  # noqa: E402
-from vm import Failure  # noqa: E402
+from vm import Failure, wait_until  # noqa: E402
 
 # key, words, how the ratio is made, what is to be reached, the best peer's ratio.
 # "time": mediated time / native time, smaller is better; "rate": mediated speed /
@@ -58,6 +58,20 @@ def stats_of(text):
     return {k: int(v) for k, v in re.findall(r"(\w+) (\d+)", found[-1])} if found else None
 
 
+ENDED = re.compile(r"session ended:.* requests=(\d+) .*host_copied=(\d+)")
+
+
+def daemon_stats(daemon, mark):
+    """The same as the daemon saw it; it does not know who waited."""
+    def ended():
+        return ENDED.findall(daemon.log()[mark:])
+    try:
+        found = wait_until("the end of the session in the log", ended, 3)
+    except Failure:
+        return None
+    return {"calls": sum(int(r) for r, _ in found), "host_copied": sum(int(h) for _, h in found)}
+
+
 class Bench:
     def __init__(self, suite, repeats):
         self.suite, self.repeats = suite, repeats
@@ -66,12 +80,14 @@ class Bench:
 
     def once(self, place, what, command, seconds=120):
         env = self.suite.environment(place, extra={"VGPU_STATS": "1"} if place != "native" else {})
+        mark = len(self.suite.daemon.log()) if self.suite.daemon else 0
         out = programs.run(command, env, seconds)
         if out.status != 0:
             self.failures.append(f"{what} ({place}): {out.status}: {out.output[-500:]}")
             return None
         if place != "native":
-            self.stats[what] = stats_of(out.output) or self.stats.get(what)
+            seen = daemon_stats(self.suite.daemon, mark) or {}
+            self.stats[what] = {**seen, **(stats_of(out.output) or {})}
         return out
 
     def micro(self):
@@ -173,8 +189,8 @@ def show(bench, where):
     print(f"{'program':26}{'calls crossed':>15}{'of them waited':>16}{'host CPU copied':>17}")
     for name, s in bench.stats.items():
         if s:
-            print(f"{name:26}{s.get('calls', 0):>15}{s.get('waited', 0):>16}"
-                  f"{s.get('host_copied', 0):>17}")
+            print(f"{name:26}{s.get('calls', '?'):>15}{s.get('waited', '?'):>16}"
+                  f"{s.get('host_copied', '?'):>17}")
     return rows
 
 

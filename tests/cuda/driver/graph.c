@@ -81,6 +81,7 @@ static void forked(void)
 	CK(cuStreamCreate(&t, CU_STREAM_NON_BLOCKING));
 	CK(cuEventCreate(&forks, CU_EVENT_DISABLE_TIMING));
 	CK(cuEventCreate(&joins, CU_EVENT_DISABLE_TIMING));
+	kernel("fill"); /* loaded before, as it could not be within */
 	CK(cuStreamBeginCapture(s, CU_STREAM_CAPTURE_MODE_GLOBAL));
 	CK(cuEventRecord(forks, s));
 	CK(cuStreamWaitEvent(t, forks, 0));
@@ -169,10 +170,11 @@ static void by_hand(void)
 static CUgraph capture_fill(CUstream s, unsigned int value)
 {
 	void *args[] = {&words, &value, &n};
+	CUfunction f = kernel("fill");
 	CUgraph graph;
 
 	CK(cuStreamBeginCapture(s, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
-	launch(kernel("fill"), N, s, args);
+	launch(f, N, s, args);
 	CK(cuStreamEndCapture(s, &graph));
 	return graph;
 }

@@ -110,6 +110,11 @@ double now(void)
 	return t.tv_sec + 1e-9 * t.tv_nsec;
 }
 
+bool mediated(void)
+{
+	return getenv("VGPU_TRANSPORT") || !access("/dev/vgpu_stub", F_OK);
+}
+
 void start_driver(void)
 {
 	char name[256] = "";

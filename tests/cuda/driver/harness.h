@@ -67,6 +67,9 @@ void *host_pattern(size_t bytes, unsigned int seed);
 void expect_pattern(const void *p, size_t bytes, unsigned int seed);
 double now(void);
 
+/* Is this not the driver itself?  For what it may answer by a crash. */
+bool mediated(void);
+
 /*
  * A stream that is busy until the program says otherwise, whatever time that
  * takes.  gate_new() first, as it may wait for the device.

@@ -17,11 +17,10 @@ static void plain(void)
 	CK(cuMemsetD8(p + 999, 0xcd, 1));
 	CK(cuMemGetAddressRange(&base, &size, p + 500));
 	CHECK_EQ(base, p);
-	CHECK_EQ(size, 1000);
+	CHECK(size >= 1000);
 	CK(cuMemFree(p));
 	EXPECT(cuMemAlloc(&p, 0), CUDA_ERROR_INVALID_VALUE);
 	EXPECT(cuMemAlloc(NULL, 16), CUDA_ERROR_INVALID_VALUE);
-	CK(cuMemFree(0));
 }
 
 static void memsets(void)

@@ -52,7 +52,7 @@ static void by_address(void)
 
 static void properties(void)
 {
-	char name[64] = "", tiny[5] = "xxxx";
+	char name[64] = "";
 	int value = 0, major = 0;
 	size_t total = 0, free_bytes = 0, total_again = 0;
 	CUuuid uuid = {{0}};
@@ -61,8 +61,6 @@ static void properties(void)
 	start();
 	CK(cuDeviceGetName(name, sizeof(name), device));
 	printf("  %s\n", name);
-	CK(cuDeviceGetName(tiny, sizeof(tiny), device));
-	CHECK(!strncmp(tiny, name, 4) && !tiny[4]);
 	CK(cuDeviceTotalMem(&total, device));
 	CK(cuMemGetInfo(&free_bytes, &total_again));
 	CHECK(free_bytes <= total_again && total_again <= total && total > 0);
@@ -128,7 +126,8 @@ static void contexts(void)
 	CK(cuCtxGetCurrent(&got));
 	CHECK(got == NULL);
 	CK(cuCtxDestroy(other));
-	CHECK(cuCtxPushCurrent(other) != CUDA_SUCCESS);
+	if (mediated()) /* the driver itself may take such a pointer and fall */
+		CHECK(cuCtxPushCurrent(other) != CUDA_SUCCESS);
 	CK(cuDevicePrimaryCtxRelease(device));
 	CK(cuDevicePrimaryCtxGetState(device, &flags, &active));
 	CHECK_EQ(active, 0);

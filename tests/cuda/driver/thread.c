@@ -112,7 +112,7 @@ static void push_work(struct worker *w)
 		expect_words(shared_memory, 42, 16);
 		CK(cuCtxPopCurrent(&got));
 		CHECK(got == w->context);
-		CK(cuCtxPopCurrent(NULL));
+		CK(cuCtxPopCurrent(&got));
 		EXPECT(cuCtxPopCurrent(&got), CUDA_ERROR_INVALID_CONTEXT);
 	}
 	if (w->number % 2) {
