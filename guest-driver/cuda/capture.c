@@ -16,6 +16,7 @@
 
 #include "context.h"
 #include "cuda_rpc.h"
+#include "graph_objects.h"
 #include "handles.h"
 
 /* A capture that was begun and has not ended. */
@@ -280,8 +281,12 @@ static CUresult ask(CUstream stream, uint64_t graph, unsigned int room,
 	for (unsigned int i = 0; i < room; i++)
 		fresh[i] = handle_new(VGPU_CUDA_NODE, NULL);
 	r = rpc_vgpuStreamCaptureInfo(stream, graph, room, fresh, info, nodes, edges);
-	for (unsigned int i = r == CUDA_SUCCESS ? info->used : 0; i < room; i++)
-		handle_drop(fresh[i]);
+	for (unsigned int i = 0; i < room; i++) {
+		if (r == CUDA_SUCCESS && i < info->used)
+			graph_owns(HANDLE_AS(CUgraph, info->graph), fresh[i]);
+		else
+			handle_drop(fresh[i]);
+	}
 	return r;
 }
 

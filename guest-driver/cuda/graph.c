@@ -5,6 +5,7 @@
 
 #include "context.h"
 #include "cuda_rpc.h"
+#include "graph_objects.h"
 #include "handles.h"
 
 static CUresult enter(CUgraph graph)
@@ -36,10 +37,15 @@ static CUresult instantiate(CUgraphExec *out, CUgraph graph, unsigned long long 
 	r = rpc_vgpuGraphInstantiate(exec, graph, flags, upload, answer);
 	if (r == CUDA_SUCCESS)
 		r = (CUresult)answer->result;
+	if (r != CUDA_SUCCESS) {
+		handle_drop(exec);
+		return r;
+	}
+	r = graph_shares(HANDLE_OF(graph), exec);
 	if (r == CUDA_SUCCESS)
 		*out = HANDLE_AS(CUgraphExec, exec);
 	else
-		handle_drop(exec);
+		cuGraphExecDestroy(HANDLE_AS(CUgraphExec, exec));
 	return r;
 }
 
@@ -123,7 +129,9 @@ static CUresult update(CUgraphExec exec, CUgraph graph, struct vgpu_graph_result
 	answer->detail = CU_GRAPH_EXEC_UPDATE_ERROR;
 	if (r == CUDA_SUCCESS)
 		r = rpc_vgpuGraphExecUpdate(exec, graph, answer);
-	return r == CUDA_SUCCESS ? (CUresult)answer->result : r;
+	if (r == CUDA_SUCCESS)
+		r = (CUresult)answer->result;
+	return r == CUDA_SUCCESS ? graph_shares(HANDLE_OF(graph), HANDLE_OF(exec)) : r;
 }
 
 CUresult cuGraphExecUpdate_v2(CUgraphExec hGraphExec, CUgraph hGraph,
@@ -168,8 +176,14 @@ static CUresult some_nodes(CUgraph graph, unsigned int which, unsigned int first
 	for (unsigned int i = 0; i < ROOM; i++)
 		fresh[i] = handle_new(VGPU_CUDA_NODE, NULL);
 	r = rpc_vgpuGraphNodes(graph, which, first, ROOM, fresh, nodes, total, &used);
-	for (unsigned int i = r == CUDA_SUCCESS ? used : 0; i < ROOM; i++)
-		handle_drop(fresh[i]);
+	if (r != CUDA_SUCCESS)
+		used = 0;
+	for (unsigned int i = 0; i < ROOM; i++) {
+		if (i < used)
+			graph_owns(graph, fresh[i]);
+		else
+			handle_drop(fresh[i]);
+	}
 	return r;
 }
 

@@ -319,6 +319,9 @@ CUresult vgpuGraphNeighbours(CUgraphNode node, unsigned int dependents, unsigned
 			     unsigned int room, uint64_t *nodes, CUgraphEdgeData *data,
 			     unsigned int *total);
 
+/* The handle of the graph inside a node: one that it has, or `fresh` from now on. */
+CUresult vgpuGraphChild(CUgraphNode node, unsigned long long fresh, unsigned long long *graph);
+
 /* Answered with success even if the driver refused: `result` says so, and at which node. */
 struct vgpu_graph_result {
 	vgpu_le32 result; /* CUresult */
