@@ -32,7 +32,7 @@ struct stretch {
 	unsigned int users;
 	bool replaced; /* by the area, else pinned as the buffer */
 	uint32_t buffer;
-	struct vgpu_area area; /* never destroyed: the program's memory lives in it */
+	struct vgpu_area area;
 	struct stretch *next;
 };
 
@@ -71,15 +71,14 @@ static CUresult replace(struct stretch *s)
 {
 	size_t bytes = s->end - s->at;
 	void *place = (void *)(uintptr_t)s->at;
-	void *moved;
 
 	if (!mapped(s->at, s->end))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (client_area_create(NULL, bytes, &s->area) < 0)
 		return of_errno();
 	memcpy(s->area.addr, place, bytes);
-	moved = mremap(s->area.addr, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place);
-	if (moved == MAP_FAILED) {
+	/* An old size of 0 makes a second mapping of the same shared memory. */
+	if (mremap(s->area.addr, 0, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place) == MAP_FAILED) {
 		CUresult r = of_errno();
 
 		client_area_destroy(&s->area);
@@ -87,6 +86,25 @@ static CUresult replace(struct stretch *s)
 	}
 	s->replaced = true;
 	s->buffer = s->area.buffer;
+	return CUDA_SUCCESS;
+}
+
+/* The pages become the process's private ones again, with what is in them now. */
+static CUresult put_back(struct stretch *s)
+{
+	size_t bytes = s->end - s->at;
+	void *place = (void *)(uintptr_t)s->at;
+	void *own = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (own == MAP_FAILED)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	memcpy(own, place, bytes);
+	if (mremap(own, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place) == MAP_FAILED) {
+		munmap(own, bytes);
+		return CUDA_ERROR_OPERATING_SYSTEM;
+	}
+	client_area_destroy(&s->area);
+	s->replaced = false;
 	return CUDA_SUCCESS;
 }
 
@@ -105,7 +123,9 @@ static CUresult take(struct stretch *s, unsigned int flags)
 		return r;
 	desc.buffer = s->buffer;
 	r = rpc_vgpuHostMap(s->at, s->end - s->at, flags, &desc, 1);
-	if (r != CUDA_SUCCESS && !s->replaced)
+	if (r != CUDA_SUCCESS && s->replaced)
+		put_back(s);
+	else if (r != CUDA_SUCCESS)
 		client_buffer_unregister(s->buffer);
 	return r;
 }
@@ -114,9 +134,12 @@ static CUresult release(struct stretch *s)
 {
 	CUresult r = rpc_vgpuHostUnmap(s->at, s->end - s->at);
 
-	if (r == CUDA_SUCCESS && !s->replaced)
-		client_buffer_unregister(s->buffer);
-	return r;
+	if (r != CUDA_SUCCESS)
+		return r; /* the host may still use the pages: they stay as they are */
+	if (s->replaced)
+		return put_back(s);
+	client_buffer_unregister(s->buffer);
+	return CUDA_SUCCESS;
 }
 
 /* The stretch that holds `at`, else in *next where the next one begins. */
@@ -148,7 +171,6 @@ static CUresult drop(uint64_t at, uint64_t end)
 			r = release(old);
 		else
 			release(old);
-		/* An area that replaced pages is the program's memory from now on. */
 		free(old);
 	}
 	return r;
