@@ -165,5 +165,6 @@ int main(int argc, char **argv)
 	memset(pinned, 1, bytes);
 	bulk("pinned", pinned, device, bytes, 7);
 	printf("}\n");
+	fflush(stdout);
 	return 0;
 }
