@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Nodes of graphs that are no kernels: copies, fills, host functions, memory. */
+/* Nodes of graphs that are neither kernels nor copies: fills, host functions, memory, order. */
 #include "graph_node.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "box.h"
 #include "callback.h"
 #include "cuda_rpc.h"
 #include "graph_objects.h"
@@ -83,71 +82,6 @@ CUresult node_enter_exec(CUgraphExec exec, CUgraphNode node, const void *params)
 
 	if (r == CUDA_SUCCESS && !handle_valid(HANDLE_OF(exec), VGPU_CUDA_GRAPHEXEC))
 		r = CUDA_ERROR_INVALID_VALUE;
-	return r;
-}
-
-/* ------------------------------------------------------------------ copies */
-
-/* When the graph runs nobody could fetch memory that is not pinned. */
-static CUresult box_for_graph(const CUDA_MEMCPY3D *p, struct vgpu_copy3d *box)
-{
-	bool src_far, dst_far;
-	CUresult r = box_of(p, box, &src_far, &dst_far);
-
-	return r == CUDA_SUCCESS && (src_far || dst_far) ? CUDA_ERROR_NOT_SUPPORTED : r;
-}
-
-CUresult cuGraphAddMemcpyNode(CUgraphNode *phGraphNode, CUgraph hGraph,
-			      const CUgraphNode *dependencies, size_t numDependencies,
-			      const CUDA_MEMCPY3D *copyParams, CUcontext ctx)
-{
-	struct node_place at = {hGraph, dependencies, numDependencies};
-	struct vgpu_copy3d box;
-	CUgraphNode made;
-	CUresult r;
-
-	if (!copyParams || !context_find(ctx))
-		return CUDA_ERROR_INVALID_VALUE;
-	r = node_begin(&at, phGraphNode, &made);
-	if (r != CUDA_SUCCESS)
-		return r;
-	r = box_for_graph(copyParams, &box);
-	if (r == CUDA_SUCCESS)
-		r = rpc_vgpuGraphAddCopy(&made, hGraph, node_first(&at), dependencies, &box);
-	return node_finish(r, &at, made, phGraphNode);
-}
-
-CUresult cuGraphMemcpyNodeSetParams(CUgraphNode hNode, const CUDA_MEMCPY3D *nodeParams)
-{
-	struct vgpu_copy3d box;
-	CUresult r = node_enter(hNode, nodeParams);
-
-	if (r == CUDA_SUCCESS)
-		r = box_for_graph(nodeParams, &box);
-	return r == CUDA_SUCCESS ? rpc_vgpuGraphSetCopy(NULL, hNode, &box) : r;
-}
-
-CUresult cuGraphExecMemcpyNodeSetParams(CUgraphExec hGraphExec, CUgraphNode hNode,
-					const CUDA_MEMCPY3D *copyParams, CUcontext ctx)
-{
-	struct vgpu_copy3d box;
-	CUresult r = node_enter_exec(hGraphExec, hNode, copyParams);
-
-	(void)ctx;
-	if (r == CUDA_SUCCESS)
-		r = box_for_graph(copyParams, &box);
-	return r == CUDA_SUCCESS ? rpc_vgpuGraphSetCopy(hGraphExec, hNode, &box) : r;
-}
-
-CUresult cuGraphMemcpyNodeGetParams(CUgraphNode hNode, CUDA_MEMCPY3D *nodeParams)
-{
-	struct vgpu_copy3d box;
-	CUresult r = node_enter(hNode, nodeParams);
-
-	if (r == CUDA_SUCCESS)
-		r = rpc_vgpuGraphGetCopy(hNode, &box);
-	if (r == CUDA_SUCCESS)
-		box_back(&box, nodeParams);
 	return r;
 }
 

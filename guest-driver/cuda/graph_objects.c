@@ -90,6 +90,32 @@ void graph_owns(CUgraph graph, uint64_t node)
 	pthread_mutex_unlock(&lock);
 }
 
+struct search {
+	uint64_t node, graph;
+};
+
+/* Called with the lock held. */
+static void look_for_node(uint64_t graph, void *data, void *arg)
+{
+	const struct holder *o = data;
+	struct search *s = arg;
+
+	for (size_t i = 0; o && i < o->nnodes; i++)
+		if (o->nodes[i] == s->node)
+			s->graph = graph;
+}
+
+/* Rarely asked, and never while graphs are launched. */
+uint64_t node_graph(CUgraphNode node)
+{
+	struct search s = {.node = HANDLE_OF(node)};
+
+	pthread_mutex_lock(&lock);
+	handle_each(VGPU_CUDA_GRAPH, look_for_node, &s);
+	pthread_mutex_unlock(&lock);
+	return s.graph;
+}
+
 /* Called with the lock held. */
 static struct hold *find_hold(struct holder *o, const struct object *object)
 {
@@ -162,7 +188,7 @@ CUresult graph_keeps(uint64_t graph, CUhostFn fn, void *data)
 	return r;
 }
 
-/* Lets go of all that a graph has, before its handle is dropped. */
+/* Lets go of all that a graph has, and of its handle. */
 static void end_holder(uint64_t h)
 {
 	struct holder *o, old = {0};
@@ -188,6 +214,9 @@ static void end_holder(uint64_t h)
 		handle_drop(old.nodes[i]);
 	free(old.holds);
 	free(old.nodes);
+	pthread_mutex_lock(&lock); /* others may just be looking at it */
+	handle_drop(h);
+	pthread_mutex_unlock(&lock);
 }
 
 CUresult cuUserObjectCreate(CUuserObject *object_out, void *ptr, CUhostFn destroy,
@@ -328,7 +357,6 @@ CUresult cuGraphDestroy(CUgraph hGraph)
 	if (r != CUDA_SUCCESS)
 		return r;
 	end_holder(HANDLE_OF(hGraph));
-	handle_drop(HANDLE_OF(hGraph));
 	return CUDA_SUCCESS;
 }
 
@@ -418,7 +446,8 @@ CUresult cuGraphExecDestroy(CUgraphExec hGraphExec)
 		return r;
 	if (over)
 		end_holder(h);
-	handle_drop(h);
+	else
+		handle_drop(h);
 	return CUDA_SUCCESS;
 }
 

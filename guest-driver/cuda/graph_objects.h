@@ -16,6 +16,9 @@
 /* The node's handle is dropped with the graph's. */
 void graph_owns(CUgraph graph, uint64_t node);
 
+/* The graph that owns a node; 0: not known. */
+uint64_t node_graph(CUgraphNode node);
+
 /* Handles of graphs or executable ones: what `from` keeps, `to` keeps as well. */
 CUresult graph_shares(uint64_t from, uint64_t to);
 
