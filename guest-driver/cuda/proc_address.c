@@ -29,8 +29,8 @@ static unsigned int first_of(const char *name)
 	return cuda_nprocs;
 }
 
-/* The newest form that `version` has; a per-thread form, if asked for, comes before a plain one. */
-static const struct cuda_proc *pick(unsigned int first, int version, bool per_thread)
+/* The newest form of this kind that `version` has, of those from `first` on; NULL: none. */
+static const struct cuda_proc *newest(unsigned int first, int version, bool per_thread)
 {
 	const struct cuda_proc *best = NULL;
 
@@ -39,13 +39,33 @@ static const struct cuda_proc *pick(unsigned int first, int version, bool per_th
 
 		if (strcmp(p->name, cuda_procs[first].name))
 			break;
-		if (p->version > version || (p->per_thread && !per_thread))
-			continue;
-		if (!best || p->per_thread > best->per_thread ||
-		    (p->per_thread == best->per_thread && p->version >= best->version))
-			best = p;
+		if (p->per_thread == per_thread && p->version <= version)
+			best = p; /* they are in the order of versions */
 	}
 	return best;
+}
+
+/*
+ * For per-thread streams that form counts which stands for the same plain one:
+ * many functions are older than per-thread streams, and callers that want
+ * these may name the version in which the function itself appeared.
+ */
+static const struct cuda_proc *pick(unsigned int first, int version, bool per_thread)
+{
+	const struct cuda_proc *plain = newest(first, version, false);
+	const struct cuda_proc *own = per_thread ? newest(first, version, true) : NULL;
+
+	if (!per_thread || own)
+		return own ? own : plain;
+	for (unsigned int i = first; i < cuda_nprocs; i++) {
+		const struct cuda_proc *p = &cuda_procs[i];
+
+		if (strcmp(p->name, cuda_procs[first].name))
+			break;
+		if (p->per_thread && plain && newest(first, p->version, false) == plain)
+			return p;
+	}
+	return plain;
 }
 
 CUresult cuGetProcAddress_v2(const char *symbol, void **pfn, int cudaVersion, cuuint64_t flags,

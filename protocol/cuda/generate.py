@@ -718,6 +718,9 @@ def proc_entries(headers):
                 if said[:2] == (v, pt) and \
                         not headers.same_types(said[2], headers.protos[symbol].types()):
                     problems.append(f"{symbol}: version {v} has other arguments")
+    # From CUDA 12 on cuda.h means another function by this name.
+    if "cuGraphInstantiateWithFlags" in headers.protos:
+        entries.append(("cuGraphInstantiate", 12000, False, "cuGraphInstantiateWithFlags"))
     return sorted(entries + headers.graphics), problems
 
 
