@@ -65,6 +65,41 @@ static CUresult check_shared(const struct launch *l)
 	return CUDA_SUCCESS;
 }
 
+static bool is_cooperative(const struct launch *l)
+{
+	unsigned int value;
+
+	if (l->flags & VGPU_LAUNCH_COOPERATIVE)
+		return true;
+	for (unsigned int i = 0; i < l->nattributes; i++) {
+		memcpy(&value, l->attribute[i].value, sizeof(value));
+		if (l->attribute[i].id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE && value)
+			return true;
+	}
+	return false;
+}
+
+/* All blocks of a cooperative grid must be on the device at the same time. */
+static CUresult check_cooperative(const struct launch *l)
+{
+	uint64_t grid = (uint64_t)l->grid[0] * l->grid[1], fit;
+	int blocks;
+	CUresult r;
+
+	if (!is_cooperative(l))
+		return CUDA_SUCCESS;
+	r = cuOccupancyMaxActiveBlocksPerMultiprocessor(
+		&blocks, (CUfunction)(uintptr_t)l->f->handle,
+		(int)(l->block[0] * l->block[1] * l->block[2]), l->shared);
+	if (r != CUDA_SUCCESS)
+		return r;
+	fit = (uint64_t)blocks *
+	      (unsigned int)device_attribute(context_top()->device,
+					     CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+	return grid > fit || grid * l->grid[2] > fit ? CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE
+						     : CUDA_SUCCESS;
+}
+
 /* ----------------------------------------------------------------- packing */
 
 /* The one buffer that `extra` names in place of single parameters. */
@@ -148,6 +183,8 @@ static CUresult launch(struct launch *l, void **kernelParams, void **extra)
 
 	if (r == CUDA_SUCCESS)
 		r = check_shared(l);
+	if (r == CUDA_SUCCESS)
+		r = check_cooperative(l);
 	if (r == CUDA_SUCCESS)
 		r = shim_stream(l->stream, &l->stream);
 	if (r == CUDA_SUCCESS)

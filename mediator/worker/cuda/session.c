@@ -6,6 +6,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -129,6 +130,18 @@ void session_release_backend(struct cuda_session *s)
 
 /* ---------------------------------------------------------------- answers */
 
+/* The program learns of it from a later call, and whose fault it was only from here. */
+static void note_quiet_failure(struct worker *w, uint64_t id, CUresult r)
+{
+	char text[96];
+
+	if (!w->setup.verbose)
+		return;
+	snprintf(text, sizeof(text), "call %u, which has no answer, failed: %d", w->cuda->function,
+		 r);
+	control_warning(w, id, text);
+}
+
 /* False: the call was a quiet one. */
 static bool answer(struct worker *w, uint64_t id, bool quiet, int status,
 		   const struct cuda_reply *reply)
@@ -143,8 +156,10 @@ static bool answer(struct worker *w, uint64_t id, bool quiet, int status,
 		r = CUDA_ERROR_INVALID_VALUE;
 	}
 	if (quiet) {
-		if (r != CUDA_SUCCESS && s && s->deferred == CUDA_SUCCESS)
+		if (r != CUDA_SUCCESS && s && s->deferred == CUDA_SUCCESS) {
 			s->deferred = r;
+			note_quiet_failure(w, id, r);
+		}
 		return false;
 	}
 	*h = (struct vgpu_response){.length = sizeof(*h),
@@ -179,6 +194,8 @@ static int dispatch(struct worker *w, const struct cuda_request_view *req, struc
 		return -EOPNOTSUPP;
 	waits_pin(s);
 	s->req = req;
+	if (req->length >= sizeof(struct vgpu_cuda_call))
+		s->function = ((const struct vgpu_cuda_call *)(const void *)req->body)->function;
 	s->reply = reply;
 	err = cuda_dispatch(s, req, reply);
 	s->req = NULL;

@@ -86,6 +86,7 @@ struct cuda_session {
 	void *new_data;      /* ... and the data that it takes along */
 	void **params;       /* addresses of a kernel's parameters */
 	uint32_t nparams;    /* ... room for as many as any known kernel has */
+	uint32_t function;   /* number of the call that was taken last */
 	CUresult deferred;   /* the first failure of a quiet call, not reported yet */
 	CUdevice device;     /* the driver's number of the device that the guest calls 0 */
 	int wake_fd;         /* eventfd that the loop watches; any thread may write it */

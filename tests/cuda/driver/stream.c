@@ -155,6 +155,8 @@ static void wait_and_write(void)
 	flag = device_alloc(16);
 	data = device_alloc(n * 4);
 	CK(cuMemsetD8(flag, 0, 16));
+	/* Loaded now: that may wait for every stream. */
+	fill_words(data, 0, n, NULL);
 	CK(cuCtxSynchronize());
 	CK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
 	CK(cuStreamCreate(&t, CU_STREAM_NON_BLOCKING));
