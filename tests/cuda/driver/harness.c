@@ -36,6 +36,7 @@ static const struct {
 	{"per_thread", per_thread_cases},
 	{"callback", callback_cases},
 	{"graph", graph_cases},
+	{"graph_nodes", graph_node_cases},
 	{"thread", thread_cases},
 	{"module", module_cases},
 	{"array", array_cases},
