@@ -8,6 +8,9 @@
 #include "handles.h"
 #include "launch.h"
 
+/* In one record with the dependencies that go with a node. */
+#define PARAMS_MAX 6144u
+
 struct packed {
 	struct vgpu_kernel_node node;
 	const void *params;
@@ -25,7 +28,7 @@ static CUresult pack(const CUDA_KERNEL_NODE_PARAMS_v2 *p, struct packed *out)
 	r = launch_pack(f, p->kernelParams, p->extra, out->room, &out->params, &bytes);
 	if (r != CUDA_SUCCESS)
 		return r;
-	if (bytes > VGPU_CUDA_INLINE_MAX / 2)
+	if (bytes > PARAMS_MAX)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	out->node = (struct vgpu_kernel_node){
 		.function = f->handle,
@@ -157,7 +160,7 @@ static CUresult keep_params(CUgraphNode node, const struct function *f, const ui
 
 CUresult cuGraphKernelNodeGetParams_v2(CUgraphNode hNode, CUDA_KERNEL_NODE_PARAMS *nodeParams)
 {
-	uint8_t params[4096];
+	uint8_t params[PARAMS_MAX];
 	struct vgpu_kernel_node k;
 	struct function *f;
 	CUresult r = node_enter(hNode, nodeParams);
