@@ -10,10 +10,14 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include "client_priv.h"
 
-#define SPIN_NS 100000     /* how long the receiver watches the ring before it sleeps */
+/* How long the receiver watches the ring before it sleeps; the longer where processors abound. */
+#define SPIN_NS 100000
+#define SPIN_MANY_NS 1000000
+#define MANY_CPUS 4
 #define KEEP_NS 4000       /* how long of it without giving way to others */
 #define FOLLOW_SPINS 400   /* how often the others look before they do */
 #define SPINS_PER_CLOCK 32 /* the clock may cost a system call */
@@ -195,6 +199,18 @@ static bool is_done(const struct slot *s)
 	return __atomic_load_n(&s->state, __ATOMIC_ACQUIRE) == SLOT_DONE;
 }
 
+static int64_t spin_ns(void)
+{
+	static int64_t ns;
+	int64_t known = __atomic_load_n(&ns, __ATOMIC_RELAXED);
+
+	if (!known) {
+		known = sysconf(_SC_NPROCESSORS_ONLN) >= MANY_CPUS ? SPIN_MANY_NS : SPIN_NS;
+		__atomic_store_n(&ns, known, __ATOMIC_RELAXED);
+	}
+	return known;
+}
+
 /* Keeps the processor for a moment only: the worker may be waiting for this very one. */
 static void watch_ring(void)
 {
@@ -207,7 +223,7 @@ static void watch_ring(void)
 		now_ns = client_now_ns();
 		if (!begin_ns)
 			begin_ns = now_ns;
-		if (now_ns - begin_ns >= SPIN_NS)
+		if (now_ns - begin_ns >= spin_ns())
 			return;
 		if (now_ns - begin_ns >= KEEP_NS)
 			sched_yield();

@@ -95,7 +95,10 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pPitch, size_t WidthInByt
 	return r;
 }
 
-/* Out of the table first: once the host has it back another thread may be given the address. */
+/*
+ * Out of the table first: once the host has it back another thread may be given
+ * the address.  Nobody waits for the host, which takes calls in their order.
+ */
 CUresult cuMemFree_v2(CUdeviceptr dptr)
 {
 	struct range old;
@@ -110,7 +113,7 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
 	if (r != CUDA_SUCCESS)
 		return r;
 	range_remove(dptr, NULL);
-	r = rpc_cuMemFree_v2(dptr);
+	r = old.kind == RANGE_POOL ? rpc_cuMemFreeAsync(dptr, NULL) : rpc_cuMemFree_v2(dptr);
 	if (r != CUDA_SUCCESS)
 		range_add(&old);
 	return r;

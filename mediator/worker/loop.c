@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cuda/entry.h"
@@ -81,16 +83,18 @@ void worker_watch(struct worker *w, int fd, uint32_t events, enum watch what)
 		worker_exit(WORKER_EXIT_SETUP);
 }
 
-/* Waits for something to happen, at most `timeout` ms, and sees to it. */
-static void look_around(struct worker *w, int timeout)
+/* Waits for something to happen, at most `ns` (-1: no limit), and sees to it. */
+static void look_around(struct worker *w, int64_t ns)
 {
 	struct epoll_event event[4];
 	int due = control_timeout(w);
+	struct timespec limit;
 	int n;
 
-	if (timeout < 0 || (due >= 0 && due < timeout))
-		timeout = due;
-	n = epoll_wait(w->epoll, event, 4, timeout);
+	if (due >= 0 && (ns < 0 || due * 1000000ll < ns))
+		ns = due * 1000000ll;
+	limit = (struct timespec){ns / 1000000000, ns % 1000000000};
+	n = epoll_pwait2(w->epoll, event, 4, ns < 0 ? NULL : &limit, NULL);
 	for (int i = 0; i < n; i++) {
 		if (event[i].data.u32 == WATCH_LIFELINE)
 			worker_exit(WORKER_EXIT_LIFELINE);
@@ -217,13 +221,13 @@ static bool spin(struct worker *w, uint64_t ns)
  */
 static bool watch_ring(struct worker *w)
 {
-	uint64_t ns = w->setup.spin_us * 1000ull;
+	uint64_t ns = w->setup.spin_us * 1000ull, gpu = cuda_spin_ns(w);
 
-	if (!ns)
+	if (!ns || (!gpu && cuda_nap_ns(w)))
 		return false;
 	if (!queue_guest_polls(&w->queue))
 		ns /= SLEEPER_SHARE;
-	return spin(w, MAX(ns, cuda_spin_ns(w)));
+	return spin(w, MAX(ns, gpu));
 }
 
 /* HOST_POLLS stands while we watch the ring for a guest that polls too. */
@@ -243,10 +247,14 @@ static void sleep_for_work(struct worker *w)
 	queue_flags(q, 0, VGPU_HOST_POLLS);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (w->rsp_waits || !queue_has_request(q)) {
-		int timeout = w->rsp_waits ? -1 : cuda_sleep(w);
+		int64_t ns = w->rsp_waits ? 0 : cuda_nap_ns(w);
 
 		queue_count(&w->page->sleeps, 1);
-		look_around(w, timeout);
+		if (!ns) {
+			ns = w->rsp_waits ? -1 : cuda_sleep(w);
+			ns *= ns < 0 ? 1 : 1000000;
+		}
+		look_around(w, ns);
 	}
 	tell_polling(w);
 }
@@ -257,6 +265,7 @@ void worker_loop(struct worker *w)
 	unsigned int served = 0;
 
 	watch_lifeline(w->lifeline);
+	prctl(PR_SET_TIMERSLACK, 1000ul); /* naps are to be as short as they are meant */
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	/* A doorbell wakes us once and need not be read: a system call less for each. */
 	worker_watch(w, w->kick, EPOLLIN | EPOLLET, WATCH_KICK);

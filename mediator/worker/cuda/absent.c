@@ -45,6 +45,12 @@ uint64_t cuda_spin_ns(const struct worker *w)
 	return 0;
 }
 
+int64_t cuda_nap_ns(const struct worker *w)
+{
+	(void)w;
+	return 0;
+}
+
 int cuda_sleep(struct worker *w)
 {
 	(void)w;

@@ -68,6 +68,15 @@ static bool somebody_waits(const struct cuda_session *s)
 	return callbacks_outstanding(s) || s->waits->n;
 }
 
+bool session_has_put_off(const struct cuda_session *s)
+{
+	for (const struct wait *w = s->waits->head; w; w = w->next) {
+		if (w->finish == again)
+			return true;
+	}
+	return false;
+}
+
 CUresult session_drain_if(struct cuda_session *s, bool always)
 {
 	return always || somebody_waits(s) ? put_off(s) : CUDA_SUCCESS;

@@ -32,6 +32,9 @@ bool cuda_is_busy(const struct worker *w);
 /* How long to look for the GPU before sleeping, ns. */
 uint64_t cuda_spin_ns(const struct worker *w);
 
+/* After that: how long to sleep at most before looking again, ns; 0: until woken. */
+int64_t cuda_nap_ns(const struct worker *w);
+
 /*
  * Before sleeping: makes sure that the eventfd which the loop watches wakes it.
  * Returns how many milliseconds it may sleep, -1: any time.

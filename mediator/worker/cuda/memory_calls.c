@@ -21,6 +21,12 @@ static CUresult keep(struct cuda_session *s, CUdeviceptr at, size_t bytes)
 	return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
+/* Memory that is about to be freed is there a little later. */
+static CUresult short_of(struct cuda_session *s)
+{
+	return session_has_put_off(s) ? session_drain_if(s, true) : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
 CUresult host_cuMemAlloc_v2(struct cuda_session *s, CUdeviceptr *dptr, size_t bytes)
 {
 	CUresult r = s->drv->cuMemAlloc_v2 && s->drv->cuMemFree_v2 ? ranges_room(&s->ranges)
@@ -28,6 +34,8 @@ CUresult host_cuMemAlloc_v2(struct cuda_session *s, CUdeviceptr *dptr, size_t by
 
 	if (r == CUDA_SUCCESS)
 		r = s->drv->cuMemAlloc_v2(dptr, bytes);
+	if (r == CUDA_ERROR_OUT_OF_MEMORY)
+		r = short_of(s);
 	return r == CUDA_SUCCESS ? keep(s, *dptr, bytes) : r;
 }
 

@@ -6,6 +6,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <glib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,12 @@
 /* How long to look for the GPU before sleeping. */
 #define SPIN_NS 1000000u /* where there are processors to spare */
 #define SPIN_FEW_CPUS_NS 50000u
+/*
+ * Being woken by the GPU costs most of a millisecond in a virtual machine, so
+ * what has not taken long yet is looked at between naps.
+ */
+#define NAP_NS 20000
+#define NAPS_NS 100000000u
 
 bool cuda_is_built(void)
 {
@@ -265,15 +272,42 @@ bool cuda_is_busy(const struct worker *w)
 	return s && (s->waits->n || __atomic_load_n(&s->notified, __ATOMIC_RELAXED));
 }
 
-uint64_t cuda_spin_ns(const struct worker *w)
+static uint64_t spin_ns(void)
 {
 	static long cpus;
 
-	if (!w->cuda || !w->cuda->waits->n)
-		return 0;
 	if (!cpus)
 		cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	return cpus > 2 ? SPIN_NS : SPIN_FEW_CPUS_NS;
+}
+
+/* How long the call at the head has waited. */
+static uint64_t waited_ns(struct cuda_session *s)
+{
+	uint64_t now = (uint64_t)g_get_monotonic_time() * 1000;
+
+	if (s->head_id != s->waits->head->id || !s->head_since) {
+		s->head_id = s->waits->head->id;
+		s->head_since = now;
+	}
+	return now - s->head_since;
+}
+
+uint64_t cuda_spin_ns(const struct worker *w)
+{
+	uint64_t waited;
+
+	if (!w->cuda || !w->cuda->waits->n)
+		return 0;
+	waited = waited_ns(w->cuda);
+	return waited < spin_ns() ? spin_ns() - waited : 0;
+}
+
+int64_t cuda_nap_ns(const struct worker *w)
+{
+	if (!w->cuda || !w->cuda->waits->n || waited_ns(w->cuda) > NAPS_NS)
+		return 0;
+	return NAP_NS;
 }
 
 int cuda_sleep(struct worker *w)

@@ -86,6 +86,8 @@ struct cuda_session {
 	void *new_data;      /* ... and the data that it takes along */
 	void **params;       /* addresses of a kernel's parameters */
 	uint32_t nparams;    /* ... room for as many as any known kernel has */
+	uint64_t head_id;    /* the call that has waited longest */
+	uint64_t head_since; /* ... and when that was seen first, ns */
 	uint32_t function;   /* number of the call that was taken last */
 	CUresult deferred;   /* the first failure of a quiet call, not reported yet */
 	CUdevice device;     /* the driver's number of the device that the guest calls 0 */
@@ -132,6 +134,8 @@ void session_release_backend(struct cuda_session *s);
  * dispatched again when its context is idle.  `always`: even if nobody waits.
  */
 CUresult session_drain(struct cuda_session *s);
+/* Is there a call that was put off? */
+bool session_has_put_off(const struct cuda_session *s);
 CUresult session_drain_if(struct cuda_session *s, bool always);
 /* The same for calls that wait for all contexts, or for one that is not current. */
 CUresult session_drain_all(struct cuda_session *s);
