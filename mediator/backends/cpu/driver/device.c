@@ -84,7 +84,7 @@ static CUresult CUDAAPI cpu_cuDeviceGetByPCIBusId(CUdevice *dev, const char *id)
 	ENTER();
 	if (!dev || !id)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (strcmp(id, BUS_ID))
+	if (strcmp(id, BUS_ID) != 0)
 		return CUDA_ERROR_INVALID_DEVICE;
 	*dev = 0;
 	return CUDA_SUCCESS;

@@ -378,6 +378,7 @@ CUresult stream_submit_or_capture(CUstream s, struct work *w);
 CUresult stream_wait(CUstream s);
 CUresult context_wait(CUcontext ctx); /* NULL: all */
 bool stream_is_idle(CUstream s);
+/* The caller holds a reference. */
 CUresult op_wait(struct op *op);
 struct op *op_ref(struct op *op);
 void op_unref(struct op *op);

@@ -93,6 +93,7 @@ static CUresult CUDAAPI cpu_cuEventQuery(CUevent handle)
 
 static CUresult CUDAAPI cpu_cuEventSynchronize(CUevent handle)
 {
+	struct op *op;
 	CUevent e;
 
 	ENTER();
@@ -101,7 +102,12 @@ static CUresult CUDAAPI cpu_cuEventSynchronize(CUevent handle)
 		return CUDA_ERROR_INVALID_HANDLE;
 	if (capture_has(e))
 		return CUDA_ERROR_CAPTURED_EVENT;
-	return e->op ? op_wait(e->op) : CUDA_SUCCESS;
+	if (!e->op)
+		return CUDA_SUCCESS;
+	op = op_ref(e->op); /* the event may be recorded anew meanwhile */
+	enter_error = op_wait(op);
+	op_unref(op);
+	return enter_error;
 }
 
 static CUresult CUDAAPI cpu_cuEventElapsedTime_v2(float *ms, CUevent start, CUevent end)

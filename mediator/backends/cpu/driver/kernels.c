@@ -325,8 +325,11 @@ static CUresult count_global(const struct kernel_call *c)
 	uintptr_t out = PARAM(c, 0, uintptr_t), counter = variable(c, "global_counter"),
 		  table = variable(c, "constant_table");
 	struct pins pins = PINS_INIT;
-	CUresult err = use(&pins, counter, 1, 4, ACCESS_READ | ACCESS_WRITE);
+	CUresult err;
 
+	if (!counter || !table)
+		return CUDA_ERROR_ILLEGAL_ADDRESS;
+	err = use(&pins, counter, 1, 4, ACCESS_READ | ACCESS_WRITE);
 	if (!err)
 		err = use(&pins, table, 4, 4, ACCESS_READ);
 	if (!err)
@@ -527,7 +530,7 @@ static bool is_named(const char *symbol, const char *name)
 
 	if (!strcmp(symbol, name))
 		return true;
-	if (strncmp(symbol, "_Z", 2))
+	if (strncmp(symbol, "_Z", 2) != 0)
 		return false;
 	length = g_ascii_strtoull(symbol + 2, &rest_of, 10);
 	return length == strlen(name) && !strncmp(rest_of, name, length);

@@ -134,7 +134,7 @@ CUresult module_global(CUmodule m, const char *name, CUdeviceptr *dptr, size_t *
 	for (unsigned int i = 0; i < m->global->len; i++) {
 		const struct ptx_variable *v = m->ptx->variable->pdata[i];
 
-		if (strcmp(v->name, name))
+		if (strcmp(v->name, name) != 0)
 			continue;
 		if (dptr)
 			*dptr = (CUdeviceptr)m->global->pdata[i];

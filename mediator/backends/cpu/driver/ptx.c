@@ -559,7 +559,7 @@ static bool head(struct parser *p)
 		return fail(p, "an unknown version");
 	if (!expect(p, ".target"))
 		return false;
-	if (p->s.kind != TOKEN_WORD || p->s.length < 4 || memcmp(p->s.token, "sm_", 3))
+	if (p->s.kind != TOKEN_WORD || p->s.length < 4 || memcmp(p->s.token, "sm_", 3) != 0)
 		return fail(p, "a target should be here");
 	for (size_t i = 3; i < p->s.length && g_ascii_isdigit(p->s.token[i]) && i < 8; i++)
 		p->m->sm = p->m->sm * 10 + (unsigned int)(p->s.token[i] - '0');

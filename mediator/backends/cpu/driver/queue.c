@@ -26,10 +26,8 @@ void op_unref(struct op *op)
 /* Ends early when the device has failed: nothing more will be done then. */
 CUresult op_wait(struct op *op)
 {
-	op_ref(op);
 	while (!op->done && !drv.sticky)
 		pthread_cond_wait(&drv.changed, &drv.lock);
-	op_unref(op);
 	return drv.sticky;
 }
 

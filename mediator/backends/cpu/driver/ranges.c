@@ -148,13 +148,19 @@ static void release(struct range *r)
 	g_free(r);
 }
 
-void range_remove(struct range *r)
+/* Nothing new can pin it. */
+static void take_out(struct range *r)
 {
 	if (!r->gone)
 		g_ptr_array_remove_index(ranges, position(r->base));
 	r->gone = true;
 	if (r->pool)
 		pool_account(r->pool, r->size, false);
+}
+
+void range_remove(struct range *r)
+{
+	take_out(r);
 	if (!r->pins)
 		release(r);
 }
@@ -162,7 +168,7 @@ void range_remove(struct range *r)
 void range_remove_unpinned(struct range *r)
 {
 	r->pins++;
-	range_remove(r);
+	take_out(r);
 	while (r->pins > 1)
 		pthread_cond_wait(&drv.changed, &drv.lock);
 	release(r);

@@ -7,6 +7,7 @@
  * second mapping of the same pages.  A reservation is memory that nobody may
  * touch.  What is mapped is a range without access until it is given.
  */
+#include <errno.h>
 #include <sys/mman.h>
 
 #include "driver.h"
@@ -279,11 +280,15 @@ none:
 
 static void unmap(struct range *r)
 {
+	void *p;
+
 	while (r->pins)
 		pthread_cond_wait(&drv.changed, &drv.lock);
 	/* Before the range goes: nobody else may map something here in between. */
-	mmap((void *)r->base, r->size, PROT_NONE,
-	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	p = mmap((void *)r->base, r->size, PROT_NONE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	if (p == MAP_FAILED) /* the old pages stay until something is mapped here again */
+		g_warning("memory stays mapped: %s", g_strerror(errno));
 	range_remove(r);
 }
 
