@@ -3,8 +3,9 @@
 """Fails if a specification or a man page lacks something that the sources have.
 
 Registers, bits, commands, messages, fields and limits come from the headers in
-protocol/; ioctls from the uapi header; options, configuration keys, device
-properties, trace events and module parameters from the sources.  Each must be
+protocol/, CUDA calls from the table there; ioctls from the uapi header; options,
+configuration keys, device properties, trace events, module parameters and
+environment variables from the sources.  Each must be
 named in its document, with its offset, number, range or default where it has
 one.  For what users type, the other way round is checked as well: a man page
 must not promise what no source has.
@@ -16,6 +17,7 @@ Prints each fault as FILE: TEXT; exit status 1 if there is one.
 import pathlib
 import re
 import sys
+import tomllib
 
 faults = []
 
@@ -178,6 +180,48 @@ def check_socket(tree):
         "vgpu_session_page"))
 
 
+def check_cuda(tree):
+    name, header = "protocol/cuda.md", tree.text("protocol/vgpu_cuda.h")
+    document = tree.text(name)
+    check_layout(name, document, header,
+                 ("vgpu_cuda_call", "vgpu_cuda_result", "vgpu_cuda_note"))
+    for struct in ("vgpu_cuda_call", "vgpu_cuda_result", "vgpu_cuda_note"):
+        size = re.search(rf"sizeof\(struct {struct}\) == (\d+)", header).group(1)
+        if not re.search(rf"`(struct )?{struct}`, {size} bytes", document):
+            fault(name, f"`{struct}`, {size} bytes, is not mentioned")
+    notes = [n for n in defines(header, "VGPU_CUDA_NOTE_") if n[0] != "ID"]
+    for note, value, _ in found("notes", notes):
+        if not row(document, value, note):
+            fault(name, f"no row for note {value} | {note}")
+    types = re.search(r"enum vgpu_cuda_type \{(.*?)VGPU_CUDA_TYPES", header, re.S).group(1)
+    for number_, kind in enumerate(found("types", re.findall(r"VGPU_CUDA_(\w+)", types)), 1):
+        if not row(document, number_, kind):
+            fault(name, f"no row for type {number_} | {kind}")
+    inline = re.search(r"VGPU_CUDA_INLINE_MAX (\d+)u", tree.text("protocol/cuda/vgpu_calls.h"))
+    if not inline or not word(document, inline.group(1)):
+        fault(name, "VGPU_CUDA_INLINE_MAX is not mentioned")
+    check_cuda_table(tree, name, document)
+
+
+def check_cuda_table(tree, name, document):
+    """Calls of our own, with number and way; keys and kinds, as the generator knows them."""
+    groups = tomllib.loads(tree.text("protocol/cuda/api.toml")).values()
+    own = {f"`{call}`": spec for group in groups for call, spec in group.items()
+           if call.startswith("vgpu")}
+    for call, spec in found("calls of our own", own.items()):
+        if not row(document, spec["id"], call, spec["send"]):
+            fault(name, f"no row | {spec['id']} | {call} | {spec['send']} |")
+    for call in sorted(set(re.findall(r"^\| \d+ \| (`vgpu\w+`)", document, re.M)) - set(own)):
+        fault(name, f"{call} is not in the table")
+    generator = tree.text("protocol/cuda/generate.py")
+    keys = re.search(r"^KEYS = \{(.*?)\}", generator, re.M | re.S).group(1)
+    kinds = re.search(r"\bkinds = \{(.*?)\}", generator, re.S).group(1)
+    for what, names in (("key", keys), ("kind", kinds)):
+        for item in found(what, re.findall(r'"(\w+)"', names)):
+            if not re.search(rf"^\|(?: |[^|]*, )`{item}[:`]", document, re.M):
+                fault(name, f"no row for {what} {item}")
+
+
 def items(text, pattern):
     """The items of a page's lists whose .It line matches: (name, the text below it)."""
     parts = re.split(r"^\.It ", text, flags=re.M)[1:]
@@ -311,10 +355,36 @@ def check_module(tree):
             fault(page, f"field {field} of struct {struct} is not mentioned")
 
 
+def check_environment(tree):
+    """What is asked of the environment, page by page; the tests' own do not count."""
+    for page, patterns in (
+            ("doc/man/gpu_mediator-cuda.7", ("guest-driver/cuda/**/*.c", "guest-driver/nvml/*.c",
+                                             "guest-driver/lib/*.c")),
+            ("doc/man/gpu_test.1", ("guest-driver/tools/*.c",)),
+            ("doc/man/gpu_mediator-worker.8", ("mediator/worker/**/*.c",))):
+        listed = section(tree.text(page), "Sh", "ENVIRONMENT")
+        compare(page, "variable", re.findall(r'getenv\("(\w+)"\)', tree.sources(*patterns)),
+                [name for name, _ in items(listed, r"Ev (\w+)")])
+
+
+def check_pages(tree):
+    """Every man page is installed and is named by another one."""
+    build = tree.text("doc/meson.build")
+    pages = found("man pages", sorted((tree.root / "doc/man").glob("*.[1-8]")))
+    for page in pages:
+        if f"'man/{page.name}'" not in build:
+            fault("doc/meson.build", f"does not install man/{page.name}")
+        title, part = page.name.rsplit(".", 1)
+        others = "\n".join(p.read_text(encoding="utf-8") for p in pages if p != page)
+        if not re.search(rf"^\.Xr {re.escape(title)} {part}\b", others, re.M):
+            fault(f"doc/man/{page.name}", "no other page names it")
+
+
 def main(argv):
     tree = Tree(argv[1] if len(argv) > 1 else pathlib.Path(__file__).resolve().parents[1])
-    for check in (check_abi, check_socket, check_config, check_example, check_programs,
-                  check_gpu_test, check_device, check_module):
+    for check in (check_abi, check_socket, check_cuda, check_config, check_example,
+                  check_programs, check_gpu_test, check_device, check_module, check_environment,
+                  check_pages):
         check(tree)
     for text in faults:
         print(text, file=sys.stderr)
