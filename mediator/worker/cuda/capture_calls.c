@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "contexts.h"
 #include "cuda_dispatch.h"
 #include "graphs.h"
 #include "session.h"
@@ -22,6 +23,7 @@ CUresult host_cuStreamBeginCapture_v2(struct cuda_session *s, CUstream stream,
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!is_mode(mode))
 		return CUDA_ERROR_INVALID_VALUE;
+	contexts_before_capture(s);
 	s->captures++;
 	return s->drv->cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED);
 }
@@ -35,6 +37,7 @@ CUresult host_cuStreamBeginCaptureToGraph(struct cuda_session *s, CUstream strea
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!is_mode(mode))
 		return CUDA_ERROR_INVALID_VALUE;
+	contexts_before_capture(s);
 	s->captures++;
 	return s->drv->cuStreamBeginCaptureToGraph(stream, graph, dependencies, edges, n,
 						   CU_STREAM_CAPTURE_MODE_RELAXED);

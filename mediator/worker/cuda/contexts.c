@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "session.h"
+#include "waits.h"
 
 struct cuda_context *contexts_new(CUcontext real, bool primary)
 {
@@ -158,6 +159,23 @@ void contexts_inherit(struct cuda_session *s, struct cuda_context *c, CUstream s
 	if (s->drv->cuEventRecord(e->event, stream) == CUDA_SUCCESS)
 		s->drv->cuStreamWaitEvent(side, e->event, 0);
 	contexts_event_back(c, e);
+}
+
+void contexts_leave(struct cuda_session *s, CUstream stream)
+{
+	struct cuda_context *c = contexts_current(s);
+
+	if (c && waits_may_ask(s, stream) && s->drv->cuStreamQuery(stream) == CUDA_ERROR_NOT_READY)
+		contexts_inherit(s, c, stream);
+}
+
+void contexts_before_capture(struct cuda_session *s)
+{
+	const struct cuda_context *c = contexts_current(s);
+
+	contexts_leave(s, NULL);
+	for (uint32_t i = 0; c && i < c->nstreams; i++)
+		contexts_leave(s, c->stream[i].stream);
 }
 
 uint8_t *contexts_slot(struct cuda_session *s, struct cuda_context *c)

@@ -68,6 +68,11 @@ CUstream contexts_side(struct cuda_session *s, struct cuda_context *c);
 /* A stream of the current context goes with work in it: the context still waits for that. */
 void contexts_inherit(struct cuda_session *s, struct cuda_context *c, CUstream stream);
 
+/* The same for a stream that cannot be asked for a while, if there is work in it. */
+void contexts_leave(struct cuda_session *s, CUstream stream);
+/* Likewise for all of the current context, since some will be captured. */
+void contexts_before_capture(struct cuda_session *s);
+
 /* SLOT_BYTES of memory that copies of the current context reach at once; NULL: all taken. */
 uint8_t *contexts_slot(struct cuda_session *s, struct cuda_context *c);
 void contexts_slot_back(struct cuda_context *c, uint8_t *slot);

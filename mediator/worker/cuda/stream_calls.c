@@ -21,12 +21,19 @@ CUresult host_cuStreamCreateWithPriority(struct cuda_session *s, CUstream *strea
 
 CUresult host_cuStreamDestroy_v2(struct cuda_session *s, CUstream stream)
 {
-	struct cuda_context *c = contexts_current(s);
-
-	if (c && waits_may_ask(s, stream) && s->drv->cuStreamQuery(stream) == CUDA_ERROR_NOT_READY)
-		contexts_inherit(s, c, stream);
+	contexts_leave(s, stream);
 	return s->drv->cuStreamDestroy_v2 ? s->drv->cuStreamDestroy_v2(stream)
 					  : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+CUresult host_cuStreamWaitEvent(struct cuda_session *s, CUstream stream, CUevent event,
+				unsigned int flags)
+{
+	if (!s->drv->cuStreamWaitEvent)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (s->captures) /* it may become part of one now */
+		contexts_leave(s, stream);
+	return s->drv->cuStreamWaitEvent(stream, event, flags);
 }
 
 CUresult host_cuStreamSynchronize(struct cuda_session *s, CUstream stream)

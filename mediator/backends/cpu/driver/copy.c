@@ -246,8 +246,11 @@ static bool stage(struct copy_work *c)
 	return true;
 }
 
+/* Memory that the caller may use again as soon as the call returns: that has to wait. */
 static bool is_pageable(const struct copy_work *c)
 {
+	if (is_empty(&c->d))
+		return false;
 	return (c->d.srcMemoryType == CU_MEMORYTYPE_HOST && !c->src_pinned && !c->staged) ||
 	       (c->d.dstMemoryType == CU_MEMORYTYPE_HOST && !c->dst_pinned);
 }
