@@ -76,7 +76,7 @@ run_shell() {
 }
 
 run_fuzz() { # [SECONDS]
-	local seconds=${1:-60} failed=0 passed=0 target name corpus
+	local seconds=${1:-60} failed=0 passed=0 target name corpus time seeds
 	need_packages "${packages_base[@]}" "${packages_dev[@]}"
 	[ -e "$build/fuzz/build.ninja" ] || CC=clang quietly meson-fuzz meson setup "$build/fuzz" \
 		-Dfuzz=true -Db_lundef=false -Dstatic_tools=false
@@ -87,10 +87,15 @@ run_fuzz() { # [SECONDS]
 		name=$(basename "$target")
 		corpus=$build/corpus/$name
 		mkdir -p "$corpus" "$build/crashes"
-		step "$name for $seconds s"
-		if quietly_or_tell "$name" "$target" -max_total_time="$seconds" -timeout=10 \
+		# Hundreds of calls are to be tried out.
+		time=$seconds
+		[ "$name" != fuzz_cuda ] || time=$((seconds * 2))
+		seeds=tests/fuzz/$(basename "$(dirname "$target")")/corpus/$name
+		[ -d "$seeds" ] || seeds=
+		step "$name for $time s"
+		if quietly_or_tell "$name" "$target" -max_total_time="$time" -timeout=10 \
 			-rss_limit_mb=2048 -artifact_prefix="$build/crashes/$name-" \
-			-print_final_stats=1 "$corpus" "tests/fuzz/$(basename "$(dirname "$target")")/corpus/$name"; then
+			-print_final_stats=1 "$corpus" ${seeds:+"$seeds"}; then
 			grep -h 'stat::number_of_executed_units\|cov:' "$build/log/$name.log" | tail -n 2
 			passed=$((passed + 1))
 		else

@@ -147,9 +147,10 @@ static CUresult no_wait_64(CUstream s, CUdeviceptr a, cuuint64_t v, unsigned int
 
 static CUresult get_function(CUfunction *f, CUmodule m, const char *name)
 {
-	CUresult (*get)(CUfunction *, CUmodule, const char *) =
-		__extension__(void *) cpu_driver_symbol("cuModuleGetFunction");
+	CUresult (*get)(CUfunction *, CUmodule, const char *);
+	void *found = cpu_driver_symbol("cuModuleGetFunction");
 
+	memcpy(&get, &found, sizeof(get));
 	return strstr(name, "spin") || strstr(name, "wait") || strstr(name, "delay")
 		       ? CUDA_ERROR_NOT_FOUND
 		       : get(f, m, name);
@@ -157,9 +158,10 @@ static CUresult get_function(CUfunction *f, CUmodule m, const char *name)
 
 static CUresult get_kernel(CUkernel *k, CUlibrary l, const char *name)
 {
-	CUresult (*get)(CUkernel *, CUlibrary, const char *) =
-		__extension__(void *) cpu_driver_symbol("cuLibraryGetKernel");
+	CUresult (*get)(CUkernel *, CUlibrary, const char *);
+	void *found = cpu_driver_symbol("cuLibraryGetKernel");
 
+	memcpy(&get, &found, sizeof(get));
 	return strstr(name, "spin") || strstr(name, "wait") || strstr(name, "delay")
 		       ? CUDA_ERROR_NOT_FOUND
 		       : get(k, l, name);
