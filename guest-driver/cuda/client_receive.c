@@ -225,7 +225,7 @@ static void watch_ring(void)
 			begin_ns = now_ns;
 		if (now_ns - begin_ns >= spin_ns())
 			return;
-		if (now_ns - begin_ns >= KEEP_NS)
+		if (now_ns - begin_ns >= KEEP_NS && spin_ns() == SPIN_NS)
 			sched_yield();
 	}
 }

@@ -31,6 +31,9 @@
 #define LOOK_GPU_REQUESTS 8u
 #define LOOK_NS 5000000u
 
+/* From so many processors on, spinning takes none from the guest. */
+#define MANY_CPUS 8
+
 enum served { SERVED, IDLE, FULL };
 
 static int lifeline_fd = -1;
@@ -194,8 +197,8 @@ static inline void relax(void)
 
 /*
  * Watches the ring, and the GPU, for a short time.  True if there is something.
- * The guest's processor may wait for the very core that we spin on, so give
- * way each time.
+ * Where processors are few the guest's may wait for the very core that we spin
+ * on, so give way each time.
  */
 static bool spin(struct worker *w, uint64_t ns)
 {
@@ -209,7 +212,8 @@ static bool spin(struct worker *w, uint64_t ns)
 				return true;
 			relax();
 		}
-		sched_yield();
+		if (w->gives_way)
+			sched_yield();
 	} while (fdio_now_ns() < end);
 	return false;
 }
@@ -271,6 +275,7 @@ void worker_loop(struct worker *w)
 	worker_watch(w, w->kick, EPOLLIN | EPOLLET, WATCH_KICK);
 	worker_watch(w, w->lifeline, EPOLLRDHUP, WATCH_LIFELINE);
 	worker_watch(w, w->control, EPOLLIN, WATCH_CONTROL);
+	w->gives_way = sysconf(_SC_NPROCESSORS_ONLN) < MANY_CPUS;
 	tell_polling(w);
 	for (;;) {
 		enum served what = serve(w);

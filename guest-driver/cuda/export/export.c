@@ -24,6 +24,7 @@ static const struct {
 	{"a094798c-2e74-2e74-93f2-0800200c0a66", export_runtime_hooks},
 	{"c693336e-1121-df11-a8c3-68f355d89593", export_context_storage},
 	{"263e8860-7cd2-6143-92f6-bbd5006dfa7e", export_context_checks},
+	{"1734dc26-800d-4745-8726-c0f1e7dd8bca", export_device_layout},
 	{"21318c60-9714-3248-8ca6-41ff7324c8f2", export_tools_context},
 	{"6e163fbe-b958-444d-835c-e182aff1991e", export_tools_module},
 };

@@ -43,6 +43,7 @@ extern const union export_slot export_tools_tls[4];
 extern const union export_slot export_runtime_hooks[7];
 extern const union export_slot export_context_storage[4];
 extern const union export_slot export_context_checks[17];
+extern const union export_slot export_device_layout[12];
 extern const union export_slot export_tools_context[93];
 extern const union export_slot export_tools_module[8];
 

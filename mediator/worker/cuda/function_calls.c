@@ -96,14 +96,21 @@ static void put_attributes(struct cuda_session *s, CUfunction f, CUkernel k,
 static CUresult describe(struct cuda_session *s, CUfunction f, CUkernel k, uint64_t parent,
 			 struct vgpu_function_info *info)
 {
-	struct layout *l = make_layout(s, f, k);
+	struct layout *l;
 
+	put_attributes(s, f, k, info); /* which loads a kernel that is loaded late */
+	l = make_layout(s, f, k);
+	/* The driver knows nothing of some kernels' parameters, but all of their functions'. */
+	if (l && !l->n && k && s->drv->cuKernelGetFunction &&
+	    s->drv->cuKernelGetFunction(&f, k) == CUDA_SUCCESS) {
+		free(l);
+		l = make_layout(s, f, NULL);
+	}
 	if (!l || !reserve_pointers(s, l->n)) {
 		free(l);
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	put_layout(l, info);
-	put_attributes(s, f, k, info);
 	s->new_parent = parent;
 	s->new_data = l;
 	return CUDA_SUCCESS;
