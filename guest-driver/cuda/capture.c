@@ -37,7 +37,7 @@ static unsigned int active;
 static __thread CUstreamCaptureMode thread_mode __attribute__((tls_model("initial-exec"))) =
 	CU_STREAM_CAPTURE_MODE_GLOBAL;
 
-static bool any(void)
+bool capture_any(void)
 {
 	return __atomic_load_n(&active, __ATOMIC_ACQUIRE) != 0;
 }
@@ -46,7 +46,7 @@ bool capture_has(CUstream stream)
 {
 	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
 
-	if (!any())
+	if (!capture_any())
 		return false;
 	return rpc_cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS &&
 	       status != CU_STREAM_CAPTURE_STATUS_NONE;
@@ -68,7 +68,7 @@ CUresult capture_allows(void)
 {
 	CUresult r = CUDA_SUCCESS;
 
-	if (!any())
+	if (!capture_any())
 		return CUDA_SUCCESS;
 	pthread_mutex_lock(&lock);
 	for (struct capture *c = captures; c; c = c->next) {
@@ -104,7 +104,7 @@ CUresult cuStreamIsCapturing(CUstream hStream, CUstreamCaptureStatus *captureSta
 	if (r != CUDA_SUCCESS)
 		return r;
 	*captureStatus = CU_STREAM_CAPTURE_STATUS_NONE;
-	return any() ? rpc_cuStreamIsCapturing(hStream, captureStatus) : CUDA_SUCCESS;
+	return capture_any() ? rpc_cuStreamIsCapturing(hStream, captureStatus) : CUDA_SUCCESS;
 }
 
 /* -------------------------------------------------------- begin and end */
@@ -327,7 +327,7 @@ CUresult cuStreamGetCaptureInfo_v3(CUstream hStream, CUstreamCaptureStatus *capt
 	if (r != CUDA_SUCCESS)
 		return r;
 	*captureStatus_out = CU_STREAM_CAPTURE_STATUS_NONE;
-	if (!any())
+	if (!capture_any())
 		return CUDA_SUCCESS;
 	if (details)
 		graph = handle_new(VGPU_CUDA_GRAPH, NULL);

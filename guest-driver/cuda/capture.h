@@ -7,6 +7,9 @@
 
 #include "api.h"
 
+/* Is any stream of this process being captured? */
+bool capture_any(void);
+
 /* Is this stream, as shim_stream() gives it, being captured? */
 bool capture_has(CUstream stream);
 

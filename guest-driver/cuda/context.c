@@ -17,6 +17,7 @@
 #include "export/export.h"
 #include "handles.h"
 #include "ranges.h"
+#include "spare.h"
 #include "window.h"
 
 #define STACK_MAX 256
@@ -120,6 +121,7 @@ void context_ended(struct context *c)
 
 	__atomic_store_n(&c->alive, false, __ATOMIC_RELEASE);
 	range_forget_context(c);
+	spare_forget(c);
 	top = c;
 	window_context_ends(c);
 	top = before;

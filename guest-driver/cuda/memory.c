@@ -7,6 +7,7 @@
 #include "cuda_rpc.h"
 #include "ranges.h"
 #include "reserve.h"
+#include "spare.h"
 
 #define TRIES 8
 
@@ -23,8 +24,10 @@ static CUresult ask(const struct wish *w, CUdeviceptr *p, size_t *size)
 	CUresult r;
 
 	*size = w->bytes;
-	if (!w->pitch)
-		return rpc_cuMemAlloc_v2(p, w->bytes);
+	if (!w->pitch) {
+		*p = spare_take(w->bytes, context_top());
+		return *p ? CUDA_SUCCESS : rpc_cuMemAlloc_v2(p, w->bytes);
+	}
 	r = rpc_cuMemAllocPitch_v2(p, w->pitch, w->bytes, w->height, w->element);
 	if (r == CUDA_SUCCESS)
 		*size = *w->pitch * w->height;
@@ -44,6 +47,8 @@ static CUresult allocate(const struct wish *w, CUdeviceptr *out)
 
 	for (;;) {
 		r = ask(w, &p, &size);
+		if (r == CUDA_ERROR_OUT_OF_MEMORY && spare_release())
+			r = ask(w, &p, &size);
 		if (r != CUDA_SUCCESS || reserve_device_range(p, size))
 			break;
 		held[n++] = p;
@@ -96,9 +101,21 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pPitch, size_t WidthInByt
 }
 
 /*
- * Out of the table first: once the host has it back another thread may be given
- * the address.  Nobody waits for the host, which takes calls in their order.
+ * Freeing waits for the GPU, after which the memory can be had again at once.
+ * What is not kept goes to the host, which takes calls in their order: nobody
+ * waits for that.
  */
+static CUresult give_back(const struct range *r)
+{
+	if (r->kind == RANGE_POOL)
+		return rpc_cuMemFreeAsync(r->base, NULL);
+	if (r->context == context_top() && !capture_any() && spare_wants(r->size) &&
+	    cuCtxSynchronize() == CUDA_SUCCESS && spare_keep(r->base, r->size, r->context))
+		return CUDA_SUCCESS;
+	return rpc_cuMemFree_v2(r->base);
+}
+
+/* Out of the table first: then another thread may be given the address. */
 CUresult cuMemFree_v2(CUdeviceptr dptr)
 {
 	struct range old;
@@ -113,10 +130,22 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
 	if (r != CUDA_SUCCESS)
 		return r;
 	range_remove(dptr, NULL);
-	r = old.kind == RANGE_POOL ? rpc_cuMemFreeAsync(dptr, NULL) : rpc_cuMemFree_v2(dptr);
+	r = give_back(&old);
 	if (r != CUDA_SUCCESS)
 		range_add(&old);
 	return r;
+}
+
+CUresult cuMemGetInfo_v2(size_t *free, size_t *total)
+{
+	CUresult r = shim_enter_context();
+
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!free || !total)
+		return CUDA_ERROR_INVALID_VALUE;
+	spare_release(); /* which the program believes to be free */
+	return rpc_cuMemGetInfo_v2(free, total);
 }
 
 CUresult cuMemGetAddressRange_v2(CUdeviceptr *pbase, size_t *psize, CUdeviceptr dptr)
