@@ -138,7 +138,7 @@ sanitize_one() { # address|thread
 	quietly "ninja-$1" ninja -C "$dir"
 	step "the suites under -fsanitize=$flags"
 	export ASAN_OPTIONS=detect_leaks=1:quarantine_size_mb=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-	export TSAN_OPTIONS=halt_on_error=1
+	export TSAN_OPTIONS=halt_on_error=1:suppressions=$top/tests/tsan.supp
 	VGPU_HOST_BUILD=$dir VGPU_STRESS_SECONDS=10 \
 		meson_test "sanitize-$1" "$dir" -t 4 --suite unit --suite host --suite conformance --suite vm-two
 }

@@ -13,7 +13,7 @@
 #define GPA 0x100000ull
 #define RAM ((size_t)1 << 20)
 #define DATA 0x10000ull          /* from here on, offset in RAM */
-#define WINDOW 0x210000000000ull /* where no sanitizer has its heap */
+#define WINDOW 0x551000000000ull /* what every sanitizer leaves to programs, below all of ours */
 
 /* One region of guest RAM, a buffer table at its beginning, a segment page after it. */
 static uint8_t *ram;
