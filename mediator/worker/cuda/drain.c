@@ -30,7 +30,9 @@ static CUresult again(struct cuda_session *s, struct wait *w, CUresult r, struct
 	(void)r; /* what failed is over, too */
 	s->req = &req;
 	s->reply = reply;
+	s->waits->order_again = w->order;
 	err = cuda_dispatch(s, &req, reply);
+	s->waits->order_again = 0;
 	if (err)
 		reply->result = err == HOST_PENDING ? HOST_PENDING : CUDA_ERROR_INVALID_VALUE;
 	s->req = NULL;
@@ -57,6 +59,7 @@ static CUresult put_off(struct cuda_session *s)
 	w->data = p;
 	w->finish = again;
 	w->only_later = true;
+	w->order = s->waits->order_again ? s->waits->order_again : ++s->waits->order_last;
 	r = waits_context(s, w);
 	if (r != (CUresult)HOST_PENDING)
 		free(p);

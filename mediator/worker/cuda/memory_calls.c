@@ -24,7 +24,9 @@ static CUresult keep(struct cuda_session *s, CUdeviceptr at, size_t bytes)
 /* Memory that is about to be freed is there a little later. */
 static CUresult short_of(struct cuda_session *s)
 {
-	return session_has_put_off(s) ? session_drain_if(s, true) : CUDA_ERROR_OUT_OF_MEMORY;
+	CUresult r = session_has_put_off(s) ? session_drain_if(s, true) : CUDA_SUCCESS;
+
+	return r == CUDA_SUCCESS ? CUDA_ERROR_OUT_OF_MEMORY : r;
 }
 
 CUresult host_cuMemAlloc_v2(struct cuda_session *s, CUdeviceptr *dptr, size_t bytes)

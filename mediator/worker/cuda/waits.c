@@ -219,10 +219,23 @@ void waits_pin(struct cuda_session *s)
 		pin(s, w);
 }
 
+/*
+ * Calls of one context that were put off are made in the order they came in: a
+ * context is not to go before memory in it that is freed, and was, in the program.
+ */
+static bool is_next(const struct cuda_session *s, const struct wait *w)
+{
+	for (const struct wait *o = s->waits->head; o && w->only_later; o = o->next) {
+		if (o->only_later && o->context == w->context && o->order < w->order)
+			return false;
+	}
+	return true;
+}
+
 static CUresult enter(struct cuda_session *s, struct wait *w)
 {
 	const struct cuda_context *c;
-	CUresult r = ask(s, w);
+	CUresult r = is_next(s, w) ? ask(s, w) : CUDA_ERROR_NOT_READY;
 
 	if (r != CUDA_ERROR_NOT_READY) {
 		if (r == CUDA_SUCCESS)
@@ -306,7 +319,7 @@ struct wait *waits_look(struct cuda_session *s)
 		if (!w->done) {
 			CUresult r = ask(s, w);
 
-			if (r == CUDA_ERROR_NOT_READY)
+			if (r == CUDA_ERROR_NOT_READY || !is_next(s, w))
 				continue;
 			if (r == CUDA_SUCCESS)
 				r = synchronize(s, w);

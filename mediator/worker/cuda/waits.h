@@ -41,6 +41,7 @@ struct wait {
 	bool pinned; /* `own` marks the point */
 	bool cannot_pin;
 	bool only_later; /* if nothing has to be waited for, finish is not called */
+	uint64_t order;  /* among those */
 	bool done;       /* `result` is known; the answer is on its way */
 	uint8_t on;      /* enum wait_on */
 	CUresult result;
@@ -56,6 +57,8 @@ struct wait {
 };
 
 struct waits {
+	uint64_t order_last;  /* of calls that were put off */
+	uint64_t order_again; /* of the one that is made now, 0: none */
 	struct wait *head, **tail;
 	struct wait *free_list;
 	uint32_t n;
