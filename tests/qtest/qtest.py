@@ -116,8 +116,12 @@ class QTest:
 
     def qmp(self, command, **arguments):
         """One QMP command; its return, or a Failure with QEMU's words."""
-        self._qmp.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self._qmp.flush()
+        try:
+            self._qmp.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+            self._qmp.flush()
+        except OSError:
+            self.process.wait(30)  # it has closed its end: it is about to end
+            raise Failure(f"QEMU ended before {command}: {self.stderr()}")
         while True:
             message = self._next()
             if "return" in message:
