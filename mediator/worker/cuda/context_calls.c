@@ -30,6 +30,26 @@ CUresult host_vgpuCtxCreate(struct cuda_session *s, CUcontext *ctx, unsigned int
 	return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
+bool session_borrow(struct cuda_session *s)
+{
+	if (!s->extra.cuDevicePrimaryCtxRetain || !s->drv->cuDevicePrimaryCtxRelease_v2)
+		return false;
+	if (!s->borrowed &&
+	    s->extra.cuDevicePrimaryCtxRetain(&s->borrowed, s->device) != CUDA_SUCCESS) {
+		s->borrowed = NULL;
+		return false;
+	}
+	return s->drv->cuCtxSetCurrent(s->borrowed) == CUDA_SUCCESS;
+}
+
+/* From now on the guest itself holds the context. */
+static void end_borrowing(struct cuda_session *s)
+{
+	if (s->borrowed)
+		s->drv->cuDevicePrimaryCtxRelease_v2(s->device);
+	s->borrowed = NULL;
+}
+
 CUresult host_vgpuCtxRetainPrimary(struct cuda_session *s, CUcontext *ctx, unsigned int flags,
 				   CUdevice dev)
 {
@@ -43,6 +63,8 @@ CUresult host_vgpuCtxRetainPrimary(struct cuda_session *s, CUcontext *ctx, unsig
 	if (flags && s->drv->cuDevicePrimaryCtxSetFlags_v2)
 		s->drv->cuDevicePrimaryCtxSetFlags_v2(s->device, flags);
 	r = s->extra.cuDevicePrimaryCtxRetain(ctx, s->device);
+	if (r == CUDA_SUCCESS)
+		end_borrowing(s);
 	if (r != CUDA_SUCCESS || keep(s, *ctx, true))
 		return r;
 	s->drv->cuDevicePrimaryCtxRelease_v2(s->device);

@@ -92,20 +92,21 @@ static void put_attributes(struct cuda_session *s, CUfunction f, CUkernel k,
 	}
 }
 
-/* For the handle that the dispatch makes next. */
+/*
+ * For the handle that the dispatch makes next.  The driver tells nothing of a
+ * kernel while no context is current, and programs look kernels up before they
+ * have one.
+ */
 static CUresult describe(struct cuda_session *s, CUfunction f, CUkernel k, uint64_t parent,
 			 struct vgpu_function_info *info)
 {
+	bool borrowed = k && !s->context && session_borrow(s);
 	struct layout *l;
 
-	put_attributes(s, f, k, info); /* which loads a kernel that is loaded late */
+	put_attributes(s, f, k, info);
 	l = make_layout(s, f, k);
-	/* The driver knows nothing of some kernels' parameters, but all of their functions'. */
-	if (l && !l->n && k && s->drv->cuKernelGetFunction &&
-	    s->drv->cuKernelGetFunction(&f, k) == CUDA_SUCCESS) {
-		free(l);
-		l = make_layout(s, f, NULL);
-	}
+	if (borrowed)
+		session_forget_context(s);
 	if (!l || !reserve_pointers(s, l->n)) {
 		free(l);
 		return CUDA_ERROR_OUT_OF_MEMORY;

@@ -90,6 +90,7 @@ struct cuda_session {
 	uint64_t head_since; /* ... and when that was seen first, ns */
 	uint32_t function;   /* number of the call that was taken last */
 	CUresult deferred;   /* the first failure of a quiet call, not reported yet */
+	CUcontext borrowed;  /* the primary context, retained for session_borrow() */
 	CUdevice device;     /* the driver's number of the device that the guest calls 0 */
 	int wake_fd;         /* eventfd that the loop watches; any thread may write it */
 	uint32_t captures;   /* begun and not ended; a hint only */
@@ -102,6 +103,12 @@ struct cuda_session {
  * handle that is none.
  */
 CUresult session_context(struct cuda_session *s, uint64_t handle);
+
+/*
+ * Makes the device's primary context current for a call that needs any, before
+ * the guest has one; session_forget_context() ends that.
+ */
+bool session_borrow(struct cuda_session *s);
 
 /* The guest's number of a device to the driver's, or CUDA_ERROR_INVALID_DEVICE. */
 static inline CUresult session_device(const struct cuda_session *s, CUdevice guest, CUdevice *real)

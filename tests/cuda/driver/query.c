@@ -10,14 +10,16 @@ static void before_init(void)
 	int version = 0, count = -1;
 	void *address = NULL;
 	CUdriverProcAddressQueryResult status;
+	CUresult found;
 
 	CK(cuDriverGetVersion(&version));
 	CHECK(version >= 12000);
 	CK(cuGetProcAddress("cuMemAlloc", &address, 12000, 0, &status));
 	CHECK(address != NULL);
 	CHECK_EQ(status, CU_GET_PROC_ADDRESS_SUCCESS);
-	EXPECT(cuGetProcAddress("cuNoSuchFunction", &address, 12000, 0, &status),
-	       CUDA_ERROR_NOT_FOUND);
+	/* Who takes the status may get it alone: driver 580 then calls this a success. */
+	found = cuGetProcAddress("cuNoSuchFunction", &address, 12000, 0, &status);
+	CHECK(found == CUDA_SUCCESS || found == CUDA_ERROR_NOT_FOUND);
 	CHECK(address == NULL);
 	CHECK_EQ(status, CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND);
 	EXPECT(cuDeviceGetCount(&count), CUDA_ERROR_NOT_INITIALIZED);
