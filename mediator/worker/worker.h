@@ -53,7 +53,7 @@ struct worker {
 		struct vgpu_response header;
 	} rsp;
 	bool rsp_waits;
-	bool gives_way; /* to others on its processor while it spins */
+	bool gives_way;                       /* to others on its processor while it spins */
 	uint64_t record[VGPU_RECORD_MAX / 8]; /* the request's private copy */
 };
 
