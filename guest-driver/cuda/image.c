@@ -90,6 +90,8 @@ CUresult image_of(const void *image, struct image *out)
 		*out = (struct image){image, strlen(image) + 1};
 		return CUDA_SUCCESS;
 	}
+	if (!*(const char *)image) /* an empty text may be no longer than this */
+		return CUDA_ERROR_INVALID_IMAGE;
 	memcpy(&magic, image, sizeof(magic));
 	if (magic == WRAPPER_MAGIC) {
 		struct wrapper w;
