@@ -40,6 +40,7 @@ ROWS = (
     ("from_4k_us", "4 KiB back", "time", 2.0, 5.3),
     ("to_pageable_gbs", "256 MiB pageable to the device", "rate", 3.0, 0.48),
     ("from_pageable_gbs", "256 MiB pageable back", "rate", 3.0, 0.29),
+    ("both_pageable_gbs", "the same, there and back", "rate", 3.0, 0.38),
     ("to_pinned_gbs", "256 MiB pinned to the device", "rate", 0.95, 0.10),
     ("from_pinned_gbs", "256 MiB pinned back", "rate", 0.95, 0.10),
     ("pin_256m_ms", "pinning 256 MiB", "time", None, None),
@@ -138,6 +139,13 @@ class Bench:
             self.stats["measurements in the VM"] = stats_of(text)
 
 
+def add_both_ways(table):
+    """The speed of going there and coming back, one after the other."""
+    to, back = table.get("to_pageable_gbs"), table.get("from_pageable_gbs")
+    if to and back:
+        table["both_pageable_gbs"] = 2 / (1 / to + 1 / back)
+
+
 def ratio(key, kind, native, ours):
     slower = ours / native
     if kind == "time":
@@ -167,6 +175,8 @@ def show(bench, where):
           f"{where['date']}\n")
     head = f"{'measure':34}{'native':>10}{'mediated':>10}{'ratio':>8}{'to reach':>10}{'peer':>7}"
     print(head + ("" if not bench.guest else f"{'in a VM':>10}"))
+    for table in (bench.native, bench.ours, bench.guest):
+        add_both_ways(table)
     rows = []
     for key, words, kind, target, peer in ROWS:
         native, ours = bench.native.get(key), bench.ours.get(key)
