@@ -42,7 +42,7 @@ bool session_borrow(struct cuda_session *s)
 	return s->drv->cuCtxSetCurrent(s->borrowed) == CUDA_SUCCESS;
 }
 
-/* From now on the guest itself holds the context. */
+/* The guest itself holds the context from now on, or is to give it up wholly. */
 static void end_borrowing(struct cuda_session *s)
 {
 	if (s->borrowed)
@@ -105,8 +105,10 @@ CUresult host_vgpuCtxReleasePrimary(struct cuda_session *s, CUcontext ctx, CUdev
 	if (r != CUDA_SUCCESS)
 		return r;
 	contexts_shut(s, handle);
-	if (is_last(s, o))
+	if (is_last(s, o)) {
 		session_release_backend(s);
+		end_borrowing(s);
+	}
 	session_forget_context(s);
 	return s->drv->cuDevicePrimaryCtxRelease_v2(s->device);
 }
@@ -127,6 +129,7 @@ CUresult host_vgpuCtxResetPrimary(struct cuda_session *s, CUdevice dev)
 	if (r != CUDA_SUCCESS)
 		return r;
 	session_release_backend(s);
+	end_borrowing(s);
 	r = s->extra.cuDevicePrimaryCtxRetain(&primary, s->device);
 	if (r == CUDA_SUCCESS)
 		s->drv->cuDevicePrimaryCtxRelease_v2(s->device);
