@@ -29,7 +29,8 @@ struct vgpu_cuda_call {
  * which are there only if `result` is 0.
  *
  * A call made with VGPU_REQUEST_QUIET has no response.  If it fails, the first
- * such result is kept and given back as `deferred` by the next response.
+ * such result is kept and given back as `deferred` by the next wait, query or
+ * read that succeeds; a call that makes something never has it.
  */
 struct vgpu_cuda_result {
 	vgpu_le32 result;   /* CUresult */

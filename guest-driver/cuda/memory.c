@@ -107,12 +107,17 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pPitch, size_t WidthInByt
  */
 static CUresult give_back(const struct range *r)
 {
+	CUresult waited = CUDA_SUCCESS, freed;
+
 	if (r->kind == RANGE_POOL)
 		return rpc_cuMemFreeAsync(r->base, NULL);
-	if (r->context == context_top() && !capture_any() && spare_wants(r->size) &&
-	    cuCtxSynchronize() == CUDA_SUCCESS && spare_keep(r->base, r->size, r->context))
-		return CUDA_SUCCESS;
-	return rpc_cuMemFree_v2(r->base);
+	if (r->context == context_top() && !capture_any() && spare_wants(r->size)) {
+		waited = cuCtxSynchronize();
+		if (waited == CUDA_SUCCESS && spare_keep(r->base, r->size, r->context))
+			return CUDA_SUCCESS;
+	}
+	freed = rpc_cuMemFree_v2(r->base);
+	return freed == CUDA_SUCCESS ? waited : freed;
 }
 
 /* Out of the table first: then another thread may be given the address. */
@@ -130,10 +135,7 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
 	if (r != CUDA_SUCCESS)
 		return r;
 	range_remove(dptr, NULL);
-	r = give_back(&old);
-	if (r != CUDA_SUCCESS)
-		range_add(&old);
-	return r;
+	return give_back(&old);
 }
 
 CUresult cuMemGetInfo_v2(size_t *free, size_t *total)

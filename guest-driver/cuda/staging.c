@@ -83,14 +83,20 @@ static uint64_t now_ns(void)
 static CUresult slot_wait(struct slot *s)
 {
 	uint64_t began = 0;
+	CUresult r;
 
 	for (unsigned int i = 1; *s->fence < s->wanted; i++) {
 		if (i % SPINS)
 			continue;
 		if (!began)
 			began = now_ns();
-		else if (now_ns() - began > PATIENCE_NS)
-			return rpc_cuStreamSynchronize(job.stream);
+		if (now_ns() - began <= PATIENCE_NS)
+			continue;
+		r = rpc_cuStreamSynchronize(job.stream);
+		/* It may have been used in another stream the last time. */
+		if (r == CUDA_SUCCESS && *s->fence < s->wanted)
+			r = rpc_vgpuCtxSynchronize();
+		return r;
 	}
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	return CUDA_SUCCESS;
@@ -130,7 +136,7 @@ static CUresult drain(struct slot *s)
 
 static CUresult fetch_piece(struct slot *s, size_t at, size_t length)
 {
-	CUresult r = drain(s);
+	CUresult r = s->length ? drain(s) : slot_wait(s);
 
 	if (r == CUDA_SUCCESS)
 		r = rpc_cuMemcpyDtoHAsync_v2(s->data, job.device + at, length, job.stream);

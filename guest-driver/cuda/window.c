@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+#include "capture.h"
 #include "client.h"
 #include "context.h"
 #include "cuda_rpc.h"
@@ -264,7 +265,8 @@ static CUresult small(size_t bytes, void **out)
 	CUresult r;
 
 	for (s = slabs; s; s = s->next) {
-		at = find_pages(s, n);
+		/* It goes with the context that it was made in. */
+		at = s->context == context_top() ? find_pages(s, n) : -1;
 		if (at >= 0)
 			break;
 	}
@@ -322,6 +324,9 @@ CUresult window_free(void *addr)
 	uint64_t at = (uintptr_t)addr;
 	CUresult r = CUDA_ERROR_INVALID_VALUE;
 
+	/* Copies that were asked for may still be using it. */
+	if (context_current() && !capture_any())
+		cuCtxSynchronize();
 	pthread_mutex_lock(&lock);
 	if (free_small(at)) {
 		r = CUDA_SUCCESS;

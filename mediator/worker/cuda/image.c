@@ -81,7 +81,8 @@ static bool looks_like_text(const uint8_t *data, uint64_t size)
 		if (data[i] < 0x20 && data[i] != '\n' && data[i] != '\r' && data[i] != '\t')
 			return false;
 	}
-	return size && data[0];
+	/* No other kind: some, such as a fatbin's wrapper, hold addresses. */
+	return size && data[0] && data[0] < 0x7f;
 }
 
 bool image_is_sane(const struct blob *b)

@@ -149,8 +149,28 @@ static void note_quiet_failure(struct worker *w, uint64_t id, CUresult r)
 	control_warning(w, id, text);
 }
 
-/* False: the call was a quiet one. */
-static bool answer(struct worker *w, uint64_t id, bool quiet, int status,
+/*
+ * Calls that wait, ask or read may end with the error of earlier ones.  Those
+ * that make something may not: the program would not know that it is there.
+ */
+static bool tells_of_others(uint32_t function)
+{
+	switch (function) {
+	case CUDA_FN_vgpuCtxSynchronize:
+	case CUDA_FN_vgpuRead:
+	case CUDA_FN_vgpuCopy:
+	case CUDA_FN_cuStreamQuery:
+	case CUDA_FN_cuStreamSynchronize:
+	case CUDA_FN_cuEventQuery:
+	case CUDA_FN_cuEventSynchronize:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* `tells`: may the error of an earlier call go with it?  False: the call was a quiet one. */
+static bool answer(struct worker *w, uint64_t id, bool quiet, bool tells, int status,
 		   const struct cuda_reply *reply)
 {
 	struct cuda_session *s = w->cuda;
@@ -176,9 +196,11 @@ static bool answer(struct worker *w, uint64_t id, bool quiet, int status,
 	if (status)
 		return true;
 	res->result = (uint32_t)r;
-	res->deferred = s ? (uint32_t)s->deferred : 0;
-	if (s)
+	res->deferred = CUDA_SUCCESS;
+	if (s && tells && r == CUDA_SUCCESS) { /* else it would be lost beside the call's own */
+		res->deferred = (uint32_t)s->deferred;
 		s->deferred = CUDA_SUCCESS;
+	}
 	h->length += (uint32_t)sizeof(*res) + (r == CUDA_SUCCESS ? reply->length : 0);
 	return true;
 }
@@ -232,7 +254,8 @@ bool cuda_request(struct worker *w, const void *record, uint32_t length)
 		err = dispatch(w, &req, &reply);
 	if (err == HOST_PENDING)
 		return false;
-	return answer(w, req.id, req.quiet, err, &reply);
+	return answer(w, req.id, req.quiet, w->cuda && tells_of_others(w->cuda->function), err,
+		      &reply);
 }
 
 enum cuda_progress cuda_poll(struct worker *w)
@@ -241,7 +264,7 @@ enum cuda_progress cuda_poll(struct worker *w)
 	struct cuda_reply reply = reply_in(w);
 	struct wait *wait;
 	uint64_t id;
-	bool quiet;
+	bool quiet, tells;
 
 	if (!s)
 		return CUDA_NOTHING;
@@ -259,10 +282,11 @@ enum cuda_progress cuda_poll(struct worker *w)
 		reply.result = wait->finish(s, wait, wait->result, &reply);
 	id = wait->id;
 	quiet = wait->quiet;
+	tells = !wait->only_later; /* that is a call that was put off */
 	waits_end(s, wait);
 	if (reply.result == (CUresult)HOST_PENDING)
 		return CUDA_PROGRESS;
-	return answer(w, id, quiet, 0, &reply) ? CUDA_RESPONSE : CUDA_PROGRESS;
+	return answer(w, id, quiet, tells, 0, &reply) ? CUDA_RESPONSE : CUDA_PROGRESS;
 }
 
 bool cuda_is_busy(const struct worker *w)
