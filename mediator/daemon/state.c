@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -180,6 +181,14 @@ void state_forget(const struct daemon *d, uint64_t session)
 	g_free(path);
 }
 
+/* It may have ended and only not been waited for yet, by whoever is its parent now. */
+static bool is_alive(int pidfd)
+{
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 0;
+}
+
 /* A process that is the one of the file; a pidfd, or -1. */
 static int find_process(GKeyFile *file, pid_t *pid)
 {
@@ -191,7 +200,7 @@ static int find_process(GKeyFile *file, pid_t *pid)
 		return -1;
 	pidfd = fdio_pidfd_open(*pid);
 	/* Looked at after the pidfd was opened, so that it is of the same process. */
-	if (pidfd >= 0 && start_time(*pid) != start)
+	if (pidfd >= 0 && (start_time(*pid) != start || !is_alive(pidfd)))
 		fdio_clear(&pidfd);
 	return pidfd < 0 ? -1 : pidfd;
 }
