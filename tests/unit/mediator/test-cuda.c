@@ -254,6 +254,7 @@ static void test_callback(void)
 /* Calls that block in the driver wait for a host function of the program first. */
 static void test_drain(void)
 {
+	enum cuda_progress p;
 	uint64_t id;
 
 	start();
@@ -263,6 +264,11 @@ static void test_drain(void)
 		   (struct part[]){REQ(cuModuleUnload, .hmod = HANDLE(MODULE, 2))}, 1);
 	calls_send(CUDA_FN_vgpuCtxReleasePrimary, 0, 0,
 		   (struct part[]){REQ(vgpuCtxReleasePrimary, .ctx = CTX)}, 1);
+	/* Until the host function is under way: before that nobody may say that it is over. */
+	do {
+		p = cuda_poll(test_worker);
+		g_assert_cmpint(p, !=, CUDA_RESPONSE);
+	} while (p != CUDA_PROGRESS);
 	for (int i = 0; i < 100; i++)
 		g_assert_cmpint(cuda_poll(test_worker), !=, CUDA_RESPONSE);
 	g_assert_cmpint(QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 7))->status, ==, 1);
