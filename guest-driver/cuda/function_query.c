@@ -241,18 +241,9 @@ static CUresult ask_function(struct function *k, CUfunction *out)
 	if (!made)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = rpc_vgpuKernelGetFunction(&made, HANDLE_AS(CUkernel, k->handle), &info);
-	if (r != CUDA_SUCCESS) {
-		handle_drop(HANDLE_OF(made));
+	r = function_take(r, HANDLE_OF(made), k->name, &info, &f);
+	if (r != CUDA_SUCCESS)
 		return r;
-	}
-	f = function_new(k->name, &info);
-	if (!f)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	r = function_complete(f, HANDLE_OF(made));
-	if (r != CUDA_SUCCESS) {
-		free(f);
-		return r;
-	}
 	f->handle = HANDLE_OF(made);
 	f->owner = k->owner;
 	f->context = context_top();

@@ -133,18 +133,9 @@ static CUresult ask_kernel(struct code *c, CUlibrary library, const char *name, 
 	if (!made)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = rpc_vgpuLibraryGetKernel(&made, library, name, &info);
-	if (r != CUDA_SUCCESS) {
-		handle_drop(HANDLE_OF(made));
+	r = function_take(r, HANDLE_OF(made), name, &info, &f);
+	if (r != CUDA_SUCCESS)
 		return r;
-	}
-	f = function_new(name, &info);
-	if (!f)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	r = function_complete(f, HANDLE_OF(made));
-	if (r != CUDA_SUCCESS) {
-		free(f);
-		return r;
-	}
 	*out = HANDLE_AS(CUkernel, code_publish(c, f, HANDLE_OF(made))->handle);
 	return CUDA_SUCCESS;
 }

@@ -132,7 +132,7 @@ CUresult cuModuleGetLoadingMode(CUmoduleLoadingMode *mode)
 
 /* --------------------------------------------------- functions, variables */
 
-CUresult function_complete(struct function *f, uint64_t handle)
+static CUresult complete(struct function *f, uint64_t handle)
 {
 	for (uint32_t at = VGPU_CUDA_PARAMS_INFO; at < f->nparams; at += VGPU_CUDA_PARAMS_INFO) {
 		uint32_t n = f->nparams - at;
@@ -147,6 +147,27 @@ CUresult function_complete(struct function *f, uint64_t handle)
 	return CUDA_SUCCESS;
 }
 
+CUresult function_take(CUresult r, uint64_t handle, const char *name,
+		       const struct vgpu_function_info *info, struct function **out)
+{
+	struct function *f;
+
+	if (r != CUDA_SUCCESS) {
+		handle_drop(handle);
+		return r;
+	}
+	f = function_new(name, info);
+	if (!f)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = complete(f, handle);
+	if (r != CUDA_SUCCESS) {
+		free(f);
+		return r;
+	}
+	*out = f;
+	return CUDA_SUCCESS;
+}
+
 static CUresult ask_function(struct code *c, CUmodule hmod, const char *name, CUfunction *out)
 {
 	struct vgpu_function_info info;
@@ -157,18 +178,9 @@ static CUresult ask_function(struct code *c, CUmodule hmod, const char *name, CU
 	if (!made)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = rpc_vgpuModuleGetFunction(&made, hmod, name, &info);
-	if (r != CUDA_SUCCESS) {
-		handle_drop(HANDLE_OF(made));
+	r = function_take(r, HANDLE_OF(made), name, &info, &f);
+	if (r != CUDA_SUCCESS)
 		return r;
-	}
-	f = function_new(name, &info);
-	if (!f)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	r = function_complete(f, HANDLE_OF(made));
-	if (r != CUDA_SUCCESS) {
-		free(f);
-		return r;
-	}
 	*out = HANDLE_AS(CUfunction, code_publish(c, f, HANDLE_OF(made))->handle);
 	return CUDA_SUCCESS;
 }

@@ -11,8 +11,13 @@ CUresult module_find_code(CUmodule m, struct code **out);
 /* Begins to keep something about a module of the current context. */
 CUresult module_adopt(uint64_t handle, bool borrowed);
 
-/* Asks for the parameters that did not fit into the function's first answer. */
-CUresult function_complete(struct function *f, uint64_t handle);
+/*
+ * Takes the answer `r` and `info` of a call that was to make the function or
+ * kernel `handle`, and asks for the parameters that did not fit in.  *out is the
+ * caller's; if the call failed the handle is dropped.
+ */
+CUresult function_take(CUresult r, uint64_t handle, const char *name,
+		       const struct vgpu_function_info *info, struct function **out);
 
 /* Notes a variable of a module or library. */
 void global_add(CUdeviceptr address, size_t bytes, uint64_t owner);
