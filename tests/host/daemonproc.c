@@ -142,7 +142,7 @@ bool daemon_log_has(const struct daemon_proc *p, const char *text)
 
 void daemon_expect_log(const struct daemon_proc *p, const char *text)
 {
-	gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+	gint64 end = g_get_monotonic_time() + PATIENCE;
 
 	while (!daemon_log_has(p, text)) {
 		char *log = NULL;

@@ -13,7 +13,7 @@
 
 #include "fdio.h"
 
-#define SILENCE_MS 20000
+#define SILENCE_MS 120000
 
 static int connect_to(const struct daemon_proc *p)
 {

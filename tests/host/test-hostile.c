@@ -32,7 +32,7 @@ static int nop(struct fqueue *q)
 static void set_up(struct fixture *x, gconstpointer data)
 {
 	(void)data;
-	x->p = daemon_start("[backend]\nbackend=cpu\n[limits]\nhandshake-timeout=1\n");
+	x->p = daemon_start("[backend]\nbackend=cpu\n[limits]\nhandshake-timeout=5\n");
 	x->good = frontend_new(x->p, "good", 4 * MIB);
 	x->work = fqueue_new(x->good, 0, 256, 0);
 }

@@ -26,7 +26,7 @@ static struct vgpu_session *open_session(const struct daemon_proc *p)
 
 static int nop(struct vgpu_session *s)
 {
-	return vgpu_call(s, VGPU_CMD_NOP, NULL, 0, NULL, 0, NULL, 0, 20000);
+	return vgpu_call(s, VGPU_CMD_NOP, NULL, 0, NULL, 0, NULL, 0, 120000);
 }
 
 /* ---------------------------------------------------------------- gpu_test */
@@ -92,7 +92,7 @@ static void check_reach(struct vgpu_session *s, const struct vgpu_area *a)
 		v[PAGE / 4 + i] = 1000;
 	}
 	g_assert_cmpint(
-		vgpu_call(s, VGPU_CMD_VECTOR_ADD, d, 3, &body, sizeof(body), &r, sizeof(r), 20000),
+		vgpu_call(s, VGPU_CMD_VECTOR_ADD, d, 3, &body, sizeof(body), &r, sizeof(r), 120000),
 		==, sizeof(r));
 	for (unsigned int i = 0; i < PAGE / 4; i++)
 		g_assert_true(v[PAGE / 2 + i] == (float)i + 1000);

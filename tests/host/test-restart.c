@@ -442,7 +442,8 @@ static void test_gate(void)
 	char *socket = g_strdup_printf("--socket-path=%s/sock", dir);
 	char *config = g_strdup_printf("--config=%s/config", dir);
 	char *path = g_build_filename(dir, "config", NULL);
-	char *text = g_strdup_printf("[worker]\npath=%s/worker\n[backend]\nprobe-timeout=1\n", dir);
+	char *text = g_strdup_printf("[worker]\npath=%s/worker\n", dir);
+	char *hasty = g_strconcat(text, "[backend]\nprobe-timeout=1\n", NULL);
 	char *worker = g_build_filename(dir, "worker", NULL);
 	const char *args[] = {"--foreground", "--backend=cuda", run_dir, socket, config, NULL};
 
@@ -450,9 +451,11 @@ static void test_gate(void)
 	g_file_set_contents(worker, "#!/bin/sh\necho no GPU in this box\nexit 1\n", -1, NULL);
 	g_chmod(worker, 0755);
 	expect_failure(args, 1, "backend cuda cannot be used: no GPU in this box");
+	g_file_set_contents(path, hasty, -1, NULL);
 	g_file_set_contents(worker, "#!/bin/sh\nexec sleep 1000\n", -1, NULL);
 	g_chmod(worker, 0755);
 	expect_failure(args, 1, "did not answer within 1 s");
+	g_file_set_contents(path, text, -1, NULL);
 	g_file_set_contents(worker, "#!/bin/sh\nkill -SEGV $$\n", -1, NULL);
 	g_chmod(worker, 0755);
 	expect_failure(args, 1, "killed by signal 11");
@@ -465,6 +468,7 @@ static void test_gate(void)
 	g_free(config);
 	g_free(path);
 	g_free(text);
+	g_free(hasty);
 	g_free(worker);
 }
 

