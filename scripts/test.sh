@@ -116,8 +116,9 @@ quietly_or_tell() { # NAME COMMAND...
 	}
 }
 
-# The host side under sanitizers: every suite that needs no VM, then one VM with
-# the sanitized daemon and worker behind it.
+# The host side under sanitizers: every suite that needs no VM, then two VMs with
+# the sanitized daemon and worker behind them.  What runs in a guest is not sanitized:
+# it is loaded into programs that are not.
 run_sanitize() { # [address|thread]
 	local kind failed=0
 	prepare_vm
@@ -139,6 +140,7 @@ sanitize_one() { # address|thread
 	step "the suites under -fsanitize=$flags"
 	export ASAN_OPTIONS=detect_leaks=1:quarantine_size_mb=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 	export TSAN_OPTIONS=halt_on_error=1:suppressions=$top/tests/tsan.supp
-	VGPU_HOST_BUILD=$dir VGPU_STRESS_SECONDS=10 \
-		meson_test "sanitize-$1" "$dir" -t 4 --suite unit --suite host --suite conformance --suite vm-two
+	VGPU_HOST_BUILD=$dir VGPU_GUEST_BUILD=$build/host VGPU_STRESS_SECONDS=10 \
+		meson_test "sanitize-$1" "$dir" -t 4 --suite unit --suite host --suite conformance \
+		--suite cuda-unix --suite vm-two
 }

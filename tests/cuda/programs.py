@@ -18,12 +18,12 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "vm"))
-from vm import BUILD, HOST, TOP, Failure  # noqa: E402,F401
+from vm import BUILD, GUEST, TOP, Failure  # noqa: E402,F401
 
-DRIVER_TESTS = HOST / "tests" / "cuda" / "driver" / "driver_tests"
-RAW_HOSTILE = HOST / "tests" / "cuda" / "hostile" / "cuda_hostile"
-RUNTIME = HOST / "tests" / "cuda" / "runtime"
-MICRO = HOST / "tests" / "bench" / "gpu" / "gpu_micro"
+DRIVER_TESTS = GUEST / "tests" / "cuda" / "driver" / "driver_tests"
+RAW_HOSTILE = GUEST / "tests" / "cuda" / "hostile" / "cuda_hostile"
+RUNTIME = GUEST / "tests" / "cuda" / "runtime"
+MICRO = GUEST / "tests" / "bench" / "gpu" / "gpu_micro"
 TORCH_CASES = TOP / "tests" / "cuda" / "torch" / "torch_cases.py"
 TORCH_BENCH = TOP / "tests" / "bench" / "gpu" / "torch_bench.py"
 SKIPPED = 77
@@ -33,11 +33,11 @@ def guest_libraries():
     """The libraries that stand in for the driver's, by soname."""
     found = {}
     for name in ("libcuda.so.1", "libnvidia-ml.so.1"):
-        for path in sorted((HOST / "guest-driver").rglob(name)):
+        for path in sorted((GUEST / "guest-driver").rglob(name)):
             found[name] = path.resolve()
             break
     if "libcuda.so.1" not in found:
-        raise Failure(f"there is no libcuda.so.1 below {HOST / 'guest-driver'}: is nvcc installed, "
+        raise Failure(f"there is no libcuda.so.1 below {GUEST / 'guest-driver'}: is nvcc installed, "
                       "and is the cuda option of the build on?")
     return found
 

@@ -83,7 +83,7 @@ class Suite:
         self.close()
 
     def environment(self, place, toolkit=(), extra=None):
-        extra = {"VGPU_TEST_SECONDS": "120", **(extra or {})}
+        extra = {"VGPU_TEST_SECONDS": "300", **(extra or {})}
         if place == "native":
             return programs.environment(extra=extra, toolkit=toolkit)
         self.start_daemon()
@@ -117,7 +117,7 @@ class Suite:
                 said.append(line)
         return said
 
-    def driver(self, place, seconds=300):
+    def driver(self, place, seconds=900):
         prefix = f"{place}/driver"
         names = [n for n in self.driver_case_names() if self.wanted(f"{prefix}/{n}")]
         for group in dict.fromkeys(n.split(".")[0] for n in names):
@@ -143,7 +143,7 @@ class Suite:
                      out.seconds, out.output)
         return out
 
-    def runtime(self, place, seconds=120):
+    def runtime(self, place, seconds=600):
         toolkit = programs.toolkit_libraries()
         for path in programs.runtime_programs():
             name = path.name[3:]
@@ -151,7 +151,7 @@ class Suite:
                 env = self.environment(place, toolkit if name in TOOLKIT_PROGRAMS else ())
                 self.one(f"{place}/runtime/{name}", [path], env, seconds)
 
-    def hostile(self, seconds=240):
+    def hostile(self, seconds=600):
         """A client that keeps to no rule, beside one that works."""
         if not RAW_HOSTILE.exists():
             return
@@ -227,7 +227,7 @@ class Suite:
         self.add(name, verdict, note, time.monotonic() - began, text)
         return verdict
 
-    def guest(self, memory="4G", seconds=300):
+    def guest(self, memory="4G", seconds=900):
         """The driver's and the runtime's programs inside a VM."""
         driver = [n for n in self.driver_case_names() if self.wanted(f"vm/driver/{n}")]
         runtime = [p for p in programs.runtime_programs() if p.name[3:] not in TOOLKIT_PROGRAMS
@@ -237,7 +237,7 @@ class Suite:
         entries = programs.guest_entries(([DRIVER_TESTS] if driver else []) + runtime)
         try:
             with self.machine(entries, memory) as vm:
-                vm.ready(240)
+                vm.ready()
                 for group in dict.fromkeys(n.split(".")[0] for n in driver):
                     self._guest_group(vm, [n for n in driver if n.split(".")[0] == group], seconds)
                 for path in runtime:
@@ -246,7 +246,7 @@ class Suite:
             self.add("vm/guest", "FAILED", str(e)[:500], 0, str(e))
 
     def _guest_group(self, vm, names, seconds):
-        result = vm.run("VGPU_TEST_SECONDS=200 /opt/cuda/driver_tests "
+        result = vm.run("VGPU_TEST_SECONDS=600 /opt/cuda/driver_tests "
                         + " ".join(quote(n) for n in names), seconds * 2)
         out = programs.Outcome(result.status, result.output.replace("\r", ""), 0)
         seen = set()
@@ -304,7 +304,7 @@ class Suite:
         # The host's libraries may be built for newer processors than QEMU's default.
         extra = [*programs.drive(image), "-cpu", "max"]
         with self.machine(entries, memory, extra, "share") as vm:
-            vm.ready(240)
+            vm.ready()
             vm.check(programs.MOUNT_SHARE, 120)
             vm.check("mkdir -p /share/opt/cuda && cp -r /opt/cuda/. /share/opt/cuda/ && "
                      "mkdir -p /share/tmp/native && for f in /opt/cuda/native-*.npz; do "

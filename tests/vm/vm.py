@@ -27,6 +27,8 @@ import time
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = TOP / "build"
 HOST = pathlib.Path(os.environ.get("VGPU_HOST_BUILD", BUILD / "host"))
+# Where what runs in a guest comes from: not sanitized where the host's side is.
+GUEST = pathlib.Path(os.environ.get("VGPU_GUEST_BUILD", HOST))
 DAEMON = HOST / "mediator" / "gpu_mediator"
 
 _nonce = itertools.count(1)
