@@ -17,6 +17,7 @@
 #include "export/export.h"
 #include "handles.h"
 #include "ranges.h"
+#include "register.h"
 #include "spare.h"
 #include "window.h"
 
@@ -120,9 +121,10 @@ void context_ended(struct context *c)
 	struct context *before = top;
 
 	__atomic_store_n(&c->alive, false, __ATOMIC_RELEASE);
+	top = c;
+	register_context_ends(c);
 	range_forget_context(c);
 	spare_forget(c);
-	top = c;
 	window_context_ends(c);
 	top = before;
 }

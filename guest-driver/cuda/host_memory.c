@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "context.h"
+#include "device.h"
 #include "ranges.h"
 #include "register.h"
 #include "window.h"
@@ -70,6 +71,12 @@ CUresult cuMemFreeHost(void *p)
 #define REGISTER_FLAGS \
 	(CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP | CU_MEMHOSTREGISTER_READ_ONLY)
 
+static bool takes_read_only(void)
+{
+	return device_attribute(context_top()->device,
+				CU_DEVICE_ATTRIBUTE_READ_ONLY_HOST_REGISTER_SUPPORTED);
+}
+
 CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int Flags)
 {
 	struct range new = {.base = (uintptr_t)p,
@@ -82,7 +89,8 @@ CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int Flags)
 		return r;
 	if (!p || !bytesize || new.base + bytesize < new.base)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (Flags & CU_MEMHOSTREGISTER_IOMEMORY)
+	if ((Flags & CU_MEMHOSTREGISTER_IOMEMORY) ||
+	    ((Flags & CU_MEMHOSTREGISTER_READ_ONLY) && !takes_read_only()))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (Flags & ~(unsigned int)REGISTER_FLAGS)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -105,9 +113,8 @@ CUresult cuMemHostUnregister(void *p)
 	if (!p)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!range_find((uintptr_t)p, &old) || old.base != (uintptr_t)p ||
-	    old.kind != RANGE_REGISTERED)
+	    !range_remove_kind(old.base, RANGE_REGISTERED))
 		return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
-	range_remove(old.base, NULL);
 	return unregister_pages(p, old.size);
 }
 
@@ -142,6 +149,6 @@ CUresult cuMemHostGetFlags(unsigned int *pFlags, void *p)
 		return r;
 	if (!pFlags || !p || !find(p, &found))
 		return CUDA_ERROR_INVALID_VALUE;
-	*pFlags = found.flags;
+	*pFlags = found.flags & ~(unsigned int)CU_MEMHOSTREGISTER_READ_ONLY; /* as the driver */
 	return CUDA_SUCCESS;
 }

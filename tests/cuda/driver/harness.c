@@ -41,6 +41,7 @@ static const struct {
 	{"module", module_cases},
 	{"array", array_cases},
 	{"pinned", pinned_cases},
+	{"registered", registered_cases},
 	{"error", error_cases},
 	{"exhaustion", exhaustion_cases},
 };
