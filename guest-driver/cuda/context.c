@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "capture.h"
 #include "context_priv.h"
 #include "cuda_rpc.h"
 #include "device.h"
@@ -122,6 +123,7 @@ void context_ended(struct context *c)
 
 	__atomic_store_n(&c->alive, false, __ATOMIC_RELEASE);
 	top = c;
+	capture_context_ends(c);
 	register_context_ends(c);
 	range_forget_context(c);
 	spare_forget(c);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "capture.h"
 #include "context.h"
 #include "device.h"
 #include "ranges.h"
@@ -41,6 +42,9 @@ CUresult cuMemHostAlloc(void **pp, size_t bytesize, unsigned int Flags)
 		return r;
 	if (!pp || !bytesize || (Flags & ~(unsigned int)ALLOC_FLAGS))
 		return CUDA_ERROR_INVALID_VALUE;
+	r = capture_allows();
+	if (r != CUDA_SUCCESS)
+		return r;
 	/* All of it is mapped and portable, as with unified addressing. */
 	return allocate(pp, bytesize, Flags | CU_MEMHOSTALLOC_DEVICEMAP);
 }
@@ -94,6 +98,9 @@ CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int Flags)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (Flags & ~(unsigned int)REGISTER_FLAGS)
 		return CUDA_ERROR_INVALID_VALUE;
+	r = capture_allows();
+	if (r != CUDA_SUCCESS)
+		return r;
 	new.context = context_top();
 	if (range_add(&new) < 0)
 		return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
