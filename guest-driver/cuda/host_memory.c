@@ -63,7 +63,11 @@ CUresult cuMemFreeHost(void *p)
 		return r;
 	if (!range_find((uintptr_t)p, &old) || old.base != (uintptr_t)p || old.kind != RANGE_HOST)
 		return CUDA_ERROR_INVALID_VALUE;
-	range_remove(old.base, NULL);
+	r = capture_allows();
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!range_remove_kind(old.base, RANGE_HOST)) /* another thread was faster */
+		return CUDA_ERROR_INVALID_VALUE;
 	r = window_free(p);
 	if (r != CUDA_SUCCESS)
 		range_add(&old);
@@ -120,7 +124,12 @@ CUresult cuMemHostUnregister(void *p)
 	if (!p)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!range_find((uintptr_t)p, &old) || old.base != (uintptr_t)p ||
-	    !range_remove_kind(old.base, RANGE_REGISTERED))
+	    old.kind != RANGE_REGISTERED)
+		return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+	r = capture_allows();
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!range_remove_kind(old.base, RANGE_REGISTERED)) /* another thread was faster */
 		return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
 	return unregister_pages(p, old.size);
 }

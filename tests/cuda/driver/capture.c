@@ -280,6 +280,8 @@ static CUresult unsafe(int which, CUevent event)
 		return cuStreamQuery(t);
 	case 3:
 		return cuStreamSynchronize(t);
+	case 4:
+		return cuMemHostUnregister(memory); /* which the relaxed mode let in */
 	default:
 		return cuEventQuery(event);
 	}
@@ -293,7 +295,7 @@ static void unsafe_calls(void)
 
 	prepare();
 	CK(cuEventCreate(&event, 0));
-	for (int which = 0; which < 5; which++) {
+	for (int which = 0; which < 6; which++) {
 		CK(cuStreamBeginCapture(s, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
 		EXPECT(unsafe(which, event), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
 		expect_status(s, CU_STREAM_CAPTURE_STATUS_INVALIDATED);
