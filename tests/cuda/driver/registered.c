@@ -198,6 +198,27 @@ static void shared_mapping(void)
 	CHECK_EQ(reader[6], 78);
 }
 
+/* The stack under the very call: registered or refused, but never lost. */
+static void on_the_stack(void)
+{
+	volatile unsigned int word = 7;
+	CUresult r;
+
+	start();
+	r = cuMemHostRegister((void *)&word, sizeof(word), 0);
+	CHECK_EQ(word, 7);
+	if (r != CUDA_SUCCESS && getenv("VGPU_TRANSPORT")) {
+		EXPECT(r, CUDA_ERROR_NOT_SUPPORTED);
+		return;
+	}
+	CK(r);
+	fill_words((uintptr_t)&word, 8, 1, NULL);
+	CK(cuCtxSynchronize());
+	CHECK_EQ(word, 8);
+	CK(cuMemHostUnregister((void *)&word));
+	CHECK_EQ(word, 8);
+}
+
 /* Refused as a whole, with nothing left registered of it. */
 static void not_all_there(void)
 {
@@ -227,6 +248,7 @@ const struct test_case registered_cases[] = {
 	{"shares_a_page", shares_a_page, COMPLETE},
 	{"read_only", read_only, COMPLETE},
 	{"shared_mapping", shared_mapping, COMPLETE},
+	{"on_the_stack", on_the_stack, COMPLETE},
 	{"not_all_there", not_all_there, COMPLETE},
 	{0},
 };
