@@ -19,7 +19,8 @@
 #include "stream.h"
 #include "window.h"
 
-#define BOUNCE ((uint64_t)16 << 20)
+#define BOUNCE_MAX ((uint64_t)16 << 20)
+#define BOUNCE_MIN ((uint64_t)64 << 10)
 
 /* ------------------------------------------------------------- translating */
 
@@ -125,6 +126,7 @@ void box_back(const struct vgpu_copy3d *b, CUDA_MEMCPY3D *c)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static void *bounce;
+static uint64_t bounce_bytes;
 static struct context *bounce_in; /* the context that it was made in */
 static uint64_t bounce_in_host;
 
@@ -186,6 +188,21 @@ static CUresult copy_part(const struct vgpu_copy3d *b, bool src_far, const struc
 	return r;
 }
 
+/* Called with the lock held.  As large as may be pinned. */
+static CUresult make_bounce(void)
+{
+	CUresult r = CUDA_ERROR_OUT_OF_MEMORY;
+
+	for (bounce_bytes = BOUNCE_MAX; bounce_bytes >= BOUNCE_MIN; bounce_bytes /= 2) {
+		r = window_alloc(bounce_bytes, CU_MEMHOSTREGISTER_PORTABLE, &bounce);
+		if (r != CUDA_ERROR_OUT_OF_MEMORY)
+			break;
+	}
+	bounce_in = r == CUDA_SUCCESS ? context_top() : NULL;
+	bounce_in_host = context_current();
+	return r;
+}
+
 /* Called with the lock held. */
 static CUresult copy_parts(const struct vgpu_copy3d *b, bool src_far, CUstream stream)
 {
@@ -193,15 +210,12 @@ static CUresult copy_parts(const struct vgpu_copy3d *b, bool src_far, CUstream s
 	uint64_t most;
 	CUresult r = CUDA_SUCCESS;
 
-	if (!bounce_in || !bounce_in->alive || bounce_in->host != bounce_in_host) {
-		r = window_alloc(BOUNCE, CU_MEMHOSTREGISTER_PORTABLE, &bounce);
-		bounce_in = r == CUDA_SUCCESS ? context_top() : NULL;
-		bounce_in_host = context_current();
-	}
+	if (!bounce_in || !bounce_in->alive || bounce_in->host != bounce_in_host)
+		r = make_bounce();
 	for (p.z = 0; p.z < b->depth && r == CUDA_SUCCESS; p.z++) {
 		for (p.x = 0; p.x < b->width && r == CUDA_SUCCESS; p.x += p.width) {
-			p.width = b->width - p.x < BOUNCE ? b->width - p.x : BOUNCE;
-			most = BOUNCE / p.width;
+			p.width = b->width - p.x < bounce_bytes ? b->width - p.x : bounce_bytes;
+			most = bounce_bytes / p.width;
 			for (p.y = 0; p.y < b->height && r == CUDA_SUCCESS; p.y += p.rows) {
 				p.rows = b->height - p.y < most ? b->height - p.y : most;
 				r = copy_part(b, src_far, &p, stream);
@@ -253,6 +267,8 @@ CUresult box_copy(const CUDA_MEMCPY3D *copy, CUstream stream, bool wait)
 	r = box_of(copy, &b, &src_far, &dst_far);
 	if (r != CUDA_SUCCESS)
 		return r;
+	if (b.dst.type == CU_MEMORYTYPE_HOST && range_is_read_only(b.dst.address))
+		return CUDA_ERROR_INVALID_VALUE;
 	if (!src_far && !dst_far) {
 		r = rpc_vgpuCopy3D(&b, stream);
 		wait = wait &&

@@ -9,6 +9,7 @@
  */
 #include "callback.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -99,6 +100,8 @@ static void print(int fd, const char *text, size_t length)
 	while (length) {
 		ssize_t n = write(fd, text, length);
 
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n <= 0)
 			return;
 		text += n;

@@ -22,9 +22,11 @@
 /* A capture that was begun and has not ended. */
 struct capture {
 	CUstream stream;
+	const struct context *context; /* the stream's */
 	CUstreamCaptureMode mode;
 	pthread_t thread;
 	bool broken;     /* by a call that its mode forbids */
+	uint64_t id;     /* the driver's number of it, once it was asked for; 0: not yet */
 	uint64_t graph;  /* its handle, once it was told; 0: not yet */
 	uint64_t *nodes; /* of the latest answer, which the program may look at */
 	CUgraphEdgeData *edges;
@@ -92,6 +94,18 @@ CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode)
 	return CUDA_SUCCESS;
 }
 
+/* The host does not know of it.  A stream that has joined looks well until the end. */
+static bool is_broken(CUstream stream)
+{
+	bool broken = false;
+
+	pthread_mutex_lock(&lock);
+	for (const struct capture *c = captures; c; c = c->next)
+		broken = broken || (c->stream == stream && c->broken);
+	pthread_mutex_unlock(&lock);
+	return broken;
+}
+
 CUresult cuStreamIsCapturing(CUstream hStream, CUstreamCaptureStatus *captureStatus)
 {
 	CUresult r = shim_enter_context();
@@ -104,27 +118,36 @@ CUresult cuStreamIsCapturing(CUstream hStream, CUstreamCaptureStatus *captureSta
 	if (r != CUDA_SUCCESS)
 		return r;
 	*captureStatus = CU_STREAM_CAPTURE_STATUS_NONE;
-	return capture_any() ? rpc_cuStreamIsCapturing(hStream, captureStatus) : CUDA_SUCCESS;
+	if (!capture_any())
+		return CUDA_SUCCESS;
+	r = rpc_cuStreamIsCapturing(hStream, captureStatus);
+	if (r == CUDA_SUCCESS && is_broken(hStream))
+		*captureStatus = CU_STREAM_CAPTURE_STATUS_INVALIDATED;
+	return r;
 }
 
 /* -------------------------------------------------------- begin and end */
 
-static CUresult add(CUstream stream, CUstreamCaptureMode mode, uint64_t graph)
+static struct capture *make(CUstream stream, CUstreamCaptureMode mode, uint64_t graph)
 {
 	struct capture *c = calloc(1, sizeof(*c));
 
-	if (!c)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	c->stream = stream;
-	c->mode = mode;
-	c->thread = pthread_self();
-	c->graph = graph;
+	if (c)
+		*c = (struct capture){.stream = stream,
+				      .context = shim_stream_context(stream),
+				      .mode = mode,
+				      .thread = pthread_self(),
+				      .graph = graph};
+	return c;
+}
+
+static void add(struct capture *c)
+{
 	pthread_mutex_lock(&lock);
 	c->next = captures;
 	captures = c;
 	__atomic_add_fetch(&active, 1, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&lock);
-	return CUDA_SUCCESS;
 }
 
 /* Takes the stream's capture out of the list; NULL: there is none. */
@@ -153,6 +176,16 @@ static void give_back(struct capture *c)
 	free(c);
 }
 
+/* It counts if the host has begun it. */
+static CUresult began(struct capture *c, CUresult r)
+{
+	if (r == CUDA_SUCCESS)
+		add(c);
+	else
+		give_back(c);
+	return r;
+}
+
 static CUresult enter(CUstream *stream, CUstreamCaptureMode mode)
 {
 	CUresult r = shim_enter_context();
@@ -169,10 +202,14 @@ static CUresult enter(CUstream *stream, CUstreamCaptureMode mode)
 CUresult cuStreamBeginCapture_v2(CUstream hStream, CUstreamCaptureMode mode)
 {
 	CUresult r = enter(&hStream, mode);
+	struct capture *c;
 
-	if (r == CUDA_SUCCESS)
-		r = rpc_cuStreamBeginCapture_v2(hStream, CU_STREAM_CAPTURE_MODE_RELAXED);
-	return r == CUDA_SUCCESS ? add(hStream, mode, 0) : r;
+	if (r != CUDA_SUCCESS)
+		return r;
+	c = make(hStream, mode, 0);
+	if (!c)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	return began(c, rpc_cuStreamBeginCapture_v2(hStream, CU_STREAM_CAPTURE_MODE_RELAXED));
 }
 
 /* The form of CUDA 10.0, whose only mode is the global one. */
@@ -187,17 +224,31 @@ CUresult cuStreamBeginCaptureToGraph(CUstream hStream, CUgraph hGraph,
 				     CUstreamCaptureMode mode)
 {
 	CUresult r = enter(&hStream, mode);
+	struct capture *c;
 
 	if (r == CUDA_SUCCESS && !handle_valid(HANDLE_OF(hGraph), VGPU_CUDA_GRAPH))
 		r = CUDA_ERROR_INVALID_HANDLE;
-	if (r == CUDA_SUCCESS)
-		r = rpc_cuStreamBeginCaptureToGraph(hStream, hGraph, dependencies, dependencyData,
-						    numDependencies,
-						    CU_STREAM_CAPTURE_MODE_RELAXED);
-	return r == CUDA_SUCCESS ? add(hStream, mode, HANDLE_OF(hGraph)) : r;
+	if (r != CUDA_SUCCESS)
+		return r;
+	c = make(hStream, mode, HANDLE_OF(hGraph));
+	if (!c)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	return began(c, rpc_cuStreamBeginCaptureToGraph(hStream, hGraph, dependencies,
+							dependencyData, numDependencies,
+							CU_STREAM_CAPTURE_MODE_RELAXED));
 }
 
-/* The host is told to end it in any case; a capture that was broken has no graph. */
+/* Must this thread not be the one that ends it?  It ends all the same, and has no graph. */
+static bool wrong_thread(const struct capture *c)
+{
+	return c->mode != CU_STREAM_CAPTURE_MODE_RELAXED &&
+	       !pthread_equal(c->thread, pthread_self());
+}
+
+/*
+ * The host is told to end it in any case.  Without `c` the stream has joined
+ * another's capture, or none: the host knows which error that is.
+ */
 static CUresult end(const struct capture *c, CUstream stream, CUgraph *out)
 {
 	uint64_t graph = c && c->graph ? c->graph : handle_new(VGPU_CUDA_GRAPH, NULL);
@@ -206,9 +257,10 @@ static CUresult end(const struct capture *c, CUstream stream, CUgraph *out)
 	if (!graph)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = rpc_vgpuStreamEndCapture(stream, graph);
-	if (r == CUDA_SUCCESS && c && c->broken) {
+	if (r == CUDA_SUCCESS && c && (c->broken || wrong_thread(c))) {
 		rpc_cuGraphDestroy(HANDLE_AS(CUgraph, graph));
-		r = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+		r = c->broken ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED
+			      : CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
 	}
 	if (r == CUDA_SUCCESS)
 		*out = HANDLE_AS(CUgraph, graph);
@@ -217,16 +269,15 @@ static CUresult end(const struct capture *c, CUstream stream, CUgraph *out)
 	return r;
 }
 
-static bool wrong_thread(CUstream stream)
+/* Has nothing ended, for lack of memory or because the host could not be asked to? */
+static bool goes_on(const struct capture *c, CUresult r)
 {
-	bool wrong = false;
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
 
-	pthread_mutex_lock(&lock);
-	for (struct capture *c = captures; c; c = c->next)
-		if (c->stream == stream && c->mode != CU_STREAM_CAPTURE_MODE_RELAXED)
-			wrong = !pthread_equal(c->thread, pthread_self());
-	pthread_mutex_unlock(&lock);
-	return wrong;
+	return r != CUDA_SUCCESS && r != CUDA_ERROR_STREAM_CAPTURE_INVALIDATED &&
+	       r != CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD &&
+	       rpc_cuStreamIsCapturing(c->stream, &status) == CUDA_SUCCESS &&
+	       status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
 CUresult cuStreamEndCapture(CUstream hStream, CUgraph *phGraph)
@@ -237,18 +288,10 @@ CUresult cuStreamEndCapture(CUstream hStream, CUgraph *phGraph)
 
 	if (r != CUDA_SUCCESS)
 		return r == CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED ? CUDA_ERROR_ILLEGAL_STATE : r;
-	if (wrong_thread(hStream))
-		return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
 	c = take(hStream);
 	r = end(c, hStream, &graph);
-	if (r != CUDA_SUCCESS && c && r != CUDA_ERROR_STREAM_CAPTURE_INVALIDATED &&
-	    capture_has(hStream)) {
-		/* It goes on, for instance because it was not joined yet. */
-		pthread_mutex_lock(&lock);
-		c->next = captures;
-		captures = c;
-		__atomic_add_fetch(&active, 1, __ATOMIC_RELEASE);
-		pthread_mutex_unlock(&lock);
+	if (c && goes_on(c, r)) {
+		add(c);
 		return r;
 	}
 	give_back(c);
@@ -257,20 +300,40 @@ CUresult cuStreamEndCapture(CUstream hStream, CUgraph *phGraph)
 	return r;
 }
 
+/* Takes out what the stream, or all in the context, was the beginning of. */
+static void forget(CUstream stream, const struct context *context)
+{
+	struct capture **c = &captures, *old;
+
+	if (!capture_any())
+		return;
+	pthread_mutex_lock(&lock);
+	while (*c) {
+		old = *c;
+		if (context ? old->context != context : old->stream != stream) {
+			c = &old->next;
+			continue;
+		}
+		*c = old->next;
+		__atomic_sub_fetch(&active, 1, __ATOMIC_RELEASE);
+		give_back(old);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+void capture_stream_ends(CUstream stream)
+{
+	forget(stream, NULL);
+}
+
+void capture_context_ends(const struct context *c)
+{
+	forget(NULL, c);
+}
+
 /* -------------------------------------------------------------- the state */
 
 #define NODES_MAX 128u
-
-/* The capture of a stream by what the host tells of it: a joined stream has another's. */
-static struct capture *of_graph(CUstream stream, uint64_t graph)
-{
-	struct capture *c;
-
-	for (c = captures; c; c = c->next)
-		if (c->stream == stream || (graph && c->graph == graph))
-			return c;
-	return captures;
-}
 
 static CUresult ask(CUstream stream, uint64_t graph, unsigned int room,
 		    struct vgpu_capture_info *info, uint64_t *nodes, CUgraphEdgeData *edges)
@@ -288,6 +351,34 @@ static CUresult ask(CUstream stream, uint64_t graph, unsigned int room,
 			handle_drop(fresh[i]);
 	}
 	return r;
+}
+
+/* With the lock held: the number by which a stream that has joined knows it. */
+static uint64_t id_of(struct capture *c)
+{
+	struct vgpu_capture_info info = {0};
+	CUgraphEdgeData edge;
+	uint64_t node;
+
+	if (!c->id && ask(c->stream, 0, 0, &info, &node, &edge) == CUDA_SUCCESS)
+		c->id = info.id;
+	return c->id;
+}
+
+/* With the lock held: the capture of a stream by what the host tells of it; NULL: it has ended. */
+static struct capture *find(CUstream stream, uint64_t id)
+{
+	struct capture *c;
+
+	for (c = captures; c && c->stream != stream; c = c->next)
+		;
+	if (c) {
+		c->id = id;
+		return c;
+	}
+	for (c = captures; c && id_of(c) != id; c = c->next)
+		;
+	return c;
 }
 
 /* Keeps the answer where the program may look at it until the next one. */
@@ -336,8 +427,9 @@ CUresult cuStreamGetCaptureInfo_v3(CUstream hStream, CUstreamCaptureStatus *capt
 		handle_drop(graph);
 	if (r != CUDA_SUCCESS)
 		return r;
-	*captureStatus_out = (CUstreamCaptureStatus)info.status;
-	if (info.status != CU_STREAM_CAPTURE_STATUS_ACTIVE)
+	*captureStatus_out = is_broken(hStream) ? CU_STREAM_CAPTURE_STATUS_INVALIDATED
+						: (CUstreamCaptureStatus)info.status;
+	if (*captureStatus_out != CU_STREAM_CAPTURE_STATUS_ACTIVE)
 		return CUDA_SUCCESS;
 	if (id_out)
 		*id_out = info.id;
@@ -346,7 +438,7 @@ CUresult cuStreamGetCaptureInfo_v3(CUstream hStream, CUstreamCaptureStatus *capt
 	if (info.dependencies > NODES_MAX)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	pthread_mutex_lock(&lock);
-	c = of_graph(hStream, info.graph);
+	c = find(hStream, info.id);
 	r = c ? keep(c, info.dependencies, nodes, edges) : CUDA_ERROR_UNKNOWN;
 	if (r == CUDA_SUCCESS) {
 		c->graph = info.graph;

@@ -7,6 +7,8 @@
 
 #include "api.h"
 
+struct context;
+
 /* Is any stream of this process being captured? */
 bool capture_any(void);
 
@@ -18,5 +20,9 @@ bool capture_has(CUstream stream);
  * CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED if a capture's mode forbids it.
  */
 CUresult capture_allows(void);
+
+/* A stream, or a context with its streams, is gone: so are the captures that began there. */
+void capture_stream_ends(CUstream stream);
+void capture_context_ends(const struct context *c);
 
 #endif /* CUDA_CAPTURE_H */

@@ -2,7 +2,9 @@
 /* The client's life: connecting, errors that stay, forks, memory. */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 
+#include "cancel.h"
 #include "client_priv.h"
 
 struct client client;
@@ -96,9 +98,35 @@ static CUresult why_not(int error)
 	}
 }
 
+/*
+ * A session takes its time to start, and the module gives up for any signal: a
+ * program with a timer might never get one.  So the program's signals wait
+ * meanwhile, but for those by which somebody wants to stop it.
+ */
+static struct vgpu_session *open_undisturbed(void)
+{
+	static const int stops[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP,  SIGTSTP, SIGSEGV,
+				    SIGBUS, SIGFPE,  SIGILL,  SIGTRAP, SIGABRT, SIGSYS};
+	struct vgpu_session *s;
+	sigset_t wait, before;
+	int error;
+
+	sigfillset(&wait);
+	for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)
+		sigdelset(&wait, stops[i]);
+	pthread_sigmask(SIG_BLOCK, &wait, &before);
+	do
+		s = vgpu_session_open(NULL);
+	while (!s && errno == EINTR);
+	error = errno;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = error;
+	return s;
+}
+
 static CUresult open_session(void)
 {
-	struct vgpu_session *s = vgpu_session_open(NULL);
+	struct vgpu_session *s = open_undisturbed();
 
 	if (!s)
 		return why_not(errno);
@@ -117,13 +145,16 @@ static CUresult open_session(void)
 CUresult client_connect(void)
 {
 	CUresult r = CUDA_SUCCESS;
+	int cancel;
 
 	if (__atomic_load_n(&client.connected, __ATOMIC_ACQUIRE))
 		return client_sticky();
+	cancel = cancel_disable();
 	pthread_mutex_lock(&connecting);
 	if (!client.connected)
 		r = open_session();
 	pthread_mutex_unlock(&connecting);
+	cancel_restore(cancel);
 	return r;
 }
 
@@ -148,50 +179,62 @@ static int check_session(void)
 	return -1;
 }
 
+/* Takes the lock if there is a session, else -1 with errno. */
+static int begin(int *cancel)
+{
+	if (check_session() < 0)
+		return -1;
+	*cancel = cancel_disable();
+	pthread_mutex_lock(&memory);
+	return 0;
+}
+
+static void end(int cancel)
+{
+	pthread_mutex_unlock(&memory);
+	cancel_restore(cancel);
+}
+
 int client_buffer_register(void *addr, size_t length, uint32_t flags, uint32_t *handle)
 {
-	int ret = check_session();
+	int cancel, ret = begin(&cancel);
 
 	if (ret < 0)
 		return ret;
-	pthread_mutex_lock(&memory);
 	ret = vgpu_buffer_register(client.session, addr, length, flags, handle);
-	pthread_mutex_unlock(&memory);
+	end(cancel);
 	return ret;
 }
 
 int client_buffer_unregister(uint32_t handle)
 {
-	int ret = check_session();
+	int cancel, ret = begin(&cancel);
 
 	if (ret < 0)
 		return ret;
-	pthread_mutex_lock(&memory);
 	ret = vgpu_buffer_unregister(client.session, handle);
-	pthread_mutex_unlock(&memory);
+	end(cancel);
 	return ret;
 }
 
 int client_area_create(void *addr, size_t length, struct vgpu_area *area)
 {
-	int ret = check_session();
+	int cancel, ret = begin(&cancel);
 
 	if (ret < 0)
 		return ret;
-	pthread_mutex_lock(&memory);
 	ret = vgpu_area_create(client.session, addr, length, area);
-	pthread_mutex_unlock(&memory);
+	end(cancel);
 	return ret;
 }
 
 int client_area_destroy(const struct vgpu_area *area)
 {
-	int ret = check_session();
+	int cancel, ret = begin(&cancel);
 
 	if (ret < 0)
 		return ret;
-	pthread_mutex_lock(&memory);
 	ret = vgpu_area_destroy(client.session, area);
-	pthread_mutex_unlock(&memory);
+	end(cancel);
 	return ret;
 }

@@ -58,7 +58,10 @@ CUresult client_send(uint32_t fn, uint64_t ctx, const struct vgpu_desc *desc, un
 		     const struct vgpu_piece *piece, size_t n, void *out, size_t size,
 		     struct slot **slot);
 
-/* client_receive.c: waits until the response is there or the session is lost. */
+/*
+ * client_receive.c: waits until the response is there or the session is lost.
+ * Like client_drain() it must not be cancelled.
+ */
 void client_wait(struct slot *slot);
 /* client_receive.c: takes what responses there are, if no other thread does.  Any? */
 bool client_drain(void);

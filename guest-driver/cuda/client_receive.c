@@ -8,7 +8,6 @@
  * ring: while it is held, the memory of those who wait may be written.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -183,12 +182,10 @@ static void end(void)
 /* Sleeps until there is a response, or a little longer. */
 static void doze(void)
 {
-	int cancel, ret;
+	int ret;
 
 	vgpu_ring_set_polling(client.ring, false);
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	ret = vgpu_session_sleep(client.session, client.ring->rsp_cons, SLEEP_MS);
-	pthread_setcancelstate(cancel, NULL);
 	if (ret < 0 && errno != ETIMEDOUT && errno != EINTR)
 		client_lose();
 	vgpu_ring_set_polling(client.ring, true);

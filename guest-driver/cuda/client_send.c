@@ -2,6 +2,7 @@
 /* The client's calls: writing them into the ring. */
 #include <errno.h>
 
+#include "cancel.h"
 #include "client_priv.h"
 
 #define ROOM_SPINS 2000     /* looks for room before sleeping a little */
@@ -26,8 +27,8 @@ static void nap(unsigned int spins)
 		syscall(SYS_nanosleep, &t, NULL); /* not a cancellation point, this way */
 }
 
-/* With the submit lock held: waits until `total` bytes fit.  False: the session is lost. */
-static bool make_room(size_t total)
+/* Waits until `total` bytes fit.  False: the session is lost. */
+static bool wait_for_room(size_t total)
 {
 	int64_t look = client_now_ns() + ALIVE_NS;
 	unsigned int spins = 0;
@@ -49,6 +50,16 @@ static bool make_room(size_t total)
 	if (ret < 0)
 		client_lose();
 	return ret == 0;
+}
+
+/* The same with the submit lock held.  Only here can a post be a cancellation point. */
+static bool make_room(size_t total)
+{
+	int cancel = cancel_disable();
+	bool there = wait_for_room(total);
+
+	cancel_restore(cancel);
+	return there;
 }
 
 /* --------------------------------------------------------------------- slots */
@@ -154,20 +165,22 @@ CUresult client_post(uint32_t fn, uint64_t ctx, const struct vgpu_desc *desc, un
 CUresult client_call(uint32_t fn, uint64_t ctx, const struct vgpu_desc *desc, unsigned int ndesc,
 		     const struct vgpu_piece *piece, size_t n, void *out, size_t size, size_t *got)
 {
+	int cancel = cancel_disable(); /* the answer would be written to a stack that is gone */
 	struct slot *slot = NULL;
 	CUresult r;
 
 	if (got)
 		*got = 0;
 	r = client_send(fn, ctx, desc, ndesc, piece, n, out, size, &slot);
-	if (!slot)
-		return r;
-	client_wait(slot);
-	r = slot->result;
-	if (got && r == CUDA_SUCCESS)
-		*got = slot->got;
-	__atomic_store_n(&slot->used, false, __ATOMIC_RELEASE);
-	if (r != CUDA_SUCCESS)
+	if (slot) {
+		client_wait(slot);
+		r = slot->result;
+		if (got && r == CUDA_SUCCESS)
+			*got = slot->got;
+		__atomic_store_n(&slot->used, false, __ATOMIC_RELEASE);
+	}
+	cancel_restore(cancel);
+	if (slot && r != CUDA_SUCCESS)
 		client_note_error(r);
 	return r;
 }

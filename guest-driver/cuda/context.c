@@ -11,12 +11,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "capture.h"
 #include "context_priv.h"
 #include "cuda_rpc.h"
 #include "device.h"
 #include "export/export.h"
 #include "handles.h"
 #include "ranges.h"
+#include "register.h"
 #include "spare.h"
 #include "window.h"
 
@@ -120,9 +122,11 @@ void context_ended(struct context *c)
 	struct context *before = top;
 
 	__atomic_store_n(&c->alive, false, __ATOMIC_RELEASE);
+	top = c;
+	capture_context_ends(c);
+	register_context_ends(c);
 	range_forget_context(c);
 	spare_forget(c);
-	top = c;
 	window_context_ends(c);
 	top = before;
 }

@@ -50,6 +50,17 @@ static CUresult read_pieces(uint8_t *dst, CUdeviceptr src, size_t n, CUstream st
 	return r;
 }
 
+CUresult copy_by_records(unsigned int direction, CUdeviceptr device, void *host, size_t n,
+			 CUstream stream)
+{
+	CUresult r;
+
+	if (direction == VGPU_COPY_FROM_DEVICE)
+		return read_pieces(host, device, n, stream);
+	r = write_pieces(device, host, n, stream);
+	return r == CUDA_SUCCESS ? stream_wait(stream) : r;
+}
+
 /*
  * A copy that was asked for quietly: the error of an address that nobody knows
  * would surface at some later call, but belongs to this one.
@@ -83,6 +94,8 @@ CUresult copy_from_device(void *dst, CUdeviceptr src, size_t n, CUstream stream,
 	CUresult r;
 
 	if (range_is_pinned(dst, n)) {
+		if (range_is_read_only((uintptr_t)dst))
+			return CUDA_ERROR_INVALID_VALUE;
 		r = rpc_cuMemcpyDtoHAsync_v2(dst, src, n, stream);
 		return r == CUDA_SUCCESS && wait ? stream_wait(stream)
 						 : answered(r, src, n, stream);
@@ -210,6 +223,8 @@ static CUresult copy_any(CUdeviceptr dst, CUdeviceptr src, size_t n, CUstream s,
 		return copy_from_device((void *)(uintptr_t)dst, src, n, s, wait);
 	if (range_is_pinned((void *)(uintptr_t)dst, n) &&
 	    range_is_pinned((void *)(uintptr_t)src, n)) {
+		if (range_is_read_only(dst))
+			return CUDA_ERROR_INVALID_VALUE;
 		r = rpc_cuMemcpyAsync(dst, src, n, s);
 		return r == CUDA_SUCCESS && wait ? stream_wait(s) : r;
 	}

@@ -23,6 +23,10 @@ CUresult copy_to_device(CUdeviceptr dst, const void *src, size_t n, CUstream str
 /* Into pinned memory and without `wait` returns at once, else when the data is there. */
 CUresult copy_from_device(void *dst, CUdeviceptr src, size_t n, CUstream stream, bool wait);
 
+/* Through requests and answers, which pins nothing; returns when it is done. */
+CUresult copy_by_records(unsigned int direction, CUdeviceptr device, void *host, size_t n,
+			 CUstream stream);
+
 /* Large copies of memory that is not pinned; returns when it may be changed again. */
 CUresult bulk_copy(unsigned int direction, CUdeviceptr device, void *host, size_t n,
 		   CUstream stream);

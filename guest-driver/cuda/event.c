@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Events: what the generated wrappers do not do by themselves. */
+#include "capture.h"
 #include "context.h"
 #include "cuda_rpc.h"
 #include "handles.h"
@@ -26,6 +27,31 @@ CUresult cuEventCreate(CUevent *phEvent, unsigned int Flags)
 	else
 		handle_drop(HANDLE_OF(made));
 	return r;
+}
+
+/* What asks about an event, or waits for it, would break a capture in some modes. */
+static CUresult enter(CUevent event)
+{
+	CUresult r = shim_enter_context();
+
+	if (r != CUDA_SUCCESS)
+		return r;
+	return handle_valid(HANDLE_OF(event), VGPU_CUDA_EVENT) ? capture_allows()
+							       : CUDA_ERROR_INVALID_HANDLE;
+}
+
+CUresult cuEventQuery(CUevent hEvent)
+{
+	CUresult r = enter(hEvent);
+
+	return r == CUDA_SUCCESS ? rpc_cuEventQuery(hEvent) : r;
+}
+
+CUresult cuEventSynchronize(CUevent hEvent)
+{
+	CUresult r = enter(hEvent);
+
+	return r == CUDA_SUCCESS ? rpc_cuEventSynchronize(hEvent) : r;
 }
 
 CUresult cuEventElapsedTime_v2(float *pMilliseconds, CUevent hStart, CUevent hEnd)

@@ -5,7 +5,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "capture.h"
 #include "context.h"
+#include "device.h"
 #include "ranges.h"
 #include "register.h"
 #include "window.h"
@@ -40,6 +42,9 @@ CUresult cuMemHostAlloc(void **pp, size_t bytesize, unsigned int Flags)
 		return r;
 	if (!pp || !bytesize || (Flags & ~(unsigned int)ALLOC_FLAGS))
 		return CUDA_ERROR_INVALID_VALUE;
+	r = capture_allows();
+	if (r != CUDA_SUCCESS)
+		return r;
 	/* All of it is mapped and portable, as with unified addressing. */
 	return allocate(pp, bytesize, Flags | CU_MEMHOSTALLOC_DEVICEMAP);
 }
@@ -58,7 +63,11 @@ CUresult cuMemFreeHost(void *p)
 		return r;
 	if (!range_find((uintptr_t)p, &old) || old.base != (uintptr_t)p || old.kind != RANGE_HOST)
 		return CUDA_ERROR_INVALID_VALUE;
-	range_remove(old.base, NULL);
+	r = capture_allows();
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!range_remove_kind(old.base, RANGE_HOST)) /* another thread was faster */
+		return CUDA_ERROR_INVALID_VALUE;
 	r = window_free(p);
 	if (r != CUDA_SUCCESS)
 		range_add(&old);
@@ -69,6 +78,12 @@ CUresult cuMemFreeHost(void *p)
 
 #define REGISTER_FLAGS \
 	(CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP | CU_MEMHOSTREGISTER_READ_ONLY)
+
+static bool takes_read_only(void)
+{
+	return device_attribute(context_top()->device,
+				CU_DEVICE_ATTRIBUTE_READ_ONLY_HOST_REGISTER_SUPPORTED);
+}
 
 CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int Flags)
 {
@@ -82,10 +97,14 @@ CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int Flags)
 		return r;
 	if (!p || !bytesize || new.base + bytesize < new.base)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (Flags & CU_MEMHOSTREGISTER_IOMEMORY)
+	if ((Flags & CU_MEMHOSTREGISTER_IOMEMORY) ||
+	    ((Flags & CU_MEMHOSTREGISTER_READ_ONLY) && !takes_read_only()))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (Flags & ~(unsigned int)REGISTER_FLAGS)
 		return CUDA_ERROR_INVALID_VALUE;
+	r = capture_allows();
+	if (r != CUDA_SUCCESS)
+		return r;
 	new.context = context_top();
 	if (range_add(&new) < 0)
 		return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
@@ -107,7 +126,11 @@ CUresult cuMemHostUnregister(void *p)
 	if (!range_find((uintptr_t)p, &old) || old.base != (uintptr_t)p ||
 	    old.kind != RANGE_REGISTERED)
 		return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
-	range_remove(old.base, NULL);
+	r = capture_allows();
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!range_remove_kind(old.base, RANGE_REGISTERED)) /* another thread was faster */
+		return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
 	return unregister_pages(p, old.size);
 }
 
@@ -142,6 +165,6 @@ CUresult cuMemHostGetFlags(unsigned int *pFlags, void *p)
 		return r;
 	if (!pFlags || !p || !find(p, &found))
 		return CUDA_ERROR_INVALID_VALUE;
-	*pFlags = found.flags;
+	*pFlags = found.flags & ~(unsigned int)CU_MEMHOSTREGISTER_READ_ONLY; /* as the driver */
 	return CUDA_SUCCESS;
 }

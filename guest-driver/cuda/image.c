@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "blob.h"
+#include "cancel.h"
 
 #ifndef EM_CUDA
 #define EM_CUDA 190
@@ -115,14 +116,15 @@ CUresult image_of(const void *image, struct image *out)
 
 CUresult image_read_file(const char *path, struct image *out)
 {
+	int cancel = cancel_disable();
 	FILE *f = path ? fopen(path, "rbe") : NULL;
 	char *data = NULL;
 	long size;
 
-	if (!path)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (!f)
-		return CUDA_ERROR_FILE_NOT_FOUND;
+	if (!f) {
+		cancel_restore(cancel);
+		return path ? CUDA_ERROR_FILE_NOT_FOUND : CUDA_ERROR_INVALID_VALUE;
+	}
 	if (fseek(f, 0, SEEK_END) == 0 && (size = ftell(f)) >= 0 && fseek(f, 0, SEEK_SET) == 0) {
 		data = malloc((size_t)size + 1);
 		if (data && fread(data, 1, (size_t)size, f) != (size_t)size) {
@@ -131,6 +133,7 @@ CUresult image_read_file(const char *path, struct image *out)
 		}
 	}
 	fclose(f);
+	cancel_restore(cancel);
 	if (!data)
 		return CUDA_ERROR_OPERATING_SYSTEM;
 	data[size] = 0;

@@ -13,10 +13,10 @@
 #include "ranges.h"
 #include "stream.h"
 
-/* What every form checks.  `first`: the stream is still to be found. */
+/* What every form checks. */
 static CUresult check(CUdeviceptr at, size_t element)
 {
-	return at % element ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+	return at % element || range_is_read_only(at) ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
 
 /*
@@ -43,6 +43,8 @@ static CUresult fill8(CUdeviceptr at, unsigned char v, size_t n, CUstream s, boo
 {
 	CUresult r = enter(&s, own);
 
+	if (r == CUDA_SUCCESS)
+		r = check(at, 1);
 	if (r != CUDA_SUCCESS || !n)
 		return r;
 	return answered(rpc_cuMemsetD8Async(at, v, n, s), at, n, s);

@@ -13,6 +13,8 @@
 #include <search.h>
 #include <stdlib.h>
 
+#include "api.h"
+
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 static void *tree, *reservations;
 static unsigned long long ids;
@@ -108,6 +110,19 @@ bool range_find(uint64_t addr, struct range *out)
 	return r != NULL;
 }
 
+bool range_find_in(uint64_t addr, uint64_t size, struct range *out)
+{
+	struct range key = {.base = addr, .size = size};
+	void *node;
+
+	pthread_rwlock_rdlock(&lock);
+	node = tfind(&key, &tree, compare);
+	if (node)
+		*out = **(struct range **)node;
+	pthread_rwlock_unlock(&lock);
+	return node != NULL;
+}
+
 /* Ranges that touch count as one: memory is mapped piece by piece. */
 bool range_holds(uint64_t addr, uint64_t size)
 {
@@ -139,6 +154,14 @@ bool range_is_pinned(const void *addr, size_t size)
 	return pinned;
 }
 
+bool range_is_read_only(uint64_t addr)
+{
+	struct range r;
+
+	return range_find(addr, &r) && r.kind == RANGE_REGISTERED &&
+	       (r.flags & CU_MEMHOSTREGISTER_READ_ONLY);
+}
+
 bool range_set_sync(uint64_t addr, bool on)
 {
 	struct range *r;
@@ -154,6 +177,7 @@ bool range_set_sync(uint64_t addr, bool on)
 /* ------------------------------------------------------ removing several */
 
 static const struct context *dead_context;
+static enum range_kind dead_kind;
 static uint64_t dead_owner;
 static struct range *doomed;
 
@@ -167,6 +191,32 @@ static void pick(const void *node, VISIT which, int depth)
 		return;
 	if ((dead_context && r->context == dead_context) || (dead_owner && r->owner == dead_owner))
 		doomed = r;
+}
+
+static void pick_kind(const void *node, VISIT which, int depth)
+{
+	struct range *r = *(struct range *const *)node;
+
+	(void)depth;
+	if ((which == preorder || which == leaf) && r->context == dead_context &&
+	    r->kind == dead_kind)
+		doomed = r;
+}
+
+bool range_take(const struct context *c, enum range_kind kind, struct range *out)
+{
+	bool found;
+
+	pthread_rwlock_wrlock(&lock);
+	dead_context = c;
+	dead_kind = kind;
+	doomed = NULL;
+	twalk(tree, pick_kind);
+	found = doomed != NULL;
+	if (found)
+		remove_from(&tree, doomed->base, out);
+	pthread_rwlock_unlock(&lock);
+	return found;
 }
 
 static void forget(const struct context *c, uint64_t owner)

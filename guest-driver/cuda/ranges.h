@@ -48,14 +48,23 @@ bool range_remove_kind(uint64_t base, enum range_kind kind);
 /* Which range contains `addr`?  false: none. */
 bool range_find(uint64_t addr, struct range *out);
 
+/* Any range that has a byte in common with [addr, addr+size).  false: none. */
+bool range_find_in(uint64_t addr, uint64_t size, struct range *out);
+
 /* Is all of [addr, addr+size) memory that is known here? */
 bool range_holds(uint64_t addr, uint64_t size);
 
 /* Is [addr, addr+size) in one range of pinned host memory? */
 bool range_is_pinned(const void *addr, size_t size);
 
+/* Is it registered for reading only? */
+bool range_is_read_only(uint64_t addr);
+
 /* Changes a range's sync_memops; false: there is none. */
 bool range_set_sync(uint64_t addr, bool on);
+
+/* Removes one range of this kind and context, giving it in *out; false: there is none. */
+bool range_take(const struct context *c, enum range_kind kind, struct range *out);
 
 /* Removes all ranges of a context that has ended. */
 void range_forget_context(const struct context *c);

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cancel.h"
 #include "client.h"
 #include "context_priv.h"
 #include "cuda_rpc.h"
@@ -294,6 +295,7 @@ static CUresult run(unsigned int direction, CUdeviceptr device, void *host, size
 CUresult staging_copy(unsigned int direction, CUdeviceptr device, void *host, size_t n,
 		      CUstream stream)
 {
+	int cancel = cancel_disable(); /* helpers work on the job, and on its memory */
 	CUresult r = CUDA_SUCCESS;
 
 	pthread_mutex_lock(&one_job);
@@ -304,6 +306,7 @@ CUresult staging_copy(unsigned int direction, CUdeviceptr device, void *host, si
 	if (r == CUDA_SUCCESS)
 		r = run(direction, device, host, n, stream);
 	pthread_mutex_unlock(&one_job);
+	cancel_restore(cancel);
 	if (r == CUDA_SUCCESS)
 		__atomic_fetch_add(&bytes_copied, n, __ATOMIC_RELAXED);
 	return r;

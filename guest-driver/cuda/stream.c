@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "capture.h"
 #include "client.h"
 #include "cuda_rpc.h"
 #include "device.h"
@@ -94,6 +95,7 @@ CUresult cuStreamDestroy_v2(CUstream hStream)
 	    !handle_valid(HANDLE_OF(hStream), VGPU_CUDA_STREAM))
 		return CUDA_ERROR_INVALID_HANDLE;
 	r = rpc_cuStreamDestroy_v2(hStream);
+	capture_stream_ends(hStream);
 	handle_drop(HANDLE_OF(hStream));
 	return r;
 }
@@ -141,6 +143,8 @@ CUresult cuStreamSynchronize(CUstream hStream)
 
 	if (r == CUDA_SUCCESS)
 		r = shim_stream(hStream, &hStream);
+	if (r == CUDA_SUCCESS)
+		r = capture_allows();
 	return r == CUDA_SUCCESS ? stream_wait(hStream) : r;
 }
 
@@ -151,6 +155,8 @@ CUresult cuStreamQuery(CUstream hStream)
 
 	if (r == CUDA_SUCCESS)
 		r = shim_stream(hStream, &hStream);
+	if (r == CUDA_SUCCESS)
+		r = capture_allows();
 	if (r != CUDA_SUCCESS || still_idle(hStream))
 		return r;
 	before = client_sequence();

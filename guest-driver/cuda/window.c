@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "capture.h"
 #include "client.h"
@@ -117,7 +119,8 @@ static uint64_t random_place(size_t bytes)
 {
 	uint64_t r = 0;
 
-	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
+	/* by the bare system call, since getrandom() is a cancellation point */
+	if (syscall(SYS_getrandom, &r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
 		r = (uintptr_t)&r; /* the stack's place is random too */
 	return (FIRST + r % (LAST - FIRST - bytes)) & ~(uint64_t)(HUGE_PAGE - 1);
 }

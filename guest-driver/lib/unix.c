@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define START_MS 120000 /* a GPU's driver may take its time */
@@ -37,9 +38,11 @@ static void unix_kick(struct vgpu_session *s)
 {
 	const uint64_t one = 1;
 
-	/* fails only if the counter is full: then there is a kick under way */
-	if (write(unix_of(s)->kick, &one, sizeof(one)) < 0)
-		return;
+	/*
+	 * Fails only if the counter is full: then there is a kick under way.  The
+	 * bare system call is no cancellation point, whatever the caller holds.
+	 */
+	syscall(SYS_write, unix_of(s)->kick, &one, sizeof(one));
 }
 
 /* ---------------------------------------------------------------- the daemon */

@@ -44,6 +44,17 @@ static int tell_memory(struct unix_link *l, int fd, int64_t deadline)
 	return unix_exchange(l, fd, &m, &r, sizeof(r), NULL, NULL, deadline);
 }
 
+/* What was interrupted has not begun: a socket of this kind is not left half connected. */
+static int connect_to(const struct unix_link *l, int fd)
+{
+	int ret;
+
+	do
+		ret = connect(fd, (const struct sockaddr *)&l->addr, sizeof(l->addr));
+	while (ret < 0 && errno == EINTR);
+	return ret;
+}
+
 int unix_connect(struct unix_link *l, int64_t deadline)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -51,8 +62,8 @@ int unix_connect(struct unix_link *l, int64_t deadline)
 
 	if (fd < 0)
 		return -1;
-	if (connect(fd, (const struct sockaddr *)&l->addr, sizeof(l->addr)) == 0 &&
-	    say_hello(l, fd, deadline) == 0 && tell_memory(l, fd, deadline) == 0)
+	if (connect_to(l, fd) == 0 && say_hello(l, fd, deadline) == 0 &&
+	    tell_memory(l, fd, deadline) == 0)
 		return fd;
 	error = errno == ECONNREFUSED ? ENOTCONN : errno;
 	close(fd);

@@ -29,6 +29,7 @@ static int send_message(int fd, const struct message *m)
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
 	size_t bytes = m->nfds * sizeof(int);
 	union fds_room room;
+	ssize_t sent;
 
 	if (m->nfds) {
 		memset(&room, 0, sizeof(room));
@@ -40,7 +41,10 @@ static int send_message(int fd, const struct message *m)
 		memcpy(CMSG_DATA(&room.align), m->fds, bytes);
 	}
 	/* Small and few: a socket that has no room for it is one that nobody reads. */
-	if (sendmsg(fd, &msg, MSG_NOSIGNAL) != (ssize_t)(sizeof(h) + m->size))
+	do
+		sent = sendmsg(fd, &msg, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	if (sent != (ssize_t)(sizeof(h) + m->size))
 		return errno == EPIPE || errno == ECONNRESET ? fail(ENOTCONN) : -1;
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "cancel.h"
 #include "client.h"
 #include "context.h"
 #include "cuda_rpc.h"
@@ -19,6 +20,7 @@
 #define TIMEOUT_MS 30000
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* one round at a time */
+static int cancel; /* of the thread that asks: what it is to have again */
 static struct vgpu_session *session;
 static uint64_t context; /* for calls that need one */
 static int lost;         /* errno of the first call that did not get through */
@@ -126,9 +128,10 @@ static nvmlReturn_t of_result(CUresult r)
 /* Takes the lock if it succeeds. */
 static nvmlReturn_t begin(void)
 {
-	int error;
+	int error, before = cancel_disable();
 
 	pthread_mutex_lock(&lock);
+	cancel = before;
 	lost = 0;
 	context = 0;
 	session = vgpu_session_open(NULL);
@@ -136,14 +139,18 @@ static nvmlReturn_t begin(void)
 		return NVML_SUCCESS;
 	error = errno;
 	pthread_mutex_unlock(&lock);
+	cancel_restore(before);
 	return of_errno(error);
 }
 
 static void end(void)
 {
+	int before = cancel;
+
 	vgpu_session_close(session);
 	session = NULL;
 	pthread_mutex_unlock(&lock);
+	cancel_restore(before);
 }
 
 nvmlReturn_t ask_devices(struct vgpu_device_info info[DEVICES_MAX], unsigned int *n, int *cuda)

@@ -19,13 +19,17 @@ static bool is_mode(CUstreamCaptureMode mode)
 CUresult host_cuStreamBeginCapture_v2(struct cuda_session *s, CUstream stream,
 				      CUstreamCaptureMode mode)
 {
+	CUresult r;
+
 	if (!s->drv->cuStreamBeginCapture_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!is_mode(mode))
 		return CUDA_ERROR_INVALID_VALUE;
 	contexts_before_capture(s);
-	s->captures++;
-	return s->drv->cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED);
+	r = s->drv->cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED);
+	if (r == CUDA_SUCCESS)
+		contexts_capture_began(s, stream);
+	return r;
 }
 
 CUresult host_cuStreamBeginCaptureToGraph(struct cuda_session *s, CUstream stream, CUgraph graph,
@@ -33,14 +37,18 @@ CUresult host_cuStreamBeginCaptureToGraph(struct cuda_session *s, CUstream strea
 					  const CUgraphEdgeData *edges, size_t n,
 					  CUstreamCaptureMode mode)
 {
+	CUresult r;
+
 	if (!s->drv->cuStreamBeginCaptureToGraph)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!is_mode(mode))
 		return CUDA_ERROR_INVALID_VALUE;
 	contexts_before_capture(s);
-	s->captures++;
-	return s->drv->cuStreamBeginCaptureToGraph(stream, graph, dependencies, edges, n,
-						   CU_STREAM_CAPTURE_MODE_RELAXED);
+	r = s->drv->cuStreamBeginCaptureToGraph(stream, graph, dependencies, edges, n,
+						CU_STREAM_CAPTURE_MODE_RELAXED);
+	if (r == CUDA_SUCCESS)
+		contexts_capture_began(s, stream);
+	return r;
 }
 
 /* The handle of a graph: one that it has, or `fresh` from now on; 0: neither. */
@@ -70,8 +78,7 @@ CUresult host_vgpuStreamEndCapture(struct cuda_session *s, CUstream stream,
 			return r;
 	}
 	r = s->drv->cuStreamEndCapture(stream, &graph);
-	if (s->captures && r != CUDA_ERROR_ILLEGAL_STATE)
-		s->captures--;
+	contexts_capture_ended(s, stream);
 	if (r != CUDA_SUCCESS || !graph) {
 		handles_remove(s, handle); /* the graph is gone */
 		return r == CUDA_SUCCESS ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : r;

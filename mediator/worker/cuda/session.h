@@ -93,7 +93,7 @@ struct cuda_session {
 	CUcontext borrowed;  /* the primary context, retained for session_borrow() */
 	CUdevice device;     /* the driver's number of the device that the guest calls 0 */
 	int wake_fd;         /* eventfd that the loop watches; any thread may write it */
-	uint32_t captures;   /* begun and not ended; a hint only */
+	uint32_t captures;   /* begun and not ended; contexts.c counts */
 	bool open;           /* cuInit() was called */
 	int notified;        /* atomic: callbacks.c has something for the loop */
 };

@@ -151,7 +151,7 @@ static CUresult place(const struct vgpu_operand *op, uint64_t *at)
 	return CUDA_SUCCESS;
 }
 
-static CUresult place_all(struct cuda_session *s, struct window *w)
+static CUresult place_all(struct cuda_session *s, struct window *w, uint32_t access)
 {
 	uint64_t at = w->start;
 
@@ -160,8 +160,7 @@ static CUresult place_all(struct cuda_session *s, struct window *w)
 		struct vgpu_operand op;
 		CUresult r;
 
-		if (d->length > w->start + w->length - at ||
-		    session_operand(s, i, VGPU_BUFFER_READ | VGPU_BUFFER_WRITE, &op))
+		if (d->length > w->start + w->length - at || session_operand(s, i, access, &op))
 			return CUDA_ERROR_INVALID_VALUE;
 		if (op.nruns > RUNS_PER_MAP - w->runs || op.nruns > RUNS_IN_ALL - s->windows->runs)
 			return CUDA_ERROR_OUT_OF_MEMORY;
@@ -193,7 +192,9 @@ static CUresult register_with_driver(struct cuda_session *s, const struct window
 	madvise(at, w->length, MADV_DONTFORK);
 	if (!s->drv->cuMemHostRegister_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	flags &= CU_MEMHOSTREGISTER_READ_ONLY;
+	/* The guest may have lent pages that its program itself may only read. */
+	if (flags && mprotect(at, w->length, PROT_READ))
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = s->drv->cuMemHostRegister_v2(
 		at, w->length, flags | CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP);
 	if (r != CUDA_SUCCESS)
@@ -237,12 +238,16 @@ static struct window *make_space(struct cuda_session *s, uint64_t address, uint6
 CUresult host_vgpuHostMap(struct cuda_session *s, unsigned long long address,
 			  unsigned long long bytes, unsigned int flags)
 {
+	uint32_t access = VGPU_BUFFER_READ;
 	CUresult r;
 	struct window *w = make_space(s, address, bytes, &r);
 
 	if (!w)
 		return r;
-	r = place_all(s, w);
+	flags &= CU_MEMHOSTREGISTER_READ_ONLY;
+	if (!flags)
+		access |= VGPU_BUFFER_WRITE;
+	r = place_all(s, w, access);
 	if (r == CUDA_SUCCESS)
 		r = register_with_driver(s, w, flags);
 	if (r == CUDA_SUCCESS) {

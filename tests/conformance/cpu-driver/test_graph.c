@@ -148,7 +148,6 @@ static void captured(void)
 	OK(cuEventRecord, back, b);
 	OK(cuStreamWaitEvent, a, back, 0);
 	OK(cuMemcpyDtoDAsync_v2, p + 4, q, 4, a);
-	FAILS(CUDA_ERROR_STREAM_CAPTURE_UNMATCHED, cuStreamEndCapture, b, &other);
 	OK(cuStreamEndCapture, a, &g);
 	OK(cuStreamIsCapturing, b, &status);
 	g_assert_cmpint(status, ==, CU_STREAM_CAPTURE_STATUS_NONE);
@@ -210,6 +209,12 @@ static void spoilt(void)
 	OK(cuMemsetD8Async, p, 0, 1, b);
 	FAILS(CUDA_ERROR_STREAM_CAPTURE_UNJOINED, cuStreamEndCapture, a, &g);
 	OK(cuEventQuery, e);
+
+	OK(cuStreamBeginCapture_v2, a, CU_STREAM_CAPTURE_MODE_RELAXED);
+	OK(cuEventRecord, e, a);
+	OK(cuStreamWaitEvent, b, e, 0);
+	FAILS(CUDA_ERROR_STREAM_CAPTURE_UNMATCHED, cuStreamEndCapture, b, &g);
+	FAILS(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, cuStreamEndCapture, a, &g);
 
 	OK(cuStreamBeginCapture_v2, a, CU_STREAM_CAPTURE_MODE_RELAXED);
 	OK(cuEventRecord, e, a);

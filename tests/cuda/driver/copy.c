@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Copies of each kind and size between the program's memory and the device. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -238,6 +239,82 @@ static void three_dimensions(void)
 	expect_pattern(in, WIDTH * HEIGHT * DEPTH, 6);
 }
 
+/* Rows, which are no single piece. */
+static CUresult rows_there_and_back(const unsigned char *out, unsigned char *in, CUdeviceptr p,
+				    size_t width, size_t rows)
+{
+	CUDA_MEMCPY2D to = {.srcMemoryType = CU_MEMORYTYPE_HOST,
+			    .srcHost = out,
+			    .srcPitch = 2 * width,
+			    .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+			    .dstDevice = p,
+			    .dstPitch = width,
+			    .WidthInBytes = width,
+			    .Height = rows};
+	CUDA_MEMCPY2D from = {.srcMemoryType = CU_MEMORYTYPE_DEVICE,
+			      .srcDevice = p,
+			      .srcPitch = width,
+			      .dstMemoryType = CU_MEMORYTYPE_HOST,
+			      .dstHost = in,
+			      .dstPitch = 2 * width,
+			      .WidthInBytes = width,
+			      .Height = rows};
+	CUresult r = cuMemcpy2D(&to);
+
+	return r == CUDA_SUCCESS ? cuMemcpy2D(&from) : r;
+}
+
+#define PIN_LIMIT "/sys/module/vgpu_stub/parameters/max_pinned_mib"
+
+static void set_pin_limit(unsigned int mib)
+{
+	FILE *f = fopen(PIN_LIMIT, "w");
+
+	CHECK(f && fprintf(f, "%u", mib) > 0 && !fclose(f));
+}
+
+/* Where the guest's module lets little be pinned, ordinary memory is copied all the same. */
+static void little_may_be_pinned(void)
+{
+	static const unsigned int limits[] = {5, 0};
+	size_t bytes = 24 * MIB, width = 3000, rows = 2000;
+	unsigned char *out, *in;
+	FILE *f = fopen(PIN_LIMIT, "r+");
+	unsigned int before = 0;
+	CUresult r[2][3];
+	CUdeviceptr p;
+
+	if (!f)
+		skip("no module here whose limit could be lowered");
+	CHECK(fscanf(f, "%u", &before) == 1);
+	fclose(f);
+	start();
+	p = device_alloc(bytes);
+	for (int i = 0; i < 2; i++) {
+		/* With 0 not one more page can be pinned: in records then, and less. */
+		size_t n = limits[i] ? bytes : MIB + 777;
+
+		out = host_pattern(bytes, 3 + i);
+		in = calloc(1, bytes);
+		CHECK(in != NULL);
+		set_pin_limit(limits[i]);
+		r[i][0] = cuMemcpyHtoD(p, out, n);
+		r[i][1] = cuMemcpyDtoH(in, p, n);
+		r[i][2] = limits[i] ? rows_there_and_back(out, in + 1, p, width, rows) : 0;
+		set_pin_limit(before); /* before anything can end the case */
+		CK(r[i][0]);
+		CK(r[i][1]);
+		CK(r[i][2]);
+		for (size_t y = 0; limits[i] && y < rows; y++)
+			CHECK(!memcmp(in + 1 + 2 * width * y, out + 2 * width * y, width));
+		CHECK(!memcmp(in + 2 * width * rows, out + 2 * width * rows,
+			      n > 2 * width * rows ? n - 2 * width * rows : 0));
+		CHECK(limits[i] || !memcmp(in, out, n));
+		free(out);
+		free(in);
+	}
+}
+
 const struct test_case copy_cases[] = {
 	{"sizes", sizes, ANYWHERE},
 	{"mib_8", mib_8, ANYWHERE},
@@ -248,5 +325,6 @@ const struct test_case copy_cases[] = {
 	{"asynchronous", asynchronous, ANYWHERE},
 	{"two_dimensions", two_dimensions, COMPLETE},
 	{"three_dimensions", three_dimensions, COMPLETE},
+	{"little_may_be_pinned", little_may_be_pinned, COMPLETE},
 	{0},
 };

@@ -37,10 +37,12 @@ static const struct {
 	{"callback", callback_cases},
 	{"graph", graph_cases},
 	{"graph_nodes", graph_node_cases},
+	{"capture", capture_cases},
 	{"thread", thread_cases},
 	{"module", module_cases},
 	{"array", array_cases},
 	{"pinned", pinned_cases},
+	{"registered", registered_cases},
 	{"error", error_cases},
 	{"exhaustion", exhaustion_cases},
 };

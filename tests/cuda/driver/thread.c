@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Several threads: a stream each, one context for all, contexts that change hands. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
+#include <time.h>
 
 #include "harness.h"
 
@@ -187,11 +190,108 @@ static void init(void)
 		     16);
 }
 
+/* ------------------------------------------------------------ interrupted */
+
+static void drop_stream(void *s)
+{
+	CK(cuStreamDestroy(s));
+}
+
+/* Works until it is cancelled, wherever in a call that finds it. */
+static void *work_on(void *data)
+{
+	unsigned int number = (unsigned int)(uintptr_t)data, n = 4096, host[4096];
+	CUdeviceptr p;
+	CUstream s;
+
+	CK(cuCtxSetCurrent(context));
+	p = shared_memory + (CUdeviceptr)number * n * 4;
+	CK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	pthread_cleanup_push(drop_stream, s);
+	for (;;) {
+		fill_words(p, number, n, s);
+		CK(cuMemcpyDtoHAsync(host, p, n * 4, s));
+		CK(cuMemcpyHtoD(p, host, n * 4));
+		CK(cuStreamSynchronize(s));
+		pthread_testcancel();
+	}
+	pthread_cleanup_pop(1);
+	return NULL;
+}
+
+static void pause_us(long us)
+{
+	struct timespec t = {.tv_nsec = us * 1000};
+
+	nanosleep(&t, NULL);
+}
+
+/* Threads that are cancelled in the middle of calls leave nothing locked. */
+static void cancelled(void)
+{
+	double end;
+
+	start();
+	shared_memory = device_alloc(THREADS * 4096 * 4);
+	kernel("fill");
+	end = now() + 5;
+	for (unsigned int turn = 0; turn < 200 && now() < end; turn++) {
+		pthread_t thread[THREADS / 2];
+
+		for (uintptr_t i = 0; i < THREADS / 2; i++)
+			CHECK(!pthread_create(&thread[i], NULL, work_on, (void *)i));
+		for (int i = 0; i < THREADS / 2; i++) {
+			pause_us(500 + turn * 37 % 3000);
+			CHECK(!pthread_cancel(thread[i]));
+		}
+		for (int i = 0; i < THREADS / 2; i++)
+			CHECK(!pthread_join(thread[i], NULL));
+	}
+	CK(cuCtxSynchronize());
+	run_all(stream_work, context);
+}
+
+static volatile sig_atomic_t alarms;
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+	alarms++;
+}
+
+/* A timer's signal every half millisecond, and no call fails for it. */
+static void signals(void)
+{
+	struct itimerval often = {{0, 500}, {0, 500}}, never = {{0, 0}, {0, 0}};
+	struct sigaction action = {.sa_handler = on_alarm}; /* no SA_RESTART */
+	size_t bytes = 3 << 20;
+	unsigned char *out = host_pattern(bytes, 1), *in = malloc(bytes);
+	double end = now() + 3;
+
+	CHECK(!sigaction(SIGALRM, &action, NULL));
+	CHECK(!setitimer(ITIMER_REAL, &often, NULL));
+	start();
+	shared_memory = device_alloc(bytes);
+	while (now() < end) {
+		void *pinned;
+
+		CK(cuMemcpyHtoD(shared_memory, out, bytes));
+		CK(cuMemcpyDtoH(in, shared_memory, bytes));
+		CHECK(!memcmp(in, out, bytes));
+		CK(cuMemAllocHost(&pinned, 4 << 20));
+		CK(cuMemFreeHost(pinned));
+	}
+	CHECK(!setitimer(ITIMER_REAL, &never, NULL));
+	CHECK(alarms > 100);
+}
+
 const struct test_case thread_cases[] = {
 	{"streams", streams, ANYWHERE},
 	{"shared", shared, ANYWHERE},
 	{"push_and_pop", push_and_pop, ANYWHERE},
 	{"waiting", waiting, ANYWHERE},
 	{"init", init, ANYWHERE},
+	{"cancelled", cancelled, ANYWHERE},
+	{"signals", signals, ANYWHERE},
 	{0},
 };

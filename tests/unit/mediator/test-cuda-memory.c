@@ -4,6 +4,7 @@
 #include <glib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "cuda-calls.h"
@@ -128,6 +129,38 @@ static void test_window(void)
 		CALL(vgpuHostRelease, 0, REQ(vgpuHostRelease, .address = WINDOW, .bytes = 0x100000))
 			->result,
 		==, CUDA_SUCCESS);
+	stop();
+}
+
+/* Pages that the guest's program may only read: mapped for reading or not at all. */
+static void test_window_read_only(void)
+{
+	const struct vgpu_desc desc = {.buffer = 3, .length = VGPU_PAGE};
+	const uint64_t word = 0;
+
+	start();
+	make_buffer(3, 1);
+	table[3].flags = VGPU_BUFFER_READ;
+	buffer_page(1, 0)[0] = 42;
+	g_assert_cmpint(map(WINDOW, VGPU_PAGE, &desc, 1)->result, !=, CUDA_SUCCESS);
+	g_assert_cmpint(calls_make_with(&desc, 1, CUDA_FN_vgpuHostMap, CTX,
+					(struct part[]){REQ(vgpuHostMap, .address = WINDOW,
+							    .bytes = VGPU_PAGE,
+							    .flags = CU_MEMHOSTREGISTER_READ_ONLY)},
+					1)
+				->result,
+			==, CUDA_SUCCESS);
+	g_assert_cmpint(CALL(vgpuRead, CTX, REQ(vgpuRead, .src = WINDOW, .bytes = 1))->data[0], ==,
+			42);
+	/* Neither by the driver nor by anything else in the worker. */
+	QUIET(vgpuWrite, CTX, REQ(vgpuWrite, .dst = WINDOW, .bytes = sizeof(word)),
+	      {&word, sizeof(word)});
+	g_assert_cmpint(calls_make(CUDA_FN_vgpuCtxSynchronize, CTX, 0, NULL, 0)->deferred, ==,
+			CUDA_ERROR_INVALID_VALUE);
+	g_assert_cmpint(getrandom((void *)(uintptr_t)WINDOW, 1, 0), ==, -1);
+	g_assert_cmpint(errno, ==, EFAULT);
+	g_assert_cmpuint(buffer_page(1, 0)[0], ==, 42);
+	g_assert_cmpint(unmap(WINDOW, VGPU_PAGE), ==, CUDA_SUCCESS);
 	stop();
 }
 
@@ -273,6 +306,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/mediator/cuda-memory/window", test_window);
+	g_test_add_func("/mediator/cuda-memory/window-read-only", test_window_read_only);
 	g_test_add_func("/mediator/cuda-memory/window-twice", test_window_twice);
 	g_test_add_func("/mediator/cuda-memory/window-refused", test_window_refused);
 	g_test_add_func("/mediator/cuda-memory/bulk", test_bulk);

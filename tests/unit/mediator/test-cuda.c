@@ -297,6 +297,67 @@ static void test_contexts(void)
 	stop();
 }
 
+static CUresult begin_capture(uint64_t stream)
+{
+	return CALL(cuStreamBeginCapture_v2, CTX,
+		    REQ(cuStreamBeginCapture_v2, .hStream = stream,
+			.mode = CU_STREAM_CAPTURE_MODE_RELAXED))
+		->result;
+}
+
+static CUresult end_capture(uint64_t stream)
+{
+	return CALL(vgpuStreamEndCapture, CTX,
+		    REQ(vgpuStreamEndCapture, .stream = stream, .graph = HANDLE(GRAPH, 30)))
+		->result;
+}
+
+static void make_stream(uint64_t stream, uint64_t context)
+{
+	QUIET(cuStreamCreateWithPriority, context,
+	      REQ(cuStreamCreateWithPriority, .phStream = stream, .flags = CU_STREAM_NON_BLOCKING));
+}
+
+/* The count of captures follows what the driver has, whatever fails. */
+static void test_captures(void)
+{
+	const uint64_t one = HANDLE(STREAM, 2), two = HANDLE(STREAM, 3), joins = HANDLE(STREAM, 4);
+	const uint64_t event = HANDLE(EVENT, 5), own = HANDLE(CONTEXT, 8);
+	const uint32_t *captures;
+
+	start();
+	captures = &test_worker->cuda->captures;
+	make_stream(one, CTX);
+	make_stream(two, CTX);
+	make_stream(joins, CTX);
+	QUIET(cuEventCreate, CTX, REQ(cuEventCreate, .phEvent = event));
+	g_assert_cmpint(begin_capture(0), ==, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+	g_assert_cmpint(end_capture(one), ==, CUDA_ERROR_ILLEGAL_STATE);
+	g_assert_cmpuint(*captures, ==, 0);
+	g_assert_cmpint(begin_capture(one), ==, CUDA_SUCCESS);
+	g_assert_cmpint(begin_capture(one), ==, CUDA_ERROR_ILLEGAL_STATE);
+	g_assert_cmpuint(*captures, ==, 1);
+	g_assert_cmpint(begin_capture(two), ==, CUDA_SUCCESS);
+	QUIET(cuEventRecord, CTX, REQ(cuEventRecord, .hEvent = event, .hStream = one));
+	QUIET(cuStreamWaitEvent, CTX, REQ(cuStreamWaitEvent, .hStream = joins, .hEvent = event));
+	g_assert_cmpint(end_capture(joins), ==, CUDA_ERROR_STREAM_CAPTURE_UNMATCHED);
+	g_assert_cmpuint(*captures, ==, 2);
+	g_assert_cmpint(end_capture(one), ==, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+	g_assert_cmpuint(*captures, ==, 1);
+	/* A stream goes, a context goes, and their captures with them. */
+	QUIET(cuStreamDestroy_v2, CTX, REQ(cuStreamDestroy_v2, .hStream = two));
+	g_assert_cmpint(end_capture(one), ==, CUDA_ERROR_ILLEGAL_STATE);
+	g_assert_cmpuint(*captures, ==, 0);
+	assert_ok(CALL(vgpuCtxCreate, 0, REQ(vgpuCtxCreate, .ctx = own)));
+	make_stream(HANDLE(STREAM, 9), own);
+	g_assert_cmpint(begin_capture(HANDLE(STREAM, 9)), ==, CUDA_SUCCESS);
+	g_assert_cmpuint(*captures, ==, 1);
+	assert_ok(CALL(vgpuCtxDestroy, 0, REQ(vgpuCtxDestroy, .ctx = own)));
+	g_assert_cmpuint(*captures, ==, 0);
+	synchronize();
+	stop();
+}
+
 static void test_handles(void)
 {
 	const uint64_t event = HANDLE(EVENT, 4);
@@ -348,6 +409,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/mediator/cuda/callback", test_callback);
 	g_test_add_func("/mediator/cuda/drain", test_drain);
 	g_test_add_func("/mediator/cuda/contexts", test_contexts);
+	g_test_add_func("/mediator/cuda/captures", test_captures);
 	g_test_add_func("/mediator/cuda/handles", test_handles);
 	g_test_add_func("/mediator/cuda/malformed", test_malformed);
 	return g_test_run();

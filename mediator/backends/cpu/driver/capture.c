@@ -294,8 +294,10 @@ static CUresult CUDAAPI cpu_cuStreamEndCapture(CUstream handle, CUgraph *out)
 	c = s->capture;
 	if (!c)
 		return CUDA_ERROR_ILLEGAL_STATE;
-	if (c->origin != s)
+	if (c->origin != s) {
+		c->invalid = true;
 		return CUDA_ERROR_STREAM_CAPTURE_UNMATCHED;
+	}
 	if (c->invalid)
 		enter_error = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
 	else if (!is_joined(c))
