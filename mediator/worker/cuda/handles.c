@@ -200,6 +200,14 @@ void handles_remove(struct cuda_session *s, uint64_t handle)
 	}
 }
 
+uint64_t handles_parent(struct cuda_session *s, uint64_t handle)
+{
+	const struct cuda_object *o =
+		handles_object(&s->handles, handle, vgpu_cuda_handle_type(handle));
+
+	return o && o->parent ? s->handles.object[o->parent - 1].handle : 0;
+}
+
 uint64_t handles_find(struct cuda_session *s, enum vgpu_cuda_type type, void *real)
 {
 	struct cuda_object *o;

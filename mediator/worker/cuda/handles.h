@@ -76,6 +76,9 @@ CUresult handles_set(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_typ
 /* Takes the handle out, and those of everything that belonged to it. */
 void handles_remove(struct cuda_session *s, uint64_t handle);
 
+/* The handle of what a living object belongs to, 0: nothing. */
+uint64_t handles_parent(struct cuda_session *s, uint64_t handle);
+
 /* The handle of the driver's object, 0: not known.  Fast for graphs and their nodes only. */
 uint64_t handles_find(struct cuda_session *s, enum vgpu_cuda_type type, void *real);
 

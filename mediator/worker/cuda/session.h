@@ -145,7 +145,7 @@ CUresult session_drain(struct cuda_session *s);
 bool session_has_put_off(const struct cuda_session *s);
 CUresult session_drain_if(struct cuda_session *s, bool always);
 /* The same for calls that wait for all contexts, or for one that is not current. */
-CUresult session_drain_all(struct cuda_session *s);
+CUresult session_drain_all(struct cuda_session *s, bool always);
 
 /*
  * As buffers_get() for descriptor `i` of the call in progress; also if the

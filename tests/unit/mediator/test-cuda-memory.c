@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cuda-calls.h"
+#include "cuda/entry.h"
 
 #define HANDLE(type, index) vgpu_cuda_handle(VGPU_CUDA_##type, 1, index)
 #define CTX HANDLE(CONTEXT, 1)
@@ -229,6 +230,81 @@ static void test_bulk(void)
 	stop();
 }
 
+/* A stream of a context of its own that stands still until hold_over(). */
+#define OTHER HANDLE(CONTEXT, 8)
+#define HELD HANDLE(STREAM, 9)
+
+static void hold_stream(void)
+{
+	g_assert_cmpint(CALL(vgpuCtxCreate, 0, REQ(vgpuCtxCreate, .ctx = OTHER))->result, ==,
+			CUDA_SUCCESS);
+	g_assert_cmpint(CALL(cuStreamCreate, OTHER,
+			     REQ(cuStreamCreate, .phStream = HELD, .Flags = CU_STREAM_NON_BLOCKING))
+				->result,
+			==, CUDA_SUCCESS);
+	QUIET(vgpuCallback, OTHER, REQ(vgpuCallback, .stream = HELD, .id = 7));
+	while (!calls_notes->len)
+		g_assert_cmpint(cuda_poll(test_worker), !=, CUDA_RESPONSE);
+}
+
+static void hold_over(void)
+{
+	QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 7));
+	g_assert_cmpint(calls_wait(NULL)->result, ==, CUDA_SUCCESS);
+}
+
+static void no_answer_yet(void)
+{
+	/* Something else, before which the wait gets an event of its own. */
+	g_assert_cmpint(CALL(cuStreamQuery, CTX, REQ(cuStreamQuery, .hStream = 0))->result, ==,
+			CUDA_SUCCESS);
+	for (int i = 0; i < 100; i++)
+		g_assert_cmpint(cuda_poll(test_worker), ==, CUDA_NOTHING);
+}
+
+/* Pages are held until the copy is over, whichever context the caller says it has. */
+static void test_bulk_elsewhere(void)
+{
+	const struct vgpu_desc desc = {.buffer = 5, .length = VGPU_PAGE};
+	CUdeviceptr at;
+
+	start();
+	make_buffer(5, 1);
+	at = allocate(VGPU_PAGE);
+	hold_stream();
+	calls_give(&desc, 1);
+	calls_send(CUDA_FN_vgpuCopy, CTX, 0,
+		   (struct part[]){REQ(vgpuCopy, .direction = VGPU_COPY_TO_DEVICE, .address = at,
+				       .bytes = VGPU_PAGE, .stream = HELD)},
+		   1);
+	no_answer_yet();
+	g_assert_cmpuint(table[5].users, ==, 1);
+	hold_over();
+	g_assert_cmpuint(table[5].users, ==, 0);
+	stop();
+}
+
+/* Likewise a window, while any context has work. */
+static void test_unmap_elsewhere(void)
+{
+	const struct vgpu_desc desc = {.buffer = 3, .length = VGPU_PAGE};
+	const uint64_t at = WINDOW + 0x1000000;
+
+	start();
+	make_buffer(3, 1);
+	g_assert_cmpint(map(at, VGPU_PAGE, &desc, 1)->result, ==, CUDA_SUCCESS);
+	hold_stream();
+	QUIET(cuMemsetD8Async, OTHER,
+	      REQ(cuMemsetD8Async, .dstDevice = at, .N = VGPU_PAGE, .hStream = HELD));
+	calls_send(CUDA_FN_vgpuHostUnmap, CTX, 0,
+		   (struct part[]){REQ(vgpuHostUnmap, .address = at, .bytes = VGPU_PAGE)}, 1);
+	no_answer_yet();
+	g_assert_cmpuint(table[3].users, ==, 1);
+	hold_over();
+	g_assert_cmpuint(table[3].users, ==, 0);
+	stop();
+}
+
 static void test_image(void)
 {
 	static const char text[] = ".version 6.0\n.target sm_50\n.address_size 64\n"
@@ -276,6 +352,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/mediator/cuda-memory/window-twice", test_window_twice);
 	g_test_add_func("/mediator/cuda-memory/window-refused", test_window_refused);
 	g_test_add_func("/mediator/cuda-memory/bulk", test_bulk);
+	g_test_add_func("/mediator/cuda-memory/bulk-elsewhere", test_bulk_elsewhere);
+	g_test_add_func("/mediator/cuda-memory/unmap-elsewhere", test_unmap_elsewhere);
 	g_test_add_func("/mediator/cuda-memory/image", test_image);
 	return g_test_run();
 }
