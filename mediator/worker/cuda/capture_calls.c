@@ -25,6 +25,7 @@ CUresult host_cuStreamBeginCapture_v2(struct cuda_session *s, CUstream stream,
 		return CUDA_ERROR_INVALID_VALUE;
 	contexts_before_capture(s);
 	s->captures++;
+	s->has_graphs = true;
 	return s->drv->cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED);
 }
 
@@ -39,6 +40,7 @@ CUresult host_cuStreamBeginCaptureToGraph(struct cuda_session *s, CUstream strea
 		return CUDA_ERROR_INVALID_VALUE;
 	contexts_before_capture(s);
 	s->captures++;
+	s->has_graphs = true;
 	return s->drv->cuStreamBeginCaptureToGraph(stream, graph, dependencies, edges, n,
 						   CU_STREAM_CAPTURE_MODE_RELAXED);
 }

@@ -141,6 +141,7 @@ CUresult handles_set(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_typ
 		contexts_add_stream(s, parent, real);
 	if (is_indexed(type))
 		index_add(&s->handles, index);
+	s->has_graphs |= type == VGPU_CUDA_GRAPH;
 	s->handles.live++;
 	return CUDA_SUCCESS;
 }

@@ -95,6 +95,7 @@ struct cuda_session {
 	int wake_fd;         /* eventfd that the loop watches; any thread may write it */
 	uint32_t captures;   /* begun and not ended; a hint only */
 	bool open;           /* cuInit() was called */
+	bool has_graphs;     /* there was one, or a capture: addresses may go into graphs */
 	int notified;        /* atomic: callbacks.c has something for the loop */
 };
 
