@@ -83,6 +83,7 @@ struct cuda_session {
 	struct output *output;
 	uint64_t context;    /* handle of the context that is current in the driver */
 	uint64_t new_parent; /* parent of the handle that the call in progress makes, 0: as usual */
+	uint64_t new_second; /* ... and the context that it goes with as well, 0: none */
 	void *new_data;      /* ... and the data that it takes along */
 	void **params;       /* addresses of a kernel's parameters */
 	uint32_t nparams;    /* ... room for as many as any known kernel has */
