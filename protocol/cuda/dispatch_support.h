@@ -127,12 +127,21 @@ static void *real_either(struct call *c, uint64_t handle, enum vgpu_cuda_type a,
 	return real(c, handle, vgpu_cuda_handle_type(handle) == b ? b : a);
 }
 
-/* NULL and the legacy stream pass; the guest turns the per-thread one into a stream of its own. */
+/*
+ * NULL and the legacy stream pass; the guest turns the per-thread one into a stream of its own.
+ * The call is made in the stream's context, as the driver does it by itself: what we keep for a
+ * wait belongs there, too.
+ */
 static void *real_stream(struct call *c, uint64_t handle)
 {
+	void *stream;
+
 	if (handle <= (uintptr_t)CU_STREAM_LEGACY)
 		return (void *)(uintptr_t)handle;
-	return real(c, handle, VGPU_CUDA_STREAM);
+	stream = real(c, handle, VGPU_CUDA_STREAM);
+	if (stream)
+		c->context = handles_parent(c->s, handle);
+	return stream;
 }
 
 /* `out` holds as many as a record can. */

@@ -16,78 +16,6 @@ static bool is_mode(CUstreamCaptureMode mode)
 	       mode == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
 }
 
-CUresult host_cuStreamBeginCapture_v2(struct cuda_session *s, CUstream stream,
-				      CUstreamCaptureMode mode)
-{
-	CUresult r;
-
-	if (!s->drv->cuStreamBeginCapture_v2)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!is_mode(mode))
-		return CUDA_ERROR_INVALID_VALUE;
-	contexts_before_capture(s);
-	r = s->drv->cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED);
-	if (r == CUDA_SUCCESS)
-		contexts_capture_began(s, stream);
-	return r;
-}
-
-CUresult host_cuStreamBeginCaptureToGraph(struct cuda_session *s, CUstream stream, CUgraph graph,
-					  const CUgraphNode *dependencies,
-					  const CUgraphEdgeData *edges, size_t n,
-					  CUstreamCaptureMode mode)
-{
-	CUresult r;
-
-	if (!s->drv->cuStreamBeginCaptureToGraph)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!is_mode(mode))
-		return CUDA_ERROR_INVALID_VALUE;
-	contexts_before_capture(s);
-	r = s->drv->cuStreamBeginCaptureToGraph(stream, graph, dependencies, edges, n,
-						CU_STREAM_CAPTURE_MODE_RELAXED);
-	if (r == CUDA_SUCCESS)
-		contexts_capture_began(s, stream);
-	return r;
-}
-
-/* The handle of a graph: one that it has, or `fresh` from now on; 0: neither. */
-static uint64_t handle_of(struct cuda_session *s, CUgraph graph, uint64_t fresh, CUresult *r)
-{
-	uint64_t handle = handles_find(s, VGPU_CUDA_GRAPH, graph);
-
-	*r = CUDA_SUCCESS;
-	if (handle || !fresh)
-		return handle;
-	*r = handles_set(s, fresh, VGPU_CUDA_GRAPH, graph);
-	return *r == CUDA_SUCCESS ? fresh : 0;
-}
-
-CUresult host_vgpuStreamEndCapture(struct cuda_session *s, CUstream stream,
-				   unsigned long long handle)
-{
-	CUgraph graph = NULL;
-	CUresult r, stored;
-
-	if (!s->drv->cuStreamEndCapture)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	/* Known from before, or a place for a new one. */
-	if (!handles_object(&s->handles, handle, VGPU_CUDA_GRAPH)) {
-		r = handles_free(s, handle, VGPU_CUDA_GRAPH);
-		if (r != CUDA_SUCCESS)
-			return r;
-	}
-	r = s->drv->cuStreamEndCapture(stream, &graph);
-	contexts_capture_ended(s, stream);
-	if (r != CUDA_SUCCESS || !graph) {
-		handles_remove(s, handle); /* the graph is gone */
-		return r == CUDA_SUCCESS ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : r;
-	}
-	if (handle_of(s, graph, handle, &stored) != handle)
-		return stored == CUDA_SUCCESS ? CUDA_ERROR_INVALID_VALUE : stored;
-	return CUDA_SUCCESS;
-}
-
 struct capture {
 	CUstreamCaptureStatus status;
 	cuuint64_t id;
@@ -111,14 +39,171 @@ static CUresult ask(struct cuda_session *s, CUstream stream, struct capture *c)
 	return CUDA_ERROR_NOT_SUPPORTED;
 }
 
+/* --------------------------------------------- who owns the graph meanwhile */
+
+/*
+ * A graph that is captured belongs to the stream that the capture began in: that
+ * one's data is the driver's graph, and the graph's handle, if it has one, is its
+ * child.  It is the guest's when the capture has ended well.
+ */
+static struct cuda_object *stream_object(struct cuda_session *s, uint64_t stream)
+{
+	return handles_object(&s->handles, stream, VGPU_CUDA_STREAM);
+}
+
+bool captures_have(struct cuda_session *s, const struct cuda_object *stream, CUgraph graph)
+{
+	struct capture c;
+
+	return session_context(s, handles_parent(s, stream->handle)) == CUDA_SUCCESS &&
+	       ask(s, (CUstream)(uintptr_t)stream->real, &c) == CUDA_SUCCESS &&
+	       c.status == CU_STREAM_CAPTURE_STATUS_ACTIVE && c.graph == graph;
+}
+
+void captures_gone(struct cuda_session *s, struct cuda_object *stream)
+{
+	if (stream->data && s->captures)
+		s->captures--;
+	stream->data = NULL;
+}
+
+static void begun(struct cuda_session *s, uint64_t handle)
+{
+	struct cuda_object *stream = stream_object(s, handle);
+	struct capture c;
+
+	s->captures++;
+	if (stream && ask(s, (CUstream)(uintptr_t)stream->real, &c) == CUDA_SUCCESS)
+		stream->data = c.graph;
+}
+
+static void ended(struct cuda_session *s, uint64_t handle, bool well)
+{
+	struct cuda_object *stream = stream_object(s, handle);
+	uint64_t graph =
+		stream && stream->data ? handles_find(s, VGPU_CUDA_GRAPH, stream->data) : 0;
+
+	if (stream)
+		captures_gone(s, stream);
+	if (handles_parent(s, graph) != handle)
+		return; /* the driver has made another one in its place meanwhile */
+	if (well)
+		handles_give(s, graph, 0);
+	else
+		handles_remove(s, graph);
+}
+
+/* The stream that the capture of `graph` began in, 0: not known. */
+static uint64_t origin_of(struct cuda_session *s, uint64_t stream, const void *graph)
+{
+	const struct cuda_object *o = stream_object(s, stream);
+
+	if (o && o->data == graph)
+		return stream;
+	for (uint32_t at = 0; (o = handles_each(&s->handles, VGPU_CUDA_STREAM, &at));) {
+		if (o->data == graph)
+			return o->handle;
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------ begin and end */
+
+CUresult host_cuStreamBeginCapture_v2(struct cuda_session *s, CUstream stream,
+				      CUstreamCaptureMode mode)
+{
+	CUresult r;
+
+	if (!s->drv->cuStreamBeginCapture_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!is_mode(mode))
+		return CUDA_ERROR_INVALID_VALUE;
+	contexts_before_capture(s);
+	s->has_graphs = true;
+	r = s->drv->cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED);
+	if (r == CUDA_SUCCESS)
+		begun(s, REQUEST(s, cuStreamBeginCapture_v2)->hStream);
+	return r;
+}
+
+CUresult host_cuStreamBeginCaptureToGraph(struct cuda_session *s, CUstream stream, CUgraph graph,
+					  const CUgraphNode *dependencies,
+					  const CUgraphEdgeData *edges, size_t n,
+					  CUstreamCaptureMode mode)
+{
+	const uint64_t handle = REQUEST(s, cuStreamBeginCaptureToGraph)->hGraph;
+	const uint64_t origin = REQUEST(s, cuStreamBeginCaptureToGraph)->hStream;
+	CUresult r;
+
+	if (!s->drv->cuStreamBeginCaptureToGraph)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!is_mode(mode))
+		return CUDA_ERROR_INVALID_VALUE;
+	r = graphs_free_to_end(s, handle); /* as a capture that fails does */
+	if (r != CUDA_SUCCESS)
+		return r;
+	contexts_before_capture(s);
+	r = s->drv->cuStreamBeginCaptureToGraph(stream, graph, dependencies, edges, n,
+						CU_STREAM_CAPTURE_MODE_RELAXED);
+	if (r == CUDA_SUCCESS) {
+		begun(s, origin);
+		handles_give(s, handle, origin);
+	}
+	return r;
+}
+
+CUresult host_vgpuStreamEndCapture(struct cuda_session *s, CUstream stream,
+				   unsigned long long handle)
+{
+	const uint64_t origin = REQUEST(s, vgpuStreamEndCapture)->stream;
+	CUgraph graph = NULL;
+	uint64_t known;
+	CUresult r;
+
+	if (!s->drv->cuStreamEndCapture)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	/* Known from before, or a place for a new one. */
+	if (!handles_object(&s->handles, handle, VGPU_CUDA_GRAPH)) {
+		r = handles_free(s, handle, VGPU_CUDA_GRAPH);
+		if (r != CUDA_SUCCESS)
+			return r;
+	}
+	r = s->drv->cuStreamEndCapture(stream, &graph);
+	if (r == CUDA_SUCCESS && !graph)
+		r = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+	ended(s, origin, r == CUDA_SUCCESS);
+	if (r != CUDA_SUCCESS)
+		return r;
+	known = handles_find(s, VGPU_CUDA_GRAPH, graph);
+	if (known)
+		return known == handle ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+	return handles_set(s, handle, VGPU_CUDA_GRAPH, graph);
+}
+
+/* ------------------------------------------------------------- what there is */
+
+/* The handle of a graph that is captured: one that it has, or `fresh` from now on. */
+static CUresult handle_of(struct cuda_session *s, CUgraph graph, uint64_t fresh, uint64_t *handle)
+{
+	*handle = handles_find(s, VGPU_CUDA_GRAPH, graph);
+	if (*handle || !fresh)
+		return CUDA_SUCCESS;
+	s->new_parent = origin_of(s, REQUEST(s, vgpuStreamCaptureInfo)->stream, graph);
+	if (!s->new_parent)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	*handle = fresh;
+	return handles_set(s, fresh, VGPU_CUDA_GRAPH, graph);
+}
+
 CUresult host_vgpuStreamCaptureInfo(struct cuda_session *s, CUstream stream,
 				    unsigned long long graph, unsigned int room,
 				    const uint64_t *fresh, struct vgpu_capture_info *info,
 				    uint64_t *nodes, CUgraphEdgeData *edges)
 {
 	struct capture c;
-	CUresult r = ask(s, stream, &c), stored;
+	CUresult r = ask(s, stream, &c);
 	struct fresh_handles f = {.handle = fresh, .n = room};
+	uint64_t handle = 0;
 
 	if (r != CUDA_SUCCESS)
 		return r;
@@ -127,12 +212,15 @@ CUresult host_vgpuStreamCaptureInfo(struct cuda_session *s, CUstream stream,
 		return CUDA_SUCCESS;
 	info->id = c.id;
 	info->dependencies = (uint32_t)c.n;
-	info->graph = handle_of(s, c.graph, graph, &stored);
+	r = handle_of(s, c.graph, graph, &handle);
+	if (r != CUDA_SUCCESS)
+		return r;
+	info->graph = handle;
 	for (size_t i = 0; i < c.n && i < room && info->graph; i++) {
 		nodes[i] = graphs_node(s, c.node[i], info->graph, &f);
 		if (c.edge)
 			edges[i] = c.edge[i];
 	}
 	info->used = f.used;
-	return stored;
+	return CUDA_SUCCESS;
 }

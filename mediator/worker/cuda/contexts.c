@@ -57,14 +57,6 @@ void contexts_shut(struct cuda_session *s, uint64_t handle)
 	}
 }
 
-/* The stream's capture is over, or the stream is. */
-static void forget_capture(struct cuda_session *s, struct guest_stream *g)
-{
-	if (g->captured)
-		s->captures--;
-	g->captured = false;
-}
-
 void contexts_gone(struct cuda_session *s, struct cuda_object *o)
 {
 	struct cuda_context *c = o->data;
@@ -84,8 +76,6 @@ void contexts_gone(struct cuda_session *s, struct cuda_object *o)
 	}
 	if (c->slots)
 		munmap(c->slots, (size_t)SLOTS * SLOT_BYTES);
-	while (c->nstreams)
-		forget_capture(s, &c->stream[--c->nstreams]);
 	free(c->stream);
 	free(c);
 }
@@ -120,46 +110,10 @@ void contexts_drop_stream(struct cuda_session *s, uint64_t handle, CUstream stre
 
 	for (uint32_t i = 0; c && i < c->nstreams; i++) {
 		if (c->stream[i].stream == stream) {
-			forget_capture(s, &c->stream[i]);
 			c->stream[i] = c->stream[--c->nstreams];
 			return;
 		}
 	}
-}
-
-/* In any context: a stream may be used while another one's is current. */
-static struct guest_stream *find_stream(struct cuda_session *s, CUstream stream)
-{
-	const struct cuda_object *o;
-
-	for (uint32_t at = 0; (o = handles_each(&s->handles, VGPU_CUDA_CONTEXT, &at));) {
-		struct cuda_context *c = o->data;
-
-		for (uint32_t i = 0; c && i < c->nstreams; i++) {
-			if (c->stream[i].stream == stream)
-				return &c->stream[i];
-		}
-	}
-	return NULL;
-}
-
-void contexts_capture_began(struct cuda_session *s, CUstream stream)
-{
-	struct guest_stream *g = find_stream(s, stream);
-
-	if (g && !g->captured) {
-		g->captured = true;
-		s->captures++;
-	}
-}
-
-/* The driver knows whether it goes on; one that was joined has another's capture. */
-void contexts_capture_ended(struct cuda_session *s, CUstream stream)
-{
-	struct guest_stream *g = find_stream(s, stream);
-
-	if (g && g->captured && waits_may_ask(s, stream))
-		forget_capture(s, g);
 }
 
 struct own_event *contexts_event(struct cuda_session *s, struct cuda_context *c)

@@ -22,7 +22,6 @@ struct own_event {
 struct guest_stream {
 	CUstream stream;
 	bool blocking; /* waits for the legacy default stream, and that for it */
-	bool captured; /* a capture began in it and has not ended: one of s->captures */
 };
 
 struct cuda_context {
@@ -58,10 +57,6 @@ void contexts_gone(struct cuda_session *s, struct cuda_object *o);
 /* A stream's handle appears in, or goes from, the context with that handle. */
 bool contexts_add_stream(struct cuda_session *s, uint64_t handle, CUstream stream);
 void contexts_drop_stream(struct cuda_session *s, uint64_t handle, CUstream stream);
-
-/* A capture began in this stream, or may have ended there. */
-void contexts_capture_began(struct cuda_session *s, CUstream stream);
-void contexts_capture_ended(struct cuda_session *s, CUstream stream);
 
 /* An event of ours in the current context `c`; NULL if the driver has none. */
 struct own_event *contexts_event(struct cuda_session *s, struct cuda_context *c);

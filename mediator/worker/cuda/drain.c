@@ -85,11 +85,12 @@ CUresult session_drain_if(struct cuda_session *s, bool always)
 	return always || somebody_waits(s) ? put_off(s) : CUDA_SUCCESS;
 }
 
-CUresult session_drain_all(struct cuda_session *s)
+CUresult session_drain_all(struct cuda_session *s, bool always)
 {
+	const uint64_t current = s->context;
 	const struct cuda_object *o;
 
-	if (!somebody_waits(s))
+	if (!always && !somebody_waits(s))
 		return CUDA_SUCCESS;
 	for (uint32_t at = 0; (o = handles_each(&s->handles, VGPU_CUDA_CONTEXT, &at));) {
 		CUresult r =
@@ -98,6 +99,8 @@ CUresult session_drain_all(struct cuda_session *s)
 		if (r != CUDA_SUCCESS)
 			return r;
 	}
+	if (current)
+		session_context(s, current);
 	return CUDA_SUCCESS;
 }
 

@@ -147,12 +147,14 @@ CUresult host_vgpuKernelGetFunction(struct cuda_session *s, CUfunction *f, CUker
 
 	if (r != CUDA_SUCCESS)
 		return r;
+	s->new_second = s->context;
 	return describe(s, *f, NULL, REQUEST(s, vgpuKernelGetFunction)->kernel, info);
 }
 
 CUresult host_vgpuLibraryGetModule(struct cuda_session *s, CUmodule *module, CUlibrary library)
 {
 	s->new_parent = REQUEST(s, vgpuLibraryGetModule)->library;
+	s->new_second = s->context;
 	return s->drv->cuLibraryGetModule ? s->drv->cuLibraryGetModule(module, library)
 					  : CUDA_ERROR_NOT_SUPPORTED;
 }

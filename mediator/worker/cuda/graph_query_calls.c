@@ -111,14 +111,48 @@ CUresult host_vgpuGraphNeighbours(struct cuda_session *s, CUgraphNode node, unsi
 	return r;
 }
 
+/* A second handle of a node belongs to the first, so that they go together. */
 CUresult host_cuGraphNodeFindInClone(struct cuda_session *s, CUgraphNode *node,
 				     CUgraphNode original, CUgraph clone)
 {
 	CUresult r = s->drv->cuGraphNodeFindInClone
 			     ? s->drv->cuGraphNodeFindInClone(node, original, clone)
 			     : CUDA_ERROR_NOT_SUPPORTED;
+	uint64_t known = r == CUDA_SUCCESS ? handles_find(s, VGPU_CUDA_NODE, *node) : 0;
 
+	s->new_parent = known ? known : REQUEST(s, cuGraphNodeFindInClone)->hClonedGraph;
 	return r;
+}
+
+CUresult host_cuGraphDestroyNode(struct cuda_session *s, CUgraphNode node)
+{
+	CUresult r = s->drv->cuGraphDestroyNode ? s->drv->cuGraphDestroyNode(node)
+						: CUDA_ERROR_NOT_SUPPORTED;
+
+	if (r == CUDA_SUCCESS)
+		handles_remove(s, handles_find(s, VGPU_CUDA_NODE, node));
+	return r;
+}
+
+CUresult graphs_free_to_end(struct cuda_session *s, uint64_t graph)
+{
+	switch (vgpu_cuda_handle_type(handles_parent(s, graph))) {
+	case VGPU_CUDA_NODE:
+		return CUDA_ERROR_INVALID_VALUE;
+	case VGPU_CUDA_STREAM:
+		return CUDA_ERROR_ILLEGAL_STATE;
+	default:
+		return CUDA_SUCCESS;
+	}
+}
+
+CUresult host_cuGraphDestroy(struct cuda_session *s, CUgraph graph)
+{
+	CUresult r = graphs_free_to_end(s, REQUEST(s, cuGraphDestroy)->hGraph);
+
+	if (r != CUDA_SUCCESS)
+		return r;
+	return s->drv->cuGraphDestroy ? s->drv->cuGraphDestroy(graph) : CUDA_ERROR_NOT_SUPPORTED;
 }
 
 CUresult host_vgpuGraphChild(struct cuda_session *s, CUgraphNode node, unsigned long long fresh,

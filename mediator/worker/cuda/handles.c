@@ -6,17 +6,39 @@
 #include <string.h>
 
 #include "contexts.h"
+#include "graphs.h"
 #include "link.h"
 #include "modules.h"
 #include "session.h"
 
 #define ROOM_MIN 256u
 
+static bool is_indexed(unsigned int type)
+{
+	return type == VGPU_CUDA_GRAPH || type == VGPU_CUDA_NODE;
+}
+
+/*
+ * The driver frees the graph of a capture when that fails, and tells nobody: so
+ * it is asked each time.
+ */
+static bool is_there(struct cuda_session *s, const struct cuda_object *o)
+{
+	while (o->parent) {
+		const struct cuda_object *up = &s->handles.object[o->parent - 1];
+
+		if (vgpu_cuda_handle_type(up->handle) == VGPU_CUDA_STREAM)
+			return captures_have(s, up, (CUgraph)(uintptr_t)o->real);
+		o = up;
+	}
+	return true;
+}
+
 CUresult handles_get(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_type type, void **real)
 {
 	const struct cuda_object *o = handles_object(&s->handles, handle, type);
 
-	if (!o)
+	if (!o || (is_indexed(type) && !is_there(s, o)))
 		return CUDA_ERROR_INVALID_HANDLE;
 	*real = (void *)(uintptr_t)o->real;
 	return CUDA_SUCCESS;
@@ -100,11 +122,6 @@ static void unlink_child(struct cuda_handles *t, struct cuda_object *c)
 	c->parent = c->next = c->prev = 0;
 }
 
-static bool is_indexed(unsigned int type)
-{
-	return type == VGPU_CUDA_GRAPH || type == VGPU_CUDA_NODE;
-}
-
 static void index_add(struct cuda_handles *t, uint32_t index)
 {
 	if (!t->by_real)
@@ -127,20 +144,29 @@ CUresult handles_set(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_typ
 	uint32_t index = vgpu_cuda_handle_index(handle);
 	uint64_t parent = parent_of(s, type);
 	CUresult r = handles_free(s, handle, type);
+	uint64_t context = s->new_second, known;
 	void *data = s->new_data;
 
 	s->new_parent = 0;
+	s->new_second = 0;
 	s->new_data = NULL;
 	if (r != CUDA_SUCCESS)
 		return r;
-	s->handles.object[index] =
-		(struct cuda_object){.handle = handle, .real = (uintptr_t)real, .data = data};
+	known = is_indexed(type) ? handles_find(s, type, real) : 0;
+	if (known && known != parent) { /* the driver has made a new one in its place */
+		handles_remove(s, known);
+		known = 0;
+	}
+	s->handles.object[index] = (struct cuda_object){
+		.handle = handle, .real = (uintptr_t)real, .data = data, .context = context};
 	if (parent && handles_object(&s->handles, parent, vgpu_cuda_handle_type(parent)))
 		link_child(&s->handles, vgpu_cuda_handle_index(parent), index);
 	if (type == VGPU_CUDA_STREAM)
 		contexts_add_stream(s, parent, real);
-	if (is_indexed(type))
+	if (is_indexed(type) && !known)
 		index_add(&s->handles, index);
+	s->handles.bound += context != 0;
+	s->has_graphs |= type == VGPU_CUDA_GRAPH;
 	s->handles.live++;
 	return CUDA_SUCCESS;
 }
@@ -151,6 +177,9 @@ static void drop_data(struct cuda_session *s, struct cuda_object *o)
 	switch (vgpu_cuda_handle_type(o->handle)) {
 	case VGPU_CUDA_CONTEXT:
 		contexts_gone(s, o);
+		break;
+	case VGPU_CUDA_STREAM:
+		captures_gone(s, o);
 		break;
 	case VGPU_CUDA_FUNCTION:
 	case VGPU_CUDA_KERNEL:
@@ -178,12 +207,13 @@ static void drop(struct cuda_session *s, struct cuda_object *o)
 	if (is_indexed(vgpu_cuda_handle_type(o->handle)))
 		index_drop(&s->handles, o);
 	drop_data(s, o);
+	s->handles.bound -= o->context != 0;
 	memset(o, 0, sizeof(*o));
 	s->handles.live--;
 }
 
 /* Without recursion: a guest may build chains as long as the table. */
-void handles_remove(struct cuda_session *s, uint64_t handle)
+static void remove_tree(struct cuda_session *s, uint64_t handle)
 {
 	struct cuda_handles *t = &s->handles;
 	struct cuda_object *top = handles_object(t, handle, vgpu_cuda_handle_type(handle));
@@ -198,6 +228,38 @@ void handles_remove(struct cuda_session *s, uint64_t handle)
 		drop(s, o);
 		o = up;
 	}
+}
+
+void handles_remove(struct cuda_session *s, uint64_t handle)
+{
+	const struct cuda_handles *t = &s->handles;
+	bool context = vgpu_cuda_handle_type(handle) == VGPU_CUDA_CONTEXT;
+
+	for (uint32_t i = 0; context && t->bound && i < t->room; i++) {
+		if (t->object[i].handle && t->object[i].context == handle)
+			remove_tree(s, t->object[i].handle);
+	}
+	remove_tree(s, handle);
+}
+
+void handles_give(struct cuda_session *s, uint64_t handle, uint64_t parent)
+{
+	struct cuda_handles *t = &s->handles;
+	struct cuda_object *o = handles_object(t, handle, vgpu_cuda_handle_type(handle));
+
+	if (!o)
+		return;
+	unlink_child(t, o);
+	if (handles_object(t, parent, vgpu_cuda_handle_type(parent)))
+		link_child(t, vgpu_cuda_handle_index(parent), vgpu_cuda_handle_index(handle));
+}
+
+uint64_t handles_parent(struct cuda_session *s, uint64_t handle)
+{
+	const struct cuda_object *o =
+		handles_object(&s->handles, handle, vgpu_cuda_handle_type(handle));
+
+	return o && o->parent ? s->handles.object[o->parent - 1].handle : 0;
 }
 
 uint64_t handles_find(struct cuda_session *s, enum vgpu_cuda_type type, void *real)

@@ -4,7 +4,9 @@
  *
  * The guest chooses the handles.  An object may have a parent (a function its
  * module, a stream its context); when the parent goes, so do they, so that no
- * handle ever leads to an object that the driver has freed.
+ * handle ever leads to an object that the driver has freed.  What belongs to two
+ * (a kernel's function to its library and to a context) has a context beside its
+ * parent, and goes with either.
  */
 #ifndef VGPU_WORKER_CUDA_HANDLES_H
 #define VGPU_WORKER_CUDA_HANDLES_H
@@ -29,12 +31,14 @@ struct cuda_object {
 	uint32_t child;  /* likewise, the first one */
 	uint32_t next;   /* children of the same parent */
 	uint32_t prev;
+	uint64_t context; /* handle of a context that it goes with as well, 0: none */
 };
 
 struct cuda_handles {
 	struct cuda_object *object;
 	uint32_t room;
 	uint32_t live;
+	uint32_t bound;      /* objects that have a context beside their parent */
 	GHashTable *by_real; /* of graphs and nodes, which the driver names to us: index and 1 */
 };
 
@@ -52,7 +56,8 @@ static inline struct cuda_object *handles_object(struct cuda_handles *t, uint64_
 }
 
 /*
- * The driver's object of a handle in *real, or CUDA_ERROR_INVALID_HANDLE.
+ * The driver's object of a handle in *real, or CUDA_ERROR_INVALID_HANDLE; so
+ * for a graph that is being captured and its nodes, once that has failed.
  * Handle 0 and, for streams, 1 and 2 are the caller's to treat: they are never
  * in the table.
  */
@@ -68,13 +73,20 @@ CUresult handles_free(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_ty
 
 /*
  * Stores a new object, after handles_free() and the driver's success; the same
- * errors.  Its parent is s->new_parent, or as usual for the type; its data is
- * s->new_data.  Both are 0 afterwards.
+ * errors.  Its parent is s->new_parent, or as usual for the type; its second one
+ * s->new_second; its data is s->new_data.  All are 0 afterwards.  A node that has
+ * a handle already gets another if that is to be the parent.
  */
 CUresult handles_set(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_type type, void *real);
 
 /* Takes the handle out, and those of everything that belonged to it. */
 void handles_remove(struct cuda_session *s, uint64_t handle);
+
+/* Another parent for an object, 0: none. */
+void handles_give(struct cuda_session *s, uint64_t handle, uint64_t parent);
+
+/* The handle of what a living object belongs to, 0: nothing. */
+uint64_t handles_parent(struct cuda_session *s, uint64_t handle);
 
 /* The handle of the driver's object, 0: not known.  Fast for graphs and their nodes only. */
 uint64_t handles_find(struct cuda_session *s, enum vgpu_cuda_type type, void *real);

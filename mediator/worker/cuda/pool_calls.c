@@ -60,7 +60,14 @@ CUresult host_cuMemFreeAsync(struct cuda_session *s, CUdeviceptr dptr, CUstream 
 
 CUresult host_cuMemPoolDestroy(struct cuda_session *s, CUmemoryPool pool)
 {
-	return s->drv->cuMemPoolDestroy ? s->drv->cuMemPoolDestroy(pool) : CUDA_ERROR_NOT_SUPPORTED;
+	CUresult r = s->drv->cuMemPoolDestroy ? s->drv->cuMemPoolDestroy(pool)
+					      : CUDA_ERROR_NOT_SUPPORTED;
+	uint64_t handle;
+
+	/* As a device's own it may have been asked for, and have more handles. */
+	while (r == CUDA_SUCCESS && (handle = handles_find(s, VGPU_CUDA_MEMPOOL, pool)))
+		handles_remove(s, handle);
+	return r;
 }
 
 CUresult host_vgpuDevicePool(struct cuda_session *s, CUmemoryPool *pool, CUdevice dev,

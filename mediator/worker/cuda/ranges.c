@@ -44,13 +44,15 @@ struct cuda_range *ranges_find(struct cuda_ranges *r, uint64_t addr)
 bool ranges_check(struct cuda_session *s, uint64_t addr, uint64_t length)
 {
 	struct cuda_ranges *r = &s->ranges;
-	const struct cuda_range *at = length ? ranges_find(r, addr) : NULL;
+	struct cuda_range *at = length ? ranges_find(r, addr) : NULL;
 
 	if (!length)
 		return true;
 	while (at) {
 		uint64_t part = at->length - (addr - at->start);
 
+		/* Which calls end in one, only the driver knows for sure. */
+		at->in_graphs |= s->has_graphs;
 		if (length <= part)
 			return true;
 		addr += part;

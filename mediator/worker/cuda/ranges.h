@@ -29,6 +29,7 @@ struct cuda_range {
 	uint64_t context; /* a second one, whose end is the range's too */
 	uint32_t kind;    /* enum range_kind */
 	uint32_t flags;   /* the adder's */
+	bool in_graphs;   /* a window of which graphs may hold addresses */
 };
 
 struct cuda_ranges {

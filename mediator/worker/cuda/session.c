@@ -230,6 +230,7 @@ static int dispatch(struct worker *w, const struct cuda_request_view *req, struc
 	s->req = NULL;
 	s->reply = NULL;
 	s->new_parent = 0;
+	s->new_second = 0;
 	s->new_data = NULL;
 	if (w->buffers.nheld)
 		buffers_release(&w->buffers);

@@ -83,6 +83,7 @@ struct cuda_session {
 	struct output *output;
 	uint64_t context;    /* handle of the context that is current in the driver */
 	uint64_t new_parent; /* parent of the handle that the call in progress makes, 0: as usual */
+	uint64_t new_second; /* ... and the context that it goes with as well, 0: none */
 	void *new_data;      /* ... and the data that it takes along */
 	void **params;       /* addresses of a kernel's parameters */
 	uint32_t nparams;    /* ... room for as many as any known kernel has */
@@ -93,8 +94,9 @@ struct cuda_session {
 	CUcontext borrowed;  /* the primary context, retained for session_borrow() */
 	CUdevice device;     /* the driver's number of the device that the guest calls 0 */
 	int wake_fd;         /* eventfd that the loop watches; any thread may write it */
-	uint32_t captures;   /* begun and not ended; contexts.c counts */
+	uint32_t captures;   /* begun and not ended; capture_calls.c counts */
 	bool open;           /* cuInit() was called */
+	bool has_graphs;     /* there was one, or a capture: addresses may go into graphs */
 	int notified;        /* atomic: callbacks.c has something for the loop */
 };
 
@@ -145,7 +147,7 @@ CUresult session_drain(struct cuda_session *s);
 bool session_has_put_off(const struct cuda_session *s);
 CUresult session_drain_if(struct cuda_session *s, bool always);
 /* The same for calls that wait for all contexts, or for one that is not current. */
-CUresult session_drain_all(struct cuda_session *s);
+CUresult session_drain_all(struct cuda_session *s, bool always);
 
 /*
  * As buffers_get() for descriptor `i` of the call in progress; also if the

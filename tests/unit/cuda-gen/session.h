@@ -40,6 +40,7 @@ CUresult handles_get(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_typ
 CUresult handles_free(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_type type);
 CUresult handles_set(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_type type, void *real);
 void handles_remove(struct cuda_session *s, uint64_t handle);
+uint64_t handles_parent(struct cuda_session *s, uint64_t handle);
 uint64_t handles_find(struct cuda_session *s, enum vgpu_cuda_type type, void *real);
 bool ranges_check(struct cuda_session *s, uint64_t addr, uint64_t length);
 

@@ -89,6 +89,13 @@ void handles_remove(struct cuda_session *s, uint64_t handle)
 	removed = handle;
 }
 
+uint64_t handles_parent(struct cuda_session *s, uint64_t handle)
+{
+	(void)s;
+	(void)handle;
+	return CONTEXT_HANDLE;
+}
+
 uint64_t handles_find(struct cuda_session *s, enum vgpu_cuda_type type, void *real)
 {
 	(void)s;

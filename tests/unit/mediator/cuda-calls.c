@@ -204,10 +204,15 @@ struct outcome *calls_make(uint32_t function, uint64_t context, uint16_t flags,
 	return &out;
 }
 
-struct outcome *calls_make_with(const struct vgpu_desc *desc, unsigned int ndesc, uint32_t function,
-				uint64_t context, const struct part *part, unsigned int n)
+void calls_give(const struct vgpu_desc *desc, unsigned int ndesc)
 {
 	descs = desc;
 	ndescs = (uint16_t)ndesc;
+}
+
+struct outcome *calls_make_with(const struct vgpu_desc *desc, unsigned int ndesc, uint32_t function,
+				uint64_t context, const struct part *part, unsigned int n)
+{
+	calls_give(desc, ndesc);
 	return calls_make(function, context, 0, part, n);
 }

@@ -42,6 +42,9 @@ struct outcome *calls_make(uint32_t function, uint64_t context, uint16_t flags,
 struct outcome *calls_make_with(const struct vgpu_desc *desc, unsigned int ndesc, uint32_t function,
 				uint64_t context, const struct part *part, unsigned int n);
 
+/* The next call goes with these. */
+void calls_give(const struct vgpu_desc *desc, unsigned int ndesc);
+
 /* Sends it only; calls_wait() takes the answer of the next one that is done. */
 void calls_send(uint32_t function, uint64_t context, uint16_t flags, const struct part *part,
 		unsigned int n);

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "cuda-calls.h"
+#include "cuda/entry.h"
+#include "cuda/windows.h"
 
 #define HANDLE(type, index) vgpu_cuda_handle(VGPU_CUDA_##type, 1, index)
 #define CTX HANDLE(CONTEXT, 1)
@@ -262,6 +264,182 @@ static void test_bulk(void)
 	stop();
 }
 
+/* May something of the worker's own come to lie there? */
+static bool is_free(uint64_t address, uint64_t bytes)
+{
+	void *at = (void *)(uintptr_t)address;
+
+	if (mmap(at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) !=
+	    at)
+		return false;
+	munmap(at, bytes);
+	return true;
+}
+
+#define GRAPH HANDLE(GRAPH, 20)
+
+static void graph_uses(uint64_t address, uint32_t number)
+{
+	const struct vgpu_memset_node set = {
+		.dst = address, .pitch = VGPU_PAGE, .width = VGPU_PAGE, .height = 1, .element = 1};
+
+	g_assert_cmpint(
+		CALL(vgpuGraphAddMemset, CTX,
+		     REQ(vgpuGraphAddMemset, .node = HANDLE(NODE, 21 + number), .graph = GRAPH),
+		     {&set, sizeof(set)})
+			->result,
+		==, CUDA_SUCCESS);
+}
+
+/* Addresses in a graph stay taken when the pages go; the guest may have them again. */
+static void test_window_in_graph(void)
+{
+	const struct vgpu_desc desc = {.buffer = 3, .length = 2ull * VGPU_PAGE};
+	const struct vgpu_desc more = {.buffer = 4, .length = 8ull * VGPU_PAGE};
+	const uint64_t a = WINDOW + 0x2000000, bytes = 2ull * VGPU_PAGE, b = a + 4ull * VGPU_PAGE;
+
+	start();
+	make_buffer(3, 2);
+	make_buffer(4, 8);
+	g_assert_cmpint(map(a, bytes, &desc, 1)->result, ==, CUDA_SUCCESS);
+	g_assert_cmpint(unmap(a, bytes), ==, CUDA_SUCCESS);
+	g_assert_true(is_free(a, bytes));
+	g_assert_cmpint(CALL(cuGraphCreate, CTX, REQ(cuGraphCreate, .phGraph = GRAPH))->result, ==,
+			CUDA_SUCCESS);
+	g_assert_cmpint(map(a, bytes, &desc, 1)->result, ==, CUDA_SUCCESS);
+	g_assert_cmpint(map(b, bytes, &desc, 1)->result, ==, CUDA_SUCCESS);
+	graph_uses(a, 0);
+	graph_uses(b, 1);
+	g_assert_cmpint(unmap(a, bytes), ==, CUDA_SUCCESS);
+	g_assert_cmpint(unmap(b, bytes), ==, CUDA_SUCCESS);
+	g_assert_cmpuint(table[3].users, ==, 0);
+	g_assert_false(ranges_check(test_worker->cuda, a, 1));
+	for (uint64_t at = a; at < a + bytes; at += VGPU_PAGE) {
+		g_assert_false(is_free(at, VGPU_PAGE));
+		g_assert_false(is_free(b + at - a, VGPU_PAGE));
+	}
+	g_assert_true(is_free(a + bytes, bytes));
+	/* Not the guest's to give back; once more; over both and what lies around them. */
+	g_assert_cmpint(CALL(vgpuHostRelease, 0, REQ(vgpuHostRelease, .address = a, .bytes = bytes))
+				->result,
+			==, CUDA_ERROR_INVALID_VALUE);
+	g_assert_cmpint(map(a, bytes, &desc, 1)->result, ==, CUDA_SUCCESS);
+	g_assert_cmpint(unmap(a, bytes), ==, CUDA_SUCCESS);
+	g_assert_false(is_free(a, VGPU_PAGE));
+	g_assert_cmpint(map(a - VGPU_PAGE, 8ull * VGPU_PAGE, &more, 1)->result, ==, CUDA_SUCCESS);
+	g_assert_cmpint(unmap(a - VGPU_PAGE, 8ull * VGPU_PAGE), ==, CUDA_SUCCESS);
+	g_assert_false(is_free(b + VGPU_PAGE, VGPU_PAGE));
+	g_assert_cmpuint(test_worker->cuda->windows->n, ==, 1);
+	stop();
+}
+
+/* What lies between is the worker's: nothing is taken, nothing lost. */
+static void test_window_in_graph_blocked(void)
+{
+	const struct vgpu_desc desc = {.buffer = 3, .length = VGPU_PAGE};
+	const struct vgpu_desc more = {.buffer = 4, .length = 8ull * VGPU_PAGE};
+	const uint64_t a = WINDOW + 0x3000000, wide = 8ull * VGPU_PAGE;
+	void *own = (void *)(uintptr_t)(a + 5ull * VGPU_PAGE);
+
+	start();
+	make_buffer(3, 1);
+	make_buffer(4, 8);
+	g_assert_cmpint(CALL(cuGraphCreate, CTX, REQ(cuGraphCreate, .phGraph = GRAPH))->result, ==,
+			CUDA_SUCCESS);
+	g_assert_cmpint(CALL(vgpuHostReserve, 0,
+			     REQ(vgpuHostReserve, .address = a - VGPU_PAGE, .bytes = VGPU_PAGE))
+				->result,
+			==, CUDA_SUCCESS);
+	g_assert_cmpint(map(a + VGPU_PAGE, VGPU_PAGE, &desc, 1)->result, ==, CUDA_SUCCESS);
+	graph_uses(a + VGPU_PAGE, 0);
+	g_assert_cmpint(unmap(a + VGPU_PAGE, VGPU_PAGE), ==, CUDA_SUCCESS);
+	g_assert_true(mmap(own, VGPU_PAGE, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == own);
+	g_assert_cmpint(map(a, wide, &more, 1)->result, ==, CUDA_ERROR_INVALID_VALUE);
+	g_assert_true(is_free(a, VGPU_PAGE));
+	g_assert_true(is_free(a + 2ull * VGPU_PAGE, VGPU_PAGE));
+	munmap(own, VGPU_PAGE);
+	/* Nor does it grow over what the guest has reserved. */
+	g_assert_cmpint(map(a - VGPU_PAGE, wide, &more, 1)->result, ==, CUDA_ERROR_INVALID_VALUE);
+	g_assert_cmpint(map(a, wide, &more, 1)->result, ==, CUDA_SUCCESS);
+	stop();
+}
+
+/* A stream of a context of its own that stands still until hold_over(). */
+#define OTHER HANDLE(CONTEXT, 8)
+#define HELD HANDLE(STREAM, 9)
+
+static void hold_stream(void)
+{
+	g_assert_cmpint(CALL(vgpuCtxCreate, 0, REQ(vgpuCtxCreate, .ctx = OTHER))->result, ==,
+			CUDA_SUCCESS);
+	g_assert_cmpint(CALL(cuStreamCreate, OTHER,
+			     REQ(cuStreamCreate, .phStream = HELD, .Flags = CU_STREAM_NON_BLOCKING))
+				->result,
+			==, CUDA_SUCCESS);
+	QUIET(vgpuCallback, OTHER, REQ(vgpuCallback, .stream = HELD, .id = 7));
+	while (!calls_notes->len)
+		g_assert_cmpint(cuda_poll(test_worker), !=, CUDA_RESPONSE);
+}
+
+static void hold_over(void)
+{
+	QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 7));
+	g_assert_cmpint(calls_wait(NULL)->result, ==, CUDA_SUCCESS);
+}
+
+static void no_answer_yet(void)
+{
+	/* Something else, before which the wait gets an event of its own. */
+	g_assert_cmpint(CALL(cuStreamQuery, CTX, REQ(cuStreamQuery, .hStream = 0))->result, ==,
+			CUDA_SUCCESS);
+	for (int i = 0; i < 100; i++)
+		g_assert_cmpint(cuda_poll(test_worker), ==, CUDA_NOTHING);
+}
+
+/* Pages are held until the copy is over, whichever context the caller says it has. */
+static void test_bulk_elsewhere(void)
+{
+	const struct vgpu_desc desc = {.buffer = 5, .length = VGPU_PAGE};
+	CUdeviceptr at;
+
+	start();
+	make_buffer(5, 1);
+	at = allocate(VGPU_PAGE);
+	hold_stream();
+	calls_give(&desc, 1);
+	calls_send(CUDA_FN_vgpuCopy, CTX, 0,
+		   (struct part[]){REQ(vgpuCopy, .direction = VGPU_COPY_TO_DEVICE, .address = at,
+				       .bytes = VGPU_PAGE, .stream = HELD)},
+		   1);
+	no_answer_yet();
+	g_assert_cmpuint(table[5].users, ==, 1);
+	hold_over();
+	g_assert_cmpuint(table[5].users, ==, 0);
+	stop();
+}
+
+/* Likewise a window, while any context has work. */
+static void test_unmap_elsewhere(void)
+{
+	const struct vgpu_desc desc = {.buffer = 3, .length = VGPU_PAGE};
+	const uint64_t at = WINDOW + 0x1000000;
+
+	start();
+	make_buffer(3, 1);
+	g_assert_cmpint(map(at, VGPU_PAGE, &desc, 1)->result, ==, CUDA_SUCCESS);
+	hold_stream();
+	QUIET(cuMemsetD8Async, OTHER,
+	      REQ(cuMemsetD8Async, .dstDevice = at, .N = VGPU_PAGE, .hStream = HELD));
+	calls_send(CUDA_FN_vgpuHostUnmap, CTX, 0,
+		   (struct part[]){REQ(vgpuHostUnmap, .address = at, .bytes = VGPU_PAGE)}, 1);
+	no_answer_yet();
+	g_assert_cmpuint(table[3].users, ==, 1);
+	hold_over();
+	g_assert_cmpuint(table[3].users, ==, 0);
+	stop();
+}
+
 static void test_image(void)
 {
 	static const char text[] = ".version 6.0\n.target sm_50\n.address_size 64\n"
@@ -309,7 +487,12 @@ int main(int argc, char **argv)
 	g_test_add_func("/mediator/cuda-memory/window-read-only", test_window_read_only);
 	g_test_add_func("/mediator/cuda-memory/window-twice", test_window_twice);
 	g_test_add_func("/mediator/cuda-memory/window-refused", test_window_refused);
+	g_test_add_func("/mediator/cuda-memory/window-in-graph", test_window_in_graph);
+	g_test_add_func("/mediator/cuda-memory/window-in-graph-blocked",
+			test_window_in_graph_blocked);
 	g_test_add_func("/mediator/cuda-memory/bulk", test_bulk);
+	g_test_add_func("/mediator/cuda-memory/bulk-elsewhere", test_bulk_elsewhere);
+	g_test_add_func("/mediator/cuda-memory/unmap-elsewhere", test_unmap_elsewhere);
 	g_test_add_func("/mediator/cuda-memory/image", test_image);
 	return g_test_run();
 }
