@@ -86,6 +86,19 @@ static const struct cuda_object *object_of(struct cuda_session *s, const CUDA_KE
 	return handle ? launches_function(s, handle) : NULL;
 }
 
+/*
+ * The object was found by the driver's pointer, which may have been given to
+ * another kernel since: its layout must not decide how much is read.
+ */
+static const struct layout *layout_of(struct cuda_session *s, const struct cuda_object *o)
+{
+	bool is_kernel = vgpu_cuda_handle_type(o->handle) == VGPU_CUDA_KERNEL;
+	CUfunction f = is_kernel ? NULL : (CUfunction)(uintptr_t)o->real;
+	CUkernel k = is_kernel ? (CUkernel)(uintptr_t)o->real : NULL;
+
+	return o->data && modules_layout_fits(s, o->data, f, k) ? o->data : NULL;
+}
+
 CUresult host_vgpuGraphGetKernel(struct cuda_session *s, CUgraphNode node,
 				 struct vgpu_kernel_node *kernel, unsigned int bytes, void *params)
 {
@@ -99,7 +112,7 @@ CUresult host_vgpuGraphGetKernel(struct cuda_session *s, CUgraphNode node,
 	if (r != CUDA_SUCCESS)
 		return r;
 	o = object_of(s, &p);
-	l = o ? o->data : NULL;
+	l = o ? layout_of(s, o) : NULL;
 	if (!l || (l->n && !p.kernelParams))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	*kernel = (struct vgpu_kernel_node){.function = o->handle,
