@@ -39,9 +39,10 @@ bool worker_push(struct worker *w, const void *record, uint32_t length)
 	if (note->kind == VGPU_CUDA_NOTE_CALLBACK)
 		g_string_append_printf(calls_notes, "%u:%" G_GUINT64_FORMAT, note->kind,
 				       note->value);
-	else
-		g_string_append_printf(calls_notes, "%u:%.*s", note->kind, (int)note->length,
-				       (const char *)(note + 1));
+	else {
+		g_string_append_printf(calls_notes, "%u:", note->kind);
+		g_string_append_len(calls_notes, (const char *)(note + 1), note->length);
+	}
 	return true;
 }
 

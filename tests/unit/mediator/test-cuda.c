@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <glib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cuda-program.h"
 #include "cuda/entry.h"
@@ -84,21 +85,99 @@ static void test_launch(void)
 	stop();
 }
 
-static void test_print(void)
+/* A session with print_value() as function 3, whose text is not the test's own. */
+static void start_printing(void)
 {
-	const uint32_t value = 7;
-	struct outcome *o;
-
 	calls_start();
 	assert_ok(CALL(vgpuHello, 0, REQ(vgpuHello, .version = VGPU_CUDA_VERSION)));
 	assert_ok(CALL(vgpuCtxRetainPrimary, 0, REQ(vgpuCtxRetainPrimary, .ctx = CTX)));
 	load(HANDLE(MODULE, 2));
 	find(HANDLE(MODULE, 2), HANDLE(FUNCTION, 3), "print_value");
+}
+
+static void test_print(void)
+{
+	const uint32_t value = 7;
+	struct outcome *o;
+
+	start_printing();
 	launch(HANDLE(FUNCTION, 3), 1, &value, sizeof(value));
 	o = calls_make(CUDA_FN_vgpuCtxSynchronize, CTX, 0, NULL, 0);
 	calls_own_output();
 	assert_ok(o);
 	g_assert_cmpstr(calls_notes->str, ==, "1:value 7\n");
+	stop();
+}
+
+/* Text may begin with anything, and what comes later comes. */
+static void test_print_zeros(void)
+{
+	static const char zeros[100];
+	const uint32_t value = 8;
+	ssize_t put;
+	bool all;
+
+	start_printing();
+	put = write(STDOUT_FILENO, "\0zero", 5);
+	synchronize();
+	put += write(STDOUT_FILENO, zeros, sizeof(zeros));
+	synchronize();
+	launch(HANDLE(FUNCTION, 3), 1, &value, sizeof(value));
+	synchronize();
+	calls_own_output();
+	g_assert_cmpint(put, ==, 105);
+	all = calls_notes->len == 7 + 102 + 10 && !memcmp(calls_notes->str, "1:\0zero1:\0", 10);
+	g_assert_true(all);
+	g_assert_cmpstr(calls_notes->str + 7 + 102, ==, "1:value 8\n");
+	stop();
+}
+
+/* Nothing but zeros at first: they come too, after some looks. */
+static void test_print_only_zeros(void)
+{
+	static const char zeros[100];
+	ssize_t put;
+
+	start_printing();
+	put = write(STDOUT_FILENO, zeros, sizeof(zeros));
+	for (unsigned int i = 0; i < 100; i++)
+		synchronize();
+	calls_own_output();
+	g_assert_cmpint(put, ==, 100);
+	g_assert_cmpuint(calls_notes->len, ==, 102);
+	stop();
+}
+
+/* As a kernel that prints without end, or with a width of a milliard, has it. */
+static void test_print_much(void)
+{
+	static char text[65536];
+	const uint32_t value = 9;
+	ssize_t last = 1;
+	int theirs;
+	off_t size;
+
+	memset(text, 'x', sizeof(text));
+	start_printing();
+	theirs = dup(STDOUT_FILENO);
+	for (unsigned int turn = 0; turn < 3; turn++) {
+		for (unsigned int i = 0; i < 1024 && last > 0; i++)
+			last = write(STDOUT_FILENO, text, sizeof(text));
+		size = lseek(STDOUT_FILENO, 0, SEEK_CUR);
+		synchronize();
+		calls_own_output();
+		g_assert_cmpint(last, ==, -1);
+		g_assert_cmpint(size, <=, 16 << 20);
+		g_assert_cmpuint(calls_notes->len, >=, (gsize)size);
+		g_string_truncate(calls_notes, 0);
+		dup2(theirs, STDOUT_FILENO);
+		last = 1;
+	}
+	launch(HANDLE(FUNCTION, 3), 1, &value, sizeof(value));
+	synchronize();
+	calls_own_output();
+	close(theirs);
+	g_assert_cmpstr(calls_notes->str, ==, "1:value 9\n");
 	stop();
 }
 
@@ -245,6 +324,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/mediator/cuda/quiet-failure", test_quiet_failure);
 	g_test_add_func("/mediator/cuda/launch", test_launch);
 	g_test_add_func("/mediator/cuda/print", test_print);
+	g_test_add_func("/mediator/cuda/print-zeros", test_print_zeros);
+	g_test_add_func("/mediator/cuda/print-only-zeros", test_print_only_zeros);
+	g_test_add_func("/mediator/cuda/print-much", test_print_much);
 	g_test_add_func("/mediator/cuda/out-of-order", test_out_of_order);
 	g_test_add_func("/mediator/cuda/callback", test_callback);
 	g_test_add_func("/mediator/cuda/drain", test_drain);
