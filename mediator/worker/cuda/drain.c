@@ -71,6 +71,16 @@ static bool somebody_waits(const struct cuda_session *s)
 	return callbacks_outstanding(s) || s->waits->n;
 }
 
+/*
+ * What was there when the call came is done.  Then only a host function of the
+ * guest forbids making it: what others have begun since ends by itself, and to
+ * wait for that, too, might have no end.
+ */
+static bool has_waited(const struct cuda_session *s)
+{
+	return s->waits->order_again && !callbacks_outstanding(s);
+}
+
 bool session_has_put_off(const struct cuda_session *s)
 {
 	for (const struct wait *w = s->waits->head; w; w = w->next) {
@@ -82,6 +92,8 @@ bool session_has_put_off(const struct cuda_session *s)
 
 CUresult session_drain_if(struct cuda_session *s, bool always)
 {
+	if (always && has_waited(s))
+		return CUDA_SUCCESS;
 	return always || somebody_waits(s) ? put_off(s) : CUDA_SUCCESS;
 }
 

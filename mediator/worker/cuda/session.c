@@ -305,16 +305,10 @@ static uint64_t spin_ns(void)
 	return cpus > 2 ? SPIN_NS : SPIN_FEW_CPUS_NS;
 }
 
-/* How long the call at the head has waited. */
-static uint64_t waited_ns(struct cuda_session *s)
+/* How long nothing that is waited for has happened. */
+static uint64_t waited_ns(const struct cuda_session *s)
 {
-	uint64_t now = (uint64_t)g_get_monotonic_time() * 1000;
-
-	if (s->head_id != s->waits->head->id || !s->head_since) {
-		s->head_id = s->waits->head->id;
-		s->head_since = now;
-	}
-	return now - s->head_since;
+	return (uint64_t)g_get_monotonic_time() * 1000 - s->waits->moved;
 }
 
 uint64_t cuda_spin_ns(const struct worker *w)

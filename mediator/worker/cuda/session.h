@@ -86,8 +86,6 @@ struct cuda_session {
 	void *new_data;      /* ... and the data that it takes along */
 	void **params;       /* addresses of a kernel's parameters */
 	uint32_t nparams;    /* ... room for as many as any known kernel has */
-	uint64_t head_id;    /* the call that has waited longest */
-	uint64_t head_since; /* ... and when that was seen first, ns */
 	uint32_t function;   /* number of the call that was taken last */
 	CUresult deferred;   /* the first failure of a quiet call, not reported yet */
 	CUcontext borrowed;  /* the primary context, retained for session_borrow() */

@@ -232,6 +232,11 @@ static bool is_next(const struct cuda_session *s, const struct wait *w)
 	return true;
 }
 
+static void note_time(struct waits *ws)
+{
+	ws->moved = (uint64_t)g_get_monotonic_time() * 1000;
+}
+
 static CUresult enter(struct cuda_session *s, struct wait *w)
 {
 	const struct cuda_context *c;
@@ -253,6 +258,8 @@ static CUresult enter(struct cuda_session *s, struct wait *w)
 		w->result = r;
 		w->done = true;
 	}
+	if (!s->waits->n)
+		note_time(s->waits);
 	*s->waits->tail = w;
 	s->waits->tail = &w->next;
 	s->waits->n++;
@@ -293,6 +300,7 @@ static void take_out(struct waits *ws, struct wait **at)
 	if (ws->tail == &w->next)
 		ws->tail = at;
 	ws->n--;
+	note_time(ws);
 	if (!w->pinned && !w->cannot_pin && !w->done)
 		ws->unpinned--;
 }

@@ -63,6 +63,7 @@ struct waits {
 	struct wait *free_list;
 	uint32_t n;
 	uint32_t unpinned; /* of them */
+	uint64_t moved;    /* when there was none, or the last one was over; ns */
 	struct helpers helpers;
 };
 

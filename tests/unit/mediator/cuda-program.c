@@ -18,17 +18,12 @@ void assert_ok(const struct outcome *o)
 	g_assert_cmpint(o->deferred, ==, CUDA_SUCCESS);
 }
 
-void start(void)
+void program_start(void)
 {
 	calls_start();
 	assert_ok(CALL(vgpuHello, 0, REQ(vgpuHello, .version = VGPU_CUDA_VERSION)));
 	assert_ok(CALL(vgpuCtxRetainPrimary, 0, REQ(vgpuCtxRetainPrimary, .ctx = CTX)));
 	calls_own_output();
-}
-
-void stop(void)
-{
-	calls_stop();
 }
 
 CUdeviceptr allocate(size_t bytes)
@@ -99,4 +94,30 @@ void launch(uint64_t function, unsigned int threads, const void *params, uint32_
 			      {params, bytes})
 				->status,
 			==, 1);
+}
+
+void launch_wait(uint64_t function, uint64_t stream, CUdeviceptr flag)
+{
+	const struct {
+		uint64_t flag;
+		uint32_t value;
+	} params = {flag, 1};
+
+	g_assert_cmpint(QUIET(vgpuLaunch, CTX,
+			      REQ(vgpuLaunch, .function = function, .stream = stream, .gx = 1,
+				  .gy = 1, .gz = 1, .bx = 1, .by = 1, .bz = 1, .bytes = 12),
+			      {&params, 12})
+				->status,
+			==, 1);
+}
+
+void make_stream(uint64_t stream)
+{
+	assert_ok(CALL(cuStreamCreate, CTX,
+		       REQ(cuStreamCreate, .phStream = stream, .Flags = CU_STREAM_NON_BLOCKING)));
+}
+
+struct cuda_driver *driver(void)
+{
+	return (struct cuda_driver *)(uintptr_t)test_worker->cuda->drv;
 }

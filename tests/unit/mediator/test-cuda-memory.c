@@ -6,10 +6,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "cuda-calls.h"
+#include "cuda-program.h"
+#include "cuda/entry.h"
 
-#define HANDLE(type, index) vgpu_cuda_handle(VGPU_CUDA_##type, 1, index)
-#define CTX HANDLE(CONTEXT, 1)
 #define GPA 0x100000ull
 #define RAM ((size_t)1 << 20)
 #define DATA 0x10000ull          /* from here on, offset in RAM */
@@ -148,6 +147,57 @@ static void test_window_twice(void)
 	stop();
 }
 
+/* ---- a program that never pauses */
+
+static volatile uint32_t *flags;
+static CUresult (*real_unregister)(void *p);
+
+/* All kernels end, as they do by themselves in a program: this may wait for them. */
+static CUresult unregister(void *p)
+{
+	for (unsigned int i = 0; i < 100; i++)
+		__atomic_store_n(&flags[i], 1, __ATOMIC_RELEASE);
+	return real_unregister(p);
+}
+
+/* Pages come back although others launch without end, so that the context is never idle. */
+static void test_unmap_amid_work(void)
+{
+	const struct vgpu_desc desc = {.buffer = 3, .length = 2ull * VGPU_PAGE};
+	const uint64_t bytes = 2ull * VGPU_PAGE, stream = HANDLE(STREAM, 7);
+	enum cuda_progress p = CUDA_NOTHING;
+	unsigned int i = 0;
+	CUdeviceptr at;
+
+	start();
+	make_buffer(3, 2);
+	load(HANDLE(MODULE, 4));
+	find(HANDLE(MODULE, 4), HANDLE(FUNCTION, 5), "wait_flag");
+	at = allocate(400);
+	flags = (void *)(uintptr_t)at; /* as the cpu backend has it */
+	memset((void *)(uintptr_t)at, 0, 400);
+	make_stream(stream);
+	make_stream(stream + 16);
+	g_assert_cmpint(map(WINDOW, bytes, &desc, 1)->result, ==, CUDA_SUCCESS);
+	real_unregister = driver()->cuMemHostUnregister;
+	driver()->cuMemHostUnregister = unregister;
+	launch_wait(HANDLE(FUNCTION, 5), stream, at);
+	calls_send(CUDA_FN_vgpuHostUnmap, CTX, 0,
+		   (struct part[]){REQ(vgpuHostUnmap, .address = WINDOW, .bytes = bytes)}, 1);
+	while (p != CUDA_RESPONSE && ++i < 100) {
+		launch_wait(HANDLE(FUNCTION, 5), stream + 16 * (i % 2), at + 4ull * i);
+		__atomic_store_n(&flags[i - 1], 1, __ATOMIC_RELEASE);
+		for (unsigned int n = 0; n < 50 && p != CUDA_RESPONSE; n++) {
+			p = cuda_poll(test_worker);
+			g_usleep(100);
+		}
+	}
+	g_assert_cmpuint(i, <, 100);
+	g_assert_cmpuint(table[3].users, ==, 0);
+	driver()->cuMemHostUnregister = real_unregister;
+	stop();
+}
+
 static void test_window_refused(void)
 {
 	const struct vgpu_desc desc = {.buffer = 3, .length = 2ull * VGPU_PAGE};
@@ -175,16 +225,6 @@ static void test_window_refused(void)
 	g_assert_cmpuint(table[3].users, ==, 0);
 	g_assert_cmpint(map(WINDOW, bytes, &desc, 1)->result, ==, CUDA_SUCCESS);
 	stop();
-}
-
-static CUdeviceptr allocate(size_t bytes)
-{
-	struct vgpu_cuMemAlloc_v2_rsp rsp;
-	const struct outcome *o = CALL(cuMemAlloc_v2, CTX, REQ(cuMemAlloc_v2, .bytesize = bytes));
-
-	g_assert_cmpint(o->result, ==, CUDA_SUCCESS);
-	memcpy(&rsp, o->data, sizeof(rsp));
-	return rsp.dptr;
 }
 
 static struct outcome *copy(unsigned int direction, CUdeviceptr at, uint64_t bytes,
@@ -274,6 +314,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/mediator/cuda-memory/window", test_window);
 	g_test_add_func("/mediator/cuda-memory/window-twice", test_window_twice);
+	g_test_add_func("/mediator/cuda-memory/unmap-amid-work", test_unmap_amid_work);
 	g_test_add_func("/mediator/cuda-memory/window-refused", test_window_refused);
 	g_test_add_func("/mediator/cuda-memory/bulk", test_bulk);
 	g_test_add_func("/mediator/cuda-memory/image", test_image);

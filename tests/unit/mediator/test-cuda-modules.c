@@ -12,11 +12,6 @@
 
 static CUresult (*real_param_info)(CUfunction f, size_t i, size_t *offset, size_t *size);
 
-static struct cuda_driver *driver(void)
-{
-	return (struct cuda_driver *)(uintptr_t)test_worker->cuda->drv;
-}
-
 static CUresult broken_param_info(CUfunction f, size_t i, size_t *offset, size_t *size)
 {
 	return i == 1 ? CUDA_ERROR_UNKNOWN : real_param_info(f, i, offset, size);
@@ -49,13 +44,13 @@ static CUresult get_function(void)
 /* A kernel with half its parameters would be launched with what lies behind them. */
 static void test_failure(void)
 {
-	start();
+	program_start();
 	load(MODULE);
 	replace(broken_param_info);
 	g_assert_cmpint(get_function(), ==, CUDA_ERROR_UNKNOWN);
 	replace(NULL);
 	g_assert_cmpint(get_function(), ==, CUDA_SUCCESS);
-	stop();
+	calls_stop();
 }
 
 static CUresult read_node(void)
@@ -71,7 +66,7 @@ static void test_reuse(void)
 	struct vgpu_kernel_node kernel = {
 		.function = FUNCTION, .grid = {1, 1, 1}, .block = {1, 1, 1}, .bytes = 28};
 
-	start();
+	program_start();
 	load(MODULE);
 	g_assert_cmpint(get_function(), ==, CUDA_SUCCESS);
 	QUIET(cuGraphCreate, CTX, REQ(cuGraphCreate, .phGraph = GRAPH));
@@ -83,7 +78,7 @@ static void test_reuse(void)
 	g_assert_cmpint(read_node(), ==, CUDA_ERROR_NOT_SUPPORTED);
 	replace(NULL);
 	g_assert_cmpint(read_node(), ==, CUDA_SUCCESS);
-	stop();
+	calls_stop();
 }
 
 int main(int argc, char **argv)

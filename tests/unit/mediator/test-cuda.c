@@ -8,6 +8,16 @@
 #include "cuda-program.h"
 #include "cuda/entry.h"
 
+static void start(void)
+{
+	program_start();
+}
+
+static void stop(void)
+{
+	calls_stop();
+}
+
 static void test_memory(void)
 {
 	const char text[] = "there and back";
