@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "contexts.h"
 #include "cuda_dispatch.h"
 #include "notes.h"
 #include "session.h"
@@ -34,6 +35,7 @@ struct callbacks {
 	struct running *head, **tail;
 	GHashTable *repeated; /* those in graphs, by value; NULL: there never was one */
 	uint32_t enqueued;    /* atomic: in streams, not run yet */
+	uint32_t turn;        /* how often there was one after there had been none */
 };
 
 CUresult callbacks_init(struct cuda_session *s)
@@ -61,6 +63,8 @@ void *callbacks_new(struct cuda_session *s, uint64_t value, bool once)
 	struct callbacks *cs = s->callbacks;
 	struct callback *c = NULL;
 
+	if (!callbacks_outstanding(s))
+		cs->turn++;
 	if (!once && cs->repeated)
 		c = g_hash_table_lookup(cs->repeated, &value);
 	if (c || (!once && cs->repeated && g_hash_table_size(cs->repeated) >= REPEATED_MAX))
@@ -155,6 +159,11 @@ CUresult callbacks_done(struct cuda_session *s, uint64_t value)
 	return r ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
+uint32_t callbacks_turn(const struct cuda_session *s)
+{
+	return callbacks_outstanding(s) ? s->callbacks->turn : 0;
+}
+
 bool callbacks_outstanding(const struct cuda_session *s)
 {
 	return s->callbacks->repeated ||
@@ -172,6 +181,9 @@ CUresult host_vgpuCallback(struct cuda_session *s, CUstream stream, unsigned lon
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (s->drv->cuStreamIsCapturing)
 		s->drv->cuStreamIsCapturing(stream, &capturing);
+	/* To make it once the function is outstanding might block. */
+	if (contexts_current(s))
+		contexts_side(s, contexts_current(s));
 	data = callbacks_new(s, id, capturing == CU_STREAM_CAPTURE_STATUS_NONE);
 	if (!data)
 		return CUDA_ERROR_OUT_OF_MEMORY;

@@ -15,6 +15,7 @@
 
 #include "backend.h"
 #include "cuda_driver.h"
+#include "flow.h"
 #include "handles.h"
 #include "ranges.h"
 #include "vgpu_abi.h"
@@ -77,6 +78,7 @@ struct cuda_session {
 	struct cuda_ranges textures; /* objects by number, each as a range of 1 */
 	struct cuda_ranges surfaces;
 	struct waits *waits;
+	struct flow flow; /* calls that are held back */
 	struct blobs *blobs;
 	struct windows *windows;
 	struct callbacks *callbacks;
@@ -142,6 +144,11 @@ CUresult session_drain(struct cuda_session *s);
 /* Is there a call that was put off? */
 bool session_has_put_off(const struct cuda_session *s);
 CUresult session_drain_if(struct cuda_session *s, bool always);
+/*
+ * Before a call that would block until `stream` has come so far: it is
+ * dispatched again when that has done what it was given before.
+ */
+CUresult session_drain_stream(struct cuda_session *s, CUstream stream);
 /* The same for calls that wait for all contexts, or for one that is not current. */
 CUresult session_drain_all(struct cuda_session *s);
 

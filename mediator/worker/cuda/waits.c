@@ -105,6 +105,13 @@ static CUresult query_streams(struct cuda_session *s, const struct cuda_context 
 	return r;
 }
 
+bool waits_is_idle(struct cuda_session *s)
+{
+	const struct cuda_context *c = contexts_current(s);
+
+	return !c || query_streams(s, c, true) != CUDA_ERROR_NOT_READY;
+}
+
 /* Stream 0 and its other name. */
 static bool is_default(CUstream stream)
 {
@@ -232,7 +239,7 @@ static bool is_next(const struct cuda_session *s, const struct wait *w)
 	return true;
 }
 
-static void note_time(struct waits *ws)
+void waits_moved(struct waits *ws)
 {
 	ws->moved = (uint64_t)g_get_monotonic_time() * 1000;
 }
@@ -259,7 +266,7 @@ static CUresult enter(struct cuda_session *s, struct wait *w)
 		w->done = true;
 	}
 	if (!s->waits->n)
-		note_time(s->waits);
+		waits_moved(s->waits);
 	*s->waits->tail = w;
 	s->waits->tail = &w->next;
 	s->waits->n++;
@@ -300,7 +307,7 @@ static void take_out(struct waits *ws, struct wait **at)
 	if (ws->tail == &w->next)
 		ws->tail = at;
 	ws->n--;
-	note_time(ws);
+	waits_moved(ws);
 	if (!w->pinned && !w->cannot_pin && !w->done)
 		ws->unpinned--;
 }

@@ -87,6 +87,12 @@ bool waits_may_ask(struct cuda_session *s, CUstream stream);
 /* Is a stream of the current context being captured? */
 bool waits_is_captured(struct cuda_session *s);
 
+/* Is nothing of the current context under way? */
+bool waits_is_idle(struct cuda_session *s);
+
+/* Something went on: the time that cuda_nap_ns() goes by begins anew. */
+void waits_moved(struct waits *ws);
+
 /* Before anything is enqueued by another call. */
 void waits_pin(struct cuda_session *s);
 
