@@ -7,6 +7,7 @@
 
 #include "contexts.h"
 #include "cuda_dispatch.h"
+#include "graph_memory.h"
 #include "graphs.h"
 #include "session.h"
 
@@ -78,6 +79,7 @@ CUresult host_vgpuStreamEndCapture(struct cuda_session *s, CUstream stream,
 	}
 	if (handle_of(s, graph, handle, &stored) != handle)
 		return stored == CUDA_SUCCESS ? CUDA_ERROR_INVALID_VALUE : stored;
+	graph_memory_captured(s, handle, graph);
 	return CUDA_SUCCESS;
 }
 

@@ -6,6 +6,7 @@
 #include "contexts.h"
 #include "copy3d.h"
 #include "cuda_dispatch.h"
+#include "graph_memory.h"
 #include "launch.h"
 #include "memory.h"
 #include "modules.h"
@@ -359,13 +360,18 @@ CUresult host_vgpuGraphAddAlloc(struct cuda_session *s, CUgraphNode *node, CUgra
 		return r;
 	*address = p.dptr;
 	memory_note(s, p.dptr, bytes);
+	graph_memory_add(s, REQUEST(s, vgpuGraphAddAlloc)->graph, p.dptr, false);
 	return CUDA_SUCCESS;
 }
 
 CUresult host_cuGraphAddMemFreeNode(struct cuda_session *s, CUgraphNode *node, CUgraph graph,
 				    const CUgraphNode *dependencies, size_t n, CUdeviceptr at)
 {
-	return s->drv->cuGraphAddMemFreeNode
-		       ? s->drv->cuGraphAddMemFreeNode(node, graph, dependencies, n, at)
-		       : CUDA_ERROR_NOT_SUPPORTED;
+	CUresult r = s->drv->cuGraphAddMemFreeNode
+			     ? s->drv->cuGraphAddMemFreeNode(node, graph, dependencies, n, at)
+			     : CUDA_ERROR_NOT_SUPPORTED;
+
+	if (r == CUDA_SUCCESS)
+		graph_memory_add(s, REQUEST(s, cuGraphAddMemFreeNode)->hGraph, at, true);
+	return r;
 }

@@ -94,8 +94,9 @@ struct cuda_session {
 	CUdevice device;     /* the driver's number of the device that the guest calls 0 */
 	int wake_fd;         /* eventfd that the loop watches; any thread may write it */
 	uint32_t captures;   /* begun and not ended; a hint only */
-	bool open;           /* cuInit() was called */
-	int notified;        /* atomic: callbacks.c has something for the loop */
+	bool captured_memory; /* some capture under way may hold allocations */
+	bool open;            /* cuInit() was called */
+	int notified;         /* atomic: callbacks.c has something for the loop */
 };
 
 /*

@@ -309,6 +309,95 @@ static void test_image(void)
 	stop();
 }
 
+/* ---- memory of graphs: of a driver that has it, which the cpu backend's has not */
+
+#define POOL ((CUdeviceptr)0x7a0000000000)
+#define GRAPH HANDLE(GRAPH, 50)
+#define EXEC HANDLE(GRAPHEXEC, 51)
+
+static CUresult add_alloc(CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies,
+			  size_t n, CUDA_MEM_ALLOC_NODE_PARAMS *p)
+{
+	p->dptr = POOL;
+	return driver()->cuGraphAddEmptyNode(node, graph, dependencies, n);
+}
+
+static CUresult free_any(CUdeviceptr at)
+{
+	return at == POOL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+static bool is_ours(void)
+{
+	return ranges_check(test_worker->cuda, POOL, 4096);
+}
+
+static void start_graph(void)
+{
+	const CUmemPoolProps props = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+				      .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE}};
+
+	start();
+	driver()->cuGraphAddMemAllocNode = add_alloc;
+	driver()->cuMemFree_v2 = free_any;
+	QUIET(cuGraphCreate, CTX, REQ(cuGraphCreate, .phGraph = GRAPH));
+	g_assert_false(is_ours());
+	assert_ok(CALL(
+		vgpuGraphAddAlloc, CTX,
+		REQ(vgpuGraphAddAlloc, .node = HANDLE(NODE, 52), .graph = GRAPH, .bytes = 4096),
+		{NULL, 0}, {&props, sizeof(props)}));
+	g_assert_true(is_ours());
+}
+
+static void instantiate(void)
+{
+	assert_ok(CALL(vgpuGraphInstantiate, CTX,
+		       REQ(vgpuGraphInstantiate, .exec = EXEC, .graph = GRAPH)));
+}
+
+static void end_graph(void)
+{
+	assert_ok(CALL(cuGraphDestroy, CTX, REQ(cuGraphDestroy, .hGraph = GRAPH)));
+}
+
+static void end_exec(void)
+{
+	assert_ok(CALL(cuGraphExecDestroy, CTX, REQ(cuGraphExecDestroy, .hGraphExec = EXEC)));
+}
+
+/* Addresses are the session's while a graph can put memory there, and no longer. */
+static void test_graph_memory(void)
+{
+	start_graph();
+	end_graph();
+	g_assert_false(is_ours());
+	stop();
+	start_graph();
+	instantiate();
+	end_graph();
+	g_assert_true(is_ours());
+	end_exec();
+	g_assert_false(is_ours());
+	stop();
+}
+
+/* What a launch allocated stays until it is freed; the next launch allocates it anew. */
+static void test_graph_launched(void)
+{
+	start_graph();
+	instantiate();
+	assert_ok(CALL(cuGraphLaunch, CTX, REQ(cuGraphLaunch, .hGraph = EXEC)));
+	assert_ok(CALL(cuMemFree_v2, CTX, REQ(cuMemFree_v2, .dptr = POOL)));
+	assert_ok(CALL(cuGraphLaunch, CTX, REQ(cuGraphLaunch, .hGraph = EXEC)));
+	g_assert_true(is_ours());
+	end_graph();
+	end_exec();
+	g_assert_true(is_ours());
+	assert_ok(CALL(cuMemFree_v2, CTX, REQ(cuMemFree_v2, .dptr = POOL)));
+	g_assert_false(is_ours());
+	stop();
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -318,5 +407,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/mediator/cuda-memory/window-refused", test_window_refused);
 	g_test_add_func("/mediator/cuda-memory/bulk", test_bulk);
 	g_test_add_func("/mediator/cuda-memory/image", test_image);
+	g_test_add_func("/mediator/cuda-memory/graph-memory", test_graph_memory);
+	g_test_add_func("/mediator/cuda-memory/graph-launched", test_graph_launched);
 	return g_test_run();
 }
