@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "contexts.h"
 #include "cuda_dispatch.h"
 #include "notes.h"
 #include "session.h"
@@ -181,9 +180,6 @@ CUresult host_vgpuCallback(struct cuda_session *s, CUstream stream, unsigned lon
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (s->drv->cuStreamIsCapturing)
 		s->drv->cuStreamIsCapturing(stream, &capturing);
-	/* To make it once the function is outstanding might block. */
-	if (contexts_current(s))
-		contexts_side(s, contexts_current(s));
 	data = callbacks_new(s, id, capturing == CU_STREAM_CAPTURE_STATUS_NONE);
 	if (!data)
 		return CUDA_ERROR_OUT_OF_MEMORY;

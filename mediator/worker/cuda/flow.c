@@ -146,10 +146,13 @@ CUresult flow_room(struct cuda_session *s, CUstream stream)
 
 CUresult flow_new_stream(struct cuda_session *s)
 {
+	struct cuda_context *c = contexts_current(s);
 	uint32_t turn = callbacks_turn(s);
-	struct cuda_context *c = turn ? contexts_current(s) : NULL;
 
-	if (!c)
+	/* Ours is made while that cannot block. */
+	if (c && c->nstreams >= STREAMS_MAX / 2)
+		contexts_side(s, c);
+	if (!c || !turn)
 		return CUDA_SUCCESS;
 	if (c->made.turn != turn)
 		c->made = (struct flow_count){.turn = turn, .calls = c->nstreams};

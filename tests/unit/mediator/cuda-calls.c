@@ -190,6 +190,14 @@ void calls_send(uint32_t function, uint64_t context, uint16_t flags, const struc
 	g_assert_false(cuda_request(test_worker, rec, (uint32_t)length));
 }
 
+void calls_send_with(const struct vgpu_desc *desc, unsigned int ndesc, uint32_t function,
+		     uint64_t context, const struct part *part, unsigned int n)
+{
+	descs = desc;
+	ndescs = (uint16_t)ndesc;
+	calls_send(function, context, 0, part, n);
+}
+
 struct outcome *calls_make(uint32_t function, uint64_t context, uint16_t flags,
 			   const struct part *part, unsigned int n)
 {

@@ -269,6 +269,36 @@ static void test_bulk(void)
 	stop();
 }
 
+/* Behind a host function a bulk copy is put off, with all that it names. */
+static void test_bulk_behind(void)
+{
+	const struct vgpu_desc desc[] = {{.buffer = 5, .offset = 100, .length = 300},
+					 {.buffer = 5, .offset = 0, .length = 100}};
+	const uint64_t stream = HANDLE(STREAM, 7);
+	CUdeviceptr at;
+
+	start();
+	make_buffer(5, 1);
+	for (uint32_t i = 0; i < 400; i++)
+		buffer_page(1, 0)[i] = (uint8_t)(i * 7);
+	at = allocate(400);
+	make_stream(stream);
+	QUIET(vgpuCallback, CTX, REQ(vgpuCallback, .stream = stream, .id = 9));
+	calls_send_with(desc, 2, CUDA_FN_vgpuCopy, CTX,
+			(struct part[]){REQ(vgpuCopy, .direction = VGPU_COPY_TO_DEVICE,
+					    .address = at, .bytes = 400, .stream = stream)},
+			1);
+	while (!calls_notes->len)
+		g_assert_cmpint(cuda_poll(test_worker), !=, CUDA_RESPONSE);
+	g_assert_cmpuint(table[5].users, ==, 0); /* not begun */
+	QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 9));
+	assert_ok(calls_wait(NULL));
+	for (uint32_t i = 0; i < 400; i++)
+		g_assert_cmpuint(((const uint8_t *)read_bytes(at, 400))[i], ==,
+				 buffer_page(1, 0)[i < 300 ? i + 100 : i - 300]);
+	stop();
+}
+
 static void test_image(void)
 {
 	static const char text[] = ".version 6.0\n.target sm_50\n.address_size 64\n"
@@ -406,6 +436,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/mediator/cuda-memory/unmap-amid-work", test_unmap_amid_work);
 	g_test_add_func("/mediator/cuda-memory/window-refused", test_window_refused);
 	g_test_add_func("/mediator/cuda-memory/bulk", test_bulk);
+	g_test_add_func("/mediator/cuda-memory/bulk-behind", test_bulk_behind);
 	g_test_add_func("/mediator/cuda-memory/image", test_image);
 	g_test_add_func("/mediator/cuda-memory/graph-memory", test_graph_memory);
 	g_test_add_func("/mediator/cuda-memory/graph-launched", test_graph_launched);
