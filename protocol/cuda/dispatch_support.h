@@ -92,6 +92,13 @@ __attribute__((weak)) CUresult session_drain(struct cuda_session *s)
 	return CUDA_SUCCESS;
 }
 
+__attribute__((weak)) CUresult flow_room(struct cuda_session *s, CUstream stream)
+{
+	(void)s;
+	(void)stream;
+	return CUDA_SUCCESS;
+}
+
 static void refuse(struct call *c, CUresult error)
 {
 	if (c->error == CUDA_SUCCESS)

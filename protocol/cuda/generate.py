@@ -35,7 +35,7 @@ NARROW = {"int", "unsigned int", "unsigned", "uint32_t", "cuuint32_t", "unsigned
 # Names that the generated code uses itself.
 RESERVED = {"c", "q", "r", "result", "reply", "got", "piece", "pieces", "s"}
 KEYS = {"id", "send", "guest", "host", "context", "descs", "refuse", "note", "arg", "pt",
-        "driver", "parent", "drains"}
+        "driver", "parent", "drains", "asks"}
 SENDS = {"quiet", "reply", "wait"}
 
 
@@ -264,6 +264,7 @@ class Function:
         self.driver = spec.get("driver", [])
         self.parent = spec.get("parent")
         self.drains = spec.get("drains", False)
+        self.asks = spec.get("asks", False)
         self.remote = self.id is not None
         self.params = []
         if self.remote and not self.missing:
@@ -891,6 +892,12 @@ struct cuda_reply;
 CUresult session_drain(struct cuda_session *s);
 
 /*
+ * Before a call that enqueues into a stream: CUDA_SUCCESS, HOST_PENDING if it was
+ * kept, to be made when there is room, or an error.
+ */
+CUresult flow_room(struct cuda_session *s, CUstream stream);
+
+/*
  * Decodes one call, checks it and makes it.  0: reply->result and, if that is
  * CUDA_SUCCESS, reply->length bytes are the answer; HOST_PENDING: the host's
  * code answers later; -EINVAL, -EOPNOTSUPP: no call that we understand.
@@ -919,7 +926,7 @@ def host_name(f):
 
 def emit_dispatch_function(f):
     out = [f"static int call_{f.name}(struct call *c)\n{{\n"]
-    body, after, args = [], [], []
+    body, after, args, stream = [], [], [], None
     req, rsp = f.req_fields(), f.rsp_fields()
     if req:
         out.append(f"\tconst struct vgpu_{f.name}_req *q = take(c, 1, sizeof(*q));\n")
@@ -954,6 +961,7 @@ def emit_dispatch_function(f):
                 get = f"real_either(c, q->{n}, {kinds})"
             elif p.handle == "STREAM" and p.kind == "handle":
                 get = f"real_stream(c, q->{n})"
+                stream = n
             else:
                 get = f"real(c, q->{n}, VGPU_CUDA_{p.handle})"
             if p.optional:
@@ -1036,6 +1044,9 @@ def emit_dispatch_function(f):
     if f.context:
         out.append("\tuse_context(c);\n")
     out.append("\tif (!all_taken(c))\n\t\treturn respond(c, c->error);\n")
+    if stream and not f.asks:
+        out.append(f"\tresult = flow_room(c->s, {stream});\n"
+                   "\tif (result != CUDA_SUCCESS)\n\t\treturn respond(c, result);\n")
     if f.drains:
         out.append("\tif (session_drain(c->s) != CUDA_SUCCESS)\n\t\treturn (int)HOST_PENDING;\n")
     if f.host == "custom":

@@ -34,6 +34,7 @@ struct callbacks {
 	struct running *head, **tail;
 	GHashTable *repeated; /* those in graphs, by value; NULL: there never was one */
 	uint32_t enqueued;    /* atomic: in streams, not run yet */
+	uint32_t turn;        /* how often there was one after there had been none */
 };
 
 CUresult callbacks_init(struct cuda_session *s)
@@ -61,6 +62,8 @@ void *callbacks_new(struct cuda_session *s, uint64_t value, bool once)
 	struct callbacks *cs = s->callbacks;
 	struct callback *c = NULL;
 
+	if (!callbacks_outstanding(s))
+		cs->turn++;
 	if (!once && cs->repeated)
 		c = g_hash_table_lookup(cs->repeated, &value);
 	if (c || (!once && cs->repeated && g_hash_table_size(cs->repeated) >= REPEATED_MAX))
@@ -153,6 +156,11 @@ CUresult callbacks_done(struct cuda_session *s, uint64_t value)
 	}
 	pthread_mutex_unlock(&cs->lock);
 	return r ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+uint32_t callbacks_turn(const struct cuda_session *s)
+{
+	return callbacks_outstanding(s) ? s->callbacks->turn : 0;
 }
 
 bool callbacks_outstanding(const struct cuda_session *s)

@@ -37,6 +37,12 @@ bool callbacks_send(struct cuda_session *s);
 /* The guest ran the function that note `ticket` named. */
 CUresult callbacks_done(struct cuda_session *s, uint64_t ticket);
 
+/*
+ * 0: no function of the guest's program is outstanding; else how often that has
+ * begun.
+ */
+uint32_t callbacks_turn(const struct cuda_session *s);
+
 /* May a function of the guest's program still have to run in some stream? */
 bool callbacks_outstanding(const struct cuda_session *s);
 

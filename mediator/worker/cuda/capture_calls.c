@@ -7,6 +7,7 @@
 
 #include "contexts.h"
 #include "cuda_dispatch.h"
+#include "graph_memory.h"
 #include "graphs.h"
 #include "session.h"
 
@@ -175,9 +176,13 @@ CUresult host_vgpuStreamEndCapture(struct cuda_session *s, CUstream stream,
 	if (r != CUDA_SUCCESS)
 		return r;
 	known = handles_find(s, VGPU_CUDA_GRAPH, graph);
-	if (known)
-		return known == handle ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-	return handles_set(s, handle, VGPU_CUDA_GRAPH, graph);
+	if (known && known != handle)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!known)
+		r = handles_set(s, handle, VGPU_CUDA_GRAPH, graph);
+	if (r == CUDA_SUCCESS)
+		graph_memory_captured(s, handle, graph);
+	return r;
 }
 
 /* ------------------------------------------------------------- what there is */

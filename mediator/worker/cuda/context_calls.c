@@ -104,6 +104,8 @@ CUresult host_vgpuCtxReleasePrimary(struct cuda_session *s, CUcontext ctx, CUdev
 	r = session_drain_all(s, false);
 	if (r != CUDA_SUCCESS)
 		return r;
+	if (is_last(s, o))
+		helpers_leave(&s->waits->helpers, (CUcontext)(uintptr_t)o->real);
 	contexts_shut(s, handle);
 	if (is_last(s, o)) {
 		session_release_backend(s);
@@ -133,6 +135,7 @@ CUresult host_vgpuCtxResetPrimary(struct cuda_session *s, CUdevice dev)
 	r = s->extra.cuDevicePrimaryCtxRetain(&primary, s->device);
 	if (r == CUDA_SUCCESS)
 		s->drv->cuDevicePrimaryCtxRelease_v2(s->device);
+	helpers_leave(&s->waits->helpers, primary);
 	r = s->drv->cuDevicePrimaryCtxReset_v2(s->device);
 	while (r == CUDA_SUCCESS && (handle = handles_find(s, VGPU_CUDA_CONTEXT, primary)))
 		handles_remove(s, handle);
@@ -147,6 +150,7 @@ static CUresult destroy(struct cuda_session *s, uint64_t handle)
 
 	if (!o)
 		return CUDA_ERROR_INVALID_CONTEXT;
+	helpers_leave(&s->waits->helpers, (CUcontext)(uintptr_t)o->real);
 	contexts_shut(s, handle);
 	session_release_backend(s);
 	r = s->drv->cuCtxDestroy_v2((CUcontext)(uintptr_t)o->real);

@@ -110,6 +110,7 @@ void contexts_drop_stream(struct cuda_session *s, uint64_t handle, CUstream stre
 
 	for (uint32_t i = 0; c && i < c->nstreams; i++) {
 		if (c->stream[i].stream == stream) {
+			flow_stream_goes(c, c->stream[i].used);
 			c->stream[i] = c->stream[--c->nstreams];
 			return;
 		}
@@ -176,6 +177,11 @@ void contexts_before_capture(struct cuda_session *s)
 	contexts_leave(s, NULL);
 	for (uint32_t i = 0; c && i < c->nstreams; i++)
 		contexts_leave(s, c->stream[i].stream);
+}
+
+bool contexts_has_slot(const struct cuda_context *c)
+{
+	return !c->slots || c->slots_taken != UINT64_MAX;
 }
 
 uint8_t *contexts_slot(struct cuda_session *s, struct cuda_context *c)

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "flow.h"
+
 struct cuda_object;
 struct cuda_session;
 
@@ -22,6 +24,7 @@ struct own_event {
 struct guest_stream {
 	CUstream stream;
 	bool blocking; /* waits for the legacy default stream, and that for it */
+	struct flow_count used;
 };
 
 struct cuda_context {
@@ -31,6 +34,9 @@ struct cuda_context {
 	uint32_t nstreams;
 	uint32_t room;
 	CUstream side; /* of ours: takes over what an event or a destroyed stream stands for */
+	struct flow_count used; /* of the default stream */
+	struct flow_count gone; /* of streams that went before their work was done */
+	struct flow_count made; /* streams, not calls */
 	struct own_event *free_events;
 	uint8_t *slots; /* SLOTS of SLOT_BYTES, registered if the driver wants it */
 	uint64_t slots_taken;
@@ -73,6 +79,8 @@ void contexts_leave(struct cuda_session *s, CUstream stream);
 /* Likewise for all of the current context, since some will be captured. */
 void contexts_before_capture(struct cuda_session *s);
 
+/* Is there one? */
+bool contexts_has_slot(const struct cuda_context *c);
 /* SLOT_BYTES of memory that copies of the current context reach at once; NULL: all taken. */
 uint8_t *contexts_slot(struct cuda_session *s, struct cuda_context *c);
 void contexts_slot_back(struct cuda_context *c, uint8_t *slot);

@@ -121,5 +121,9 @@ CUresult host_vgpuCopy3D(struct cuda_session *s, const struct vgpu_copy3d *copy,
 	r = copy3d_make(s, copy, &c);
 	if (r != CUDA_SUCCESS || !c.WidthInBytes)
 		return r;
+	/* The driver cuts one of host memory, 512 slices of 4 rows, into 15 pieces or so. */
+	r = flow_room_for(s, stream, c.Depth / 16 + c.Height / 64);
+	if (r != CUDA_SUCCESS)
+		return r;
 	return s->drv->cuMemcpy3DAsync_v2(&c, stream);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "callbacks.h"
 #include "contexts.h"
 #include "cuda_dispatch.h"
 #include "session.h"
@@ -89,6 +90,11 @@ CUresult host_vgpuRead(struct cuda_session *s, CUdeviceptr src, unsigned int byt
 		return CUDA_ERROR_INVALID_VALUE;
 	if (is_capturing(s, stream))
 		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	if (!contexts_has_slot(c)) { /* into ordinary memory the driver copies before it returns */
+		r = session_drain_stream(s, stream);
+		if (r != CUDA_SUCCESS)
+			return r;
+	}
 	w = waits_new(s);
 	if (!w)
 		return CUDA_ERROR_OUT_OF_MEMORY;
@@ -187,6 +193,11 @@ CUresult host_vgpuCopy(struct cuda_session *s, unsigned int direction, CUdevicep
 		return CUDA_ERROR_INVALID_VALUE;
 	if (is_capturing(s, stream))
 		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	/* The backend may have to wait until an older copy is over. */
+	if (callbacks_outstanding(s))
+		r = session_drain_stream(s, stream);
+	if (r != CUDA_SUCCESS)
+		return r;
 	b = calloc(1, sizeof(*b));
 	w = b ? waits_new(s) : NULL;
 	if (!w) {

@@ -8,11 +8,17 @@
 #include "session.h"
 #include "waits.h"
 
-/* A call that was put off: its body follows. */
+/* A call that was put off: its descriptors and its body follow. */
 struct put_off {
 	uint32_t length;
-	uint64_t body[];
+	uint32_t ndesc;
+	uint64_t data[];
 };
+
+static size_t descs_of(uint32_t n)
+{
+	return n * sizeof(struct vgpu_desc);
+}
 
 /*
  * Now the whole of it, once more: nothing may be what it was when it was
@@ -21,7 +27,9 @@ struct put_off {
 static CUresult again(struct cuda_session *s, struct wait *w, CUresult r, struct cuda_reply *reply)
 {
 	struct put_off *p = w->data;
-	const struct cuda_request_view req = {.body = (const uint8_t *)p->body,
+	const struct cuda_request_view req = {.desc = (const void *)p->data,
+					      .ndesc = p->ndesc,
+					      .body = (const uint8_t *)p->data + descs_of(p->ndesc),
 					      .length = p->length,
 					      .id = w->id,
 					      .quiet = w->quiet};
@@ -31,6 +39,7 @@ static CUresult again(struct cuda_session *s, struct wait *w, CUresult r, struct
 	s->req = &req;
 	s->reply = reply;
 	s->waits->order_again = w->order;
+	s->waits->passed_again = w->passed;
 	err = cuda_dispatch(s, &req, reply);
 	s->waits->order_again = 0;
 	if (err)
@@ -41,26 +50,34 @@ static CUresult again(struct cuda_session *s, struct wait *w, CUresult r, struct
 	return reply->result;
 }
 
-/* Until the current context is idle; CUDA_SUCCESS: it is. */
-static CUresult put_off(struct cuda_session *s)
+/*
+ * Until the current context (or, if given, a stream in it) is idle; CUDA_SUCCESS: it is.
+ * `passed`: how far session_drain_all() has come with that.
+ */
+static CUresult put_off(struct cuda_session *s, const CUstream *stream, uint32_t passed)
 {
+	const size_t descs = descs_of(s->req->ndesc);
 	struct put_off *p;
 	struct wait *w;
 	CUresult r;
 
-	p = malloc(sizeof(*p) + s->req->length);
+	p = malloc(sizeof(*p) + descs + s->req->length);
 	w = p ? waits_new(s) : NULL;
 	if (!w) {
 		free(p);
 		return CUDA_SUCCESS; /* then it may block */
 	}
 	p->length = s->req->length;
-	memcpy(p->body, s->req->body, p->length);
+	p->ndesc = s->req->ndesc;
+	if (descs)
+		memcpy(p->data, s->req->desc, descs);
+	memcpy((uint8_t *)p->data + descs, s->req->body, p->length);
 	w->data = p;
 	w->finish = again;
 	w->only_later = true;
+	w->passed = passed;
 	w->order = s->waits->order_again ? s->waits->order_again : ++s->waits->order_last;
-	r = waits_context(s, w);
+	r = stream ? waits_stream(s, w, *stream) : waits_context(s, w);
 	if (r != (CUresult)HOST_PENDING)
 		free(p);
 	return r;
@@ -69,6 +86,16 @@ static CUresult put_off(struct cuda_session *s)
 static bool somebody_waits(const struct cuda_session *s)
 {
 	return callbacks_outstanding(s) || s->waits->n;
+}
+
+/*
+ * What was there when the call came is done.  Then only a host function of the
+ * guest forbids making it: what others have begun since ends by itself, and to
+ * wait for that, too, might have no end.
+ */
+static bool has_waited(const struct cuda_session *s)
+{
+	return s->waits->order_again && !callbacks_outstanding(s);
 }
 
 bool session_has_put_off(const struct cuda_session *s)
@@ -82,19 +109,27 @@ bool session_has_put_off(const struct cuda_session *s)
 
 CUresult session_drain_if(struct cuda_session *s, bool always)
 {
-	return always || somebody_waits(s) ? put_off(s) : CUDA_SUCCESS;
+	if (always && has_waited(s))
+		return CUDA_SUCCESS;
+	return always || somebody_waits(s) ? put_off(s, NULL, 0) : CUDA_SUCCESS;
+}
+
+CUresult session_drain_stream(struct cuda_session *s, CUstream stream)
+{
+	return has_waited(s) ? CUDA_SUCCESS : put_off(s, &stream, 0);
 }
 
 CUresult session_drain_all(struct cuda_session *s, bool always)
 {
 	const uint64_t current = s->context;
 	const struct cuda_object *o;
+	uint32_t at = always && has_waited(s) ? s->waits->passed_again : 0;
 
 	if (!always && !somebody_waits(s))
 		return CUDA_SUCCESS;
-	for (uint32_t at = 0; (o = handles_each(&s->handles, VGPU_CUDA_CONTEXT, &at));) {
-		CUresult r =
-			session_context(s, o->handle) == CUDA_SUCCESS ? put_off(s) : CUDA_SUCCESS;
+	while ((o = handles_each(&s->handles, VGPU_CUDA_CONTEXT, &at))) {
+		CUresult r = session_context(s, o->handle) == CUDA_SUCCESS ? put_off(s, NULL, at)
+									   : CUDA_SUCCESS;
 
 		if (r != CUDA_SUCCESS)
 			return r;

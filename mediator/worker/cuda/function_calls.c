@@ -23,31 +23,63 @@ static CUresult param_info(struct cuda_session *s, CUfunction f, CUkernel k, siz
 					    : CUDA_ERROR_NOT_SUPPORTED;
 }
 
-static struct layout *make_layout(struct cuda_session *s, CUfunction f, CUkernel k)
+/* Room for one more parameter. */
+static struct layout *grow(struct layout *l, uint32_t *room)
 {
-	struct layout *l = calloc(1, sizeof(*l));
+	struct layout *p;
+
+	if (l && l->n < *room)
+		return l;
+	*room = l ? *room * 2 : 16;
+	p = realloc(l, sizeof(*l) + *room * sizeof(l->param[0]));
+	if (p && !l)
+		memset(p, 0, sizeof(*p));
+	if (!p)
+		free(l);
+	return p;
+}
+
+/*
+ * Behind the last parameter the driver says INVALID_VALUE; any other error is
+ * one.  Nothing may be missing: the driver reads as many as the kernel has.
+ */
+static CUresult make_layout(struct cuda_session *s, CUfunction f, CUkernel k, struct layout **out)
+{
+	struct layout *l = NULL;
 	uint32_t room = 0;
 	size_t offset, size;
+	CUresult r;
 
-	while (l && l->n < LAYOUT_PARAMS_MAX &&
-	       param_info(s, f, k, l->n, &offset, &size) == CUDA_SUCCESS) {
-		if (l->n == room) {
-			struct layout *p;
-
-			room = room ? room * 2 : 16;
-			p = realloc(l, sizeof(*l) + room * sizeof(l->param[0]));
-			if (!p) {
-				free(l);
-				return NULL;
-			}
-			l = p;
-		}
+	for (;;) {
+		l = grow(l, &room);
+		if (!l)
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		r = param_info(s, f, k, l->n, &offset, &size);
+		if (r != CUDA_SUCCESS || l->n == LAYOUT_PARAMS_MAX)
+			break;
 		l->param[l->n].offset = (uint32_t)offset;
 		l->param[l->n++].size = (uint32_t)size;
 		if (offset + size > l->bytes)
 			l->bytes = (uint32_t)(offset + size);
 	}
-	return l;
+	if (r == CUDA_ERROR_INVALID_VALUE) {
+		*out = l;
+		return CUDA_SUCCESS;
+	}
+	free(l);
+	return r == CUDA_SUCCESS ? CUDA_ERROR_NOT_SUPPORTED : r;
+}
+
+bool modules_layout_fits(struct cuda_session *s, const struct layout *l, CUfunction f, CUkernel k)
+{
+	size_t offset, size;
+
+	for (uint32_t i = 0; i < l->n; i++) {
+		if (param_info(s, f, k, i, &offset, &size) != CUDA_SUCCESS ||
+		    offset != l->param[i].offset || size != l->param[i].size)
+			return false;
+	}
+	return param_info(s, f, k, l->n, &offset, &size) == CUDA_ERROR_INVALID_VALUE;
 }
 
 /* Launching needs an array of as many addresses. */
@@ -102,12 +134,15 @@ static CUresult describe(struct cuda_session *s, CUfunction f, CUkernel k, uint6
 {
 	bool borrowed = k && !s->context && session_borrow(s);
 	struct layout *l;
+	CUresult r;
 
 	put_attributes(s, f, k, info);
-	l = make_layout(s, f, k);
+	r = make_layout(s, f, k, &l);
 	if (borrowed)
 		session_forget_context(s);
-	if (!l || !reserve_pointers(s, l->n)) {
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!reserve_pointers(s, l->n)) {
 		free(l);
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}

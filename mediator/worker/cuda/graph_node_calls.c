@@ -6,6 +6,7 @@
 #include "contexts.h"
 #include "copy3d.h"
 #include "cuda_dispatch.h"
+#include "graph_memory.h"
 #include "launch.h"
 #include "memory.h"
 #include "modules.h"
@@ -86,6 +87,19 @@ static const struct cuda_object *object_of(struct cuda_session *s, const CUDA_KE
 	return handle ? launches_function(s, handle) : NULL;
 }
 
+/*
+ * The object was found by the driver's pointer, which may have been given to
+ * another kernel since: its layout must not decide how much is read.
+ */
+static const struct layout *layout_of(struct cuda_session *s, const struct cuda_object *o)
+{
+	bool is_kernel = vgpu_cuda_handle_type(o->handle) == VGPU_CUDA_KERNEL;
+	CUfunction f = is_kernel ? NULL : (CUfunction)(uintptr_t)o->real;
+	CUkernel k = is_kernel ? (CUkernel)(uintptr_t)o->real : NULL;
+
+	return o->data && modules_layout_fits(s, o->data, f, k) ? o->data : NULL;
+}
+
 CUresult host_vgpuGraphGetKernel(struct cuda_session *s, CUgraphNode node,
 				 struct vgpu_kernel_node *kernel, unsigned int bytes, void *params)
 {
@@ -99,7 +113,7 @@ CUresult host_vgpuGraphGetKernel(struct cuda_session *s, CUgraphNode node,
 	if (r != CUDA_SUCCESS)
 		return r;
 	o = object_of(s, &p);
-	l = o ? o->data : NULL;
+	l = o ? layout_of(s, o) : NULL;
 	if (!l || (l->n && !p.kernelParams))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	*kernel = (struct vgpu_kernel_node){.function = o->handle,
@@ -346,13 +360,18 @@ CUresult host_vgpuGraphAddAlloc(struct cuda_session *s, CUgraphNode *node, CUgra
 		return r;
 	*address = p.dptr;
 	memory_note(s, p.dptr, bytes);
+	graph_memory_add(s, REQUEST(s, vgpuGraphAddAlloc)->graph, p.dptr, false);
 	return CUDA_SUCCESS;
 }
 
 CUresult host_cuGraphAddMemFreeNode(struct cuda_session *s, CUgraphNode *node, CUgraph graph,
 				    const CUgraphNode *dependencies, size_t n, CUdeviceptr at)
 {
-	return s->drv->cuGraphAddMemFreeNode
-		       ? s->drv->cuGraphAddMemFreeNode(node, graph, dependencies, n, at)
-		       : CUDA_ERROR_NOT_SUPPORTED;
+	CUresult r = s->drv->cuGraphAddMemFreeNode
+			     ? s->drv->cuGraphAddMemFreeNode(node, graph, dependencies, n, at)
+			     : CUDA_ERROR_NOT_SUPPORTED;
+
+	if (r == CUDA_SUCCESS)
+		graph_memory_add(s, REQUEST(s, cuGraphAddMemFreeNode)->hGraph, at, true);
+	return r;
 }

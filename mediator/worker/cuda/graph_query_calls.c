@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cuda_dispatch.h"
+#include "graph_memory.h"
 #include "graphs.h"
 #include "session.h"
 
@@ -202,8 +203,15 @@ CUresult host_vgpuGraphInstantiate(struct cuda_session *s, unsigned long long ha
 	if (r != CUDA_SUCCESS)
 		return r;
 	r = instantiate(s, graph, flags, upload, &exec, answer);
-	if (r == CUDA_SUCCESS)
+	if (r == CUDA_SUCCESS) {
+		struct graph_memory *m =
+			graph_memory_share(s, REQUEST(s, vgpuGraphInstantiate)->graph);
+
+		s->new_data = m;
 		r = handles_set(s, handle, VGPU_CUDA_GRAPHEXEC, exec);
+		if (r != CUDA_SUCCESS)
+			graph_memory_drop(s, m);
+	}
 	answer->result = r;
 	return CUDA_SUCCESS;
 }
@@ -226,6 +234,12 @@ CUresult host_vgpuGraphExecUpdate(struct cuda_session *s, CUgraphExec exec, CUgr
 
 CUresult host_cuGraphLaunch(struct cuda_session *s, CUgraphExec exec, CUstream stream)
 {
-	return s->drv->cuGraphLaunch ? s->drv->cuGraphLaunch(exec, stream)
-				     : CUDA_ERROR_NOT_SUPPORTED;
+	const struct cuda_object *o =
+		handles_object(&s->handles, REQUEST(s, cuGraphLaunch)->hGraph, VGPU_CUDA_GRAPHEXEC);
+	CUresult r = s->drv->cuGraphLaunch ? s->drv->cuGraphLaunch(exec, stream)
+					   : CUDA_ERROR_NOT_SUPPORTED;
+
+	if (r == CUDA_SUCCESS && o)
+		graph_memory_launched(s, o->data);
+	return r;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "contexts.h"
+#include "graph_memory.h"
 #include "graphs.h"
 #include "link.h"
 #include "modules.h"
@@ -188,6 +189,10 @@ static void drop_data(struct cuda_session *s, struct cuda_object *o)
 	case VGPU_CUDA_MODULE:
 	case VGPU_CUDA_LIBRARY:
 		ranges_remove_owner(&s->ranges, o->handle);
+		break;
+	case VGPU_CUDA_GRAPH:
+	case VGPU_CUDA_GRAPHEXEC:
+		graph_memory_drop(s, o->data);
 		break;
 	case VGPU_CUDA_LINK:
 		link_data_free(o->data);

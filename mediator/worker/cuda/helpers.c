@@ -12,6 +12,7 @@ void helpers_init(struct helpers *h, int wake, CUresult (*synchronize)(CUevent),
 	*h = (struct helpers){.wake = wake, .synchronize = synchronize, .set_current = set_current};
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_cond_init(&h->more, NULL);
+	pthread_cond_init(&h->left, NULL);
 	h->tail = &h->head;
 }
 
@@ -32,29 +33,46 @@ static struct helper_job *take(struct helpers *h)
 	return job;
 }
 
-static void *run(void *opaque)
+/* With the lock held: nobody uses the job's event any more. */
+static void finish(struct helper_job *job)
+{
+	if (job->orphaned)
+		free(job);
+	else
+		job->done = true;
+}
+
+/* The worker asks for the result itself. */
+static void sleep_on(struct helpers *h, struct helper_job **place, struct helper_job *job)
 {
 	const uint64_t one = 1;
+
+	*place = job;
+	pthread_mutex_unlock(&h->lock);
+	h->set_current(job->context);
+	h->synchronize(job->event);
+	pthread_mutex_lock(&h->lock);
+	*place = NULL;
+	finish(job);
+	pthread_cond_broadcast(&h->left);
+	if (write(h->wake, &one, sizeof(one)) < 0)
+		return; /* it is full: the worker wakes anyway */
+}
+
+static void *run(void *opaque)
+{
 	struct helpers *h = opaque;
+	struct helper_job **place;
 
 	pthread_mutex_lock(&h->lock);
+	place = &h->at_work[h->started++];
 	for (;;) {
 		struct helper_job *job = take(h);
-		bool orphaned = job->orphaned;
 
-		pthread_mutex_unlock(&h->lock);
-		if (!orphaned) {
-			h->set_current(job->context);
-			h->synchronize(job->event); /* the worker asks for the result itself */
-		}
-		pthread_mutex_lock(&h->lock);
-		if (job->orphaned) {
+		if (job->orphaned)
 			free(job);
-			continue;
-		}
-		__atomic_store_n(&job->done, 1, __ATOMIC_RELEASE);
-		if (write(h->wake, &one, sizeof(one)) < 0)
-			continue; /* it is full: the worker wakes anyway */
+		else
+			sleep_on(h, place, job);
 	}
 	return NULL;
 }
@@ -114,4 +132,35 @@ bool helpers_end(struct helpers *h, struct helper_job *job)
 	if (done)
 		free(job);
 	return done;
+}
+
+static bool is_at_work(const struct helpers *h, CUcontext context)
+{
+	for (unsigned int i = 0; i < HELPERS_MAX; i++) {
+		if (h->at_work[i] && h->at_work[i]->context == context)
+			return true;
+	}
+	return false;
+}
+
+void helpers_leave(struct helpers *h, CUcontext context)
+{
+	struct helper_job **at = &h->head;
+
+	pthread_mutex_lock(&h->lock);
+	while (*at) {
+		struct helper_job *job = *at;
+
+		if (job->context != context) {
+			at = &job->next;
+			continue;
+		}
+		*at = job->next;
+		h->queued--;
+		finish(job);
+	}
+	h->tail = at;
+	while (is_at_work(h, context))
+		pthread_cond_wait(&h->left, &h->lock);
+	pthread_mutex_unlock(&h->lock);
 }

@@ -13,15 +13,18 @@ struct helper_job {
 	struct helper_job *next;
 	CUcontext context;
 	CUevent event;
-	int done;      /* atomic */
-	bool orphaned; /* the wait is over; guarded by the lock */
+	bool done;     /* guarded by the lock, as is the next */
+	bool orphaned; /* the wait is over */
 };
 
 struct helpers {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
+	pthread_cond_t left;             /* a thread is through with its job */
 	struct helper_job *head, **tail; /* not taken by a thread yet */
+	struct helper_job *at_work[HELPERS_MAX];
 	unsigned int threads;
+	unsigned int started; /* of them */
 	unsigned int idle;
 	unsigned int queued;
 	int wake; /* eventfd, written after each job */
@@ -43,5 +46,11 @@ bool helpers_keep_up(struct helpers *h);
  * thread may still use the event, and frees the job when it is through.
  */
 bool helpers_end(struct helpers *h, struct helper_job *job);
+
+/*
+ * Before a context goes, and its events with it: no thread uses them any more.
+ * Waits until those that sleep on one have woken.
+ */
+void helpers_leave(struct helpers *h, CUcontext context);
 
 #endif /* VGPU_WORKER_CUDA_HELPERS_H */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Device memory: every allocation is a range of the session. */
 #include "cuda_dispatch.h"
+#include "graph_memory.h"
 #include "memory.h"
 #include "session.h"
 
@@ -57,7 +58,7 @@ static CUresult give_back(struct cuda_session *s, CUdeviceptr at)
 	CUresult r = s->drv->cuMemFree_v2(at);
 
 	if (r == CUDA_SUCCESS)
-		ranges_remove(&s->ranges, at, RANGE_DEVICE);
+		graph_memory_freed(s, at);
 	return r;
 }
 

@@ -3,7 +3,11 @@
 #ifndef VGPU_WORKER_CUDA_MODULES_H
 #define VGPU_WORKER_CUDA_MODULES_H
 
+#include "cuda_driver.h"
+#include <stdbool.h>
 #include <stdint.h>
+
+struct cuda_session;
 
 #define LAYOUT_PARAMS_MAX 32768u
 
@@ -17,5 +21,8 @@ struct layout {
 };
 
 void modules_layout_free(void *layout);
+
+/* Is it how the parameters of the driver's function (or kernel) lie now? */
+bool modules_layout_fits(struct cuda_session *s, const struct layout *l, CUfunction f, CUkernel k);
 
 #endif /* VGPU_WORKER_CUDA_MODULES_H */

@@ -13,14 +13,22 @@
 #include "session.h"
 #include "vgpu_cuda.h"
 
-/* The part that is mapped, and where writing begins anew once it has been read. */
-#define VIEW_BYTES ((off_t)1 << 20)
-#define REWIND_BYTES (VIEW_BYTES / 2)
+/*
+ * Text that has not been sent yet, at most; the driver's buffer for printf has
+ * 8.25 MiB unless the guest changes it.  What goes beyond is lost.
+ */
+#define FILE_BYTES ((off_t)16 << 20)
+/* Writing begins anew once so much has been read. */
+#define REWIND_BYTES (FILE_BYTES / 2)
+/* While nothing was ever written: looks without a system call between two with one. */
+#define LOOKS 64u
 
 struct stream {
 	uint32_t kind; /* VGPU_CUDA_NOTE_* */
 	int fd;
-	const volatile char *view;
+	const volatile uint64_t *first; /* the file's first bytes; NULL: not redirected */
+	bool used;                      /* there has been text */
+	unsigned int looks;
 	off_t seen;
 };
 
@@ -28,18 +36,19 @@ struct output {
 	struct stream stream[2];
 };
 
-/* The file is as long as the view; text is written into it from the beginning. */
+/* The file is sealed against growing, so that a write beyond its end fails. */
 static bool redirect(struct stream *st, int target, const char *name)
 {
-	void *view;
+	void *first;
 
-	st->fd = memfd_create(name, MFD_CLOEXEC);
-	if (st->fd < 0 || ftruncate(st->fd, VIEW_BYTES) < 0)
+	st->fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (st->fd < 0 || ftruncate(st->fd, FILE_BYTES) < 0 ||
+	    fcntl(st->fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
 		return false;
-	view = mmap(NULL, (size_t)VIEW_BYTES, PROT_READ, MAP_SHARED, st->fd, 0);
-	if (view == MAP_FAILED)
+	first = mmap(NULL, sizeof(*st->first), PROT_READ, MAP_SHARED, st->fd, 0);
+	if (first == MAP_FAILED)
 		return false;
-	st->view = view;
+	st->first = first;
 	return dup2(st->fd, target) == target;
 }
 
@@ -55,32 +64,40 @@ bool output_init(struct cuda_session *s)
 	setvbuf(stdout, NULL, _IOFBF, BUFSIZ);
 	s->output = o;
 	if (!redirect(&o->stream[0], STDOUT_FILENO, "vgpu-stdout"))
-		o->stream[0].view = NULL;
+		o->stream[0].first = NULL;
 	/* A sanitizer's report is for us. */
 	if (SANITIZED || !redirect(&o->stream[1], STDERR_FILENO, "vgpu-stderr"))
-		o->stream[1].view = NULL;
+		o->stream[1].first = NULL;
 	return true;
 }
 
-/* Bytes written since the last look; the first of them is hardly ever 0. */
-static off_t written(const struct stream *st)
+/*
+ * Bytes written since the last look.  Most programs never print, and most text
+ * does not begin with zeros: until there has been some, its first bytes tell.
+ */
+static off_t written(struct stream *st)
 {
-	if (!st->view)
+	if (!st->first)
 		return 0;
-	if (st->seen < VIEW_BYTES && !st->view[st->seen])
+	if (!st->used && !*st->first && ++st->looks % LOOKS)
 		return 0;
 	return lseek(st->fd, 0, SEEK_CUR) - st->seen;
 }
 
+/* Memory goes back; not while a thread is printing, whose text would be lost. */
 static void rewind_stream(struct stream *st)
 {
+	FILE *f = st->kind == VGPU_CUDA_NOTE_STDERR ? stderr : stdout;
+
 	if (st->seen < REWIND_BYTES)
 		return;
-	/* What a thread writes just now is lost; nothing of the guest's depends on it. */
-	lseek(st->fd, 0, SEEK_SET);
-	if (ftruncate(st->fd, 0) < 0 || ftruncate(st->fd, VIEW_BYTES) < 0)
-		st->view = NULL;
-	st->seen = 0;
+	flockfile(f);
+	if (lseek(st->fd, 0, SEEK_CUR) == st->seen) {
+		lseek(st->fd, 0, SEEK_SET);
+		fallocate(st->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, st->seen);
+		st->seen = 0;
+	}
+	funlockfile(f);
 }
 
 static bool drain(struct cuda_session *s, struct stream *st)
@@ -97,6 +114,7 @@ static bool drain(struct cuda_session *s, struct stream *st)
 		if (!notes_send(s, st->kind, 0, text, (uint32_t)got))
 			return false;
 		st->seen += got;
+		st->used = true;
 		if (got == left)
 			rewind_stream(st);
 	}

@@ -4,7 +4,8 @@
  * assert in kernels) goes to the guest as notes.
  *
  * Both descriptors lead to files in memory, so a driver that writes much never
- * has to wait for us, and looking for new text costs no system call.
+ * has to wait for us.  Their length is fixed: a guest cannot fill the host's memory with
+ * text that it does not take.
  */
 #ifndef VGPU_WORKER_CUDA_OUTPUT_H
 #define VGPU_WORKER_CUDA_OUTPUT_H

@@ -1,11 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Memory that is allocated and freed in the order of a stream. */
 #include "cuda_dispatch.h"
+#include "graph_memory.h"
 #include "memory.h"
 #include "session.h"
 
+static bool is_capturing(struct cuda_session *s, CUstream stream)
+{
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+
+	return s->captures && stream && s->drv->cuStreamIsCapturing &&
+	       s->drv->cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS &&
+	       status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
 static CUresult keep(struct cuda_session *s, CUdeviceptr at, size_t bytes, CUstream stream)
 {
+	s->captured_memory |= is_capturing(s, stream);
 	if (memory_note(s, at, bytes))
 		return CUDA_SUCCESS;
 	if (s->drv->cuMemFreeAsync)
@@ -32,15 +43,6 @@ CUresult host_cuMemAllocFromPoolAsync(struct cuda_session *s, CUdeviceptr *dptr,
 	return r == CUDA_SUCCESS ? keep(s, *dptr, bytes, stream) : r;
 }
 
-static bool is_capturing(struct cuda_session *s, CUstream stream)
-{
-	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
-
-	return s->captures && stream && s->drv->cuStreamIsCapturing &&
-	       s->drv->cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS &&
-	       status != CU_STREAM_CAPTURE_STATUS_NONE;
-}
-
 CUresult host_cuMemFreeAsync(struct cuda_session *s, CUdeviceptr dptr, CUstream stream)
 {
 	const struct cuda_range *range = ranges_find(&s->ranges, dptr);
@@ -54,7 +56,7 @@ CUresult host_cuMemFreeAsync(struct cuda_session *s, CUdeviceptr dptr, CUstream 
 	later = is_capturing(s, stream); /* it is freed by each launch of the graph */
 	r = s->drv->cuMemFreeAsync(dptr, stream);
 	if (r == CUDA_SUCCESS && !later)
-		ranges_remove(&s->ranges, dptr, RANGE_DEVICE);
+		graph_memory_freed(s, dptr);
 	return r;
 }
 

@@ -62,6 +62,7 @@ static struct cuda_session *make(struct worker *w)
 	cuda_driver_fill(drv, find_symbol, w);
 	s->drv = drv;
 	s->worker = w;
+	flow_init(&s->flow);
 	RESOLVE(s, w, cuThreadExchangeStreamCaptureMode);
 	RESOLVE(s, w, cuCtxRecordEvent);
 	RESOLVE(s, w, cuMemGetAllocationGranularity);
@@ -205,6 +206,14 @@ static bool answer(struct worker *w, uint64_t id, bool quiet, bool tells, int st
 	return true;
 }
 
+/* Its number; 0: it is too short to have one. */
+static uint32_t function_of(const struct cuda_request_view *req)
+{
+	const struct vgpu_cuda_call *call = (const void *)req->body;
+
+	return req->length >= sizeof(*call) ? call->function : 0;
+}
+
 static struct cuda_reply reply_in(struct worker *w)
 {
 	const size_t before = sizeof(struct vgpu_response) + sizeof(struct vgpu_cuda_result);
@@ -212,19 +221,15 @@ static struct cuda_reply reply_in(struct worker *w)
 	return (struct cuda_reply){.data = w->rsp.bytes + before, .room = CUDA_REPLY_MAX};
 }
 
-static int dispatch(struct worker *w, const struct cuda_request_view *req, struct cuda_reply *reply)
+static int make_call(struct worker *w, const struct cuda_request_view *req,
+		     struct cuda_reply *reply)
 {
 	struct cuda_session *s = w->cuda;
 	int err;
 
-	if (!s)
-		s = w->cuda = make(w);
-	if (!s)
-		return -EOPNOTSUPP;
 	waits_pin(s);
 	s->req = req;
-	if (req->length >= sizeof(struct vgpu_cuda_call))
-		s->function = ((const struct vgpu_cuda_call *)(const void *)req->body)->function;
+	s->function = function_of(req);
 	s->reply = reply;
 	err = cuda_dispatch(s, req, reply);
 	s->req = NULL;
@@ -235,6 +240,40 @@ static int dispatch(struct worker *w, const struct cuda_request_view *req, struc
 	if (w->buffers.nheld)
 		buffers_release(&w->buffers);
 	return err;
+}
+
+static int dispatch(struct worker *w, const struct cuda_request_view *req, struct cuda_reply *reply)
+{
+	CUresult r;
+
+	if (!w->cuda)
+		w->cuda = make(w);
+	if (!w->cuda)
+		return -EOPNOTSUPP;
+	if (!flow_is_closed(w->cuda, function_of(req)))
+		return make_call(w, req, reply);
+	r = flow_hold(w->cuda, req);
+	if (r == (CUresult)HOST_PENDING)
+		return HOST_PENDING;
+	reply->result = r;
+	return 0;
+}
+
+/* The next of the calls that were held back. */
+static enum cuda_progress make_held(struct worker *w, const struct cuda_request_view *req)
+{
+	struct cuda_session *s = w->cuda;
+	struct cuda_reply reply = reply_in(w);
+	const uint64_t id = req->id;
+	const bool quiet = req->quiet;
+	int err = make_call(w, req, &reply);
+
+	if (!flow_after(s))
+		return CUDA_NOTHING;
+	if (err == HOST_PENDING)
+		return CUDA_PROGRESS;
+	return answer(w, id, quiet, tells_of_others(s->function), err, &reply) ? CUDA_RESPONSE
+									       : CUDA_PROGRESS;
 }
 
 bool cuda_request(struct worker *w, const void *record, uint32_t length)
@@ -263,6 +302,8 @@ enum cuda_progress cuda_poll(struct worker *w)
 {
 	struct cuda_session *s = w->cuda;
 	struct cuda_reply reply = reply_in(w);
+	enum cuda_progress p = CUDA_NOTHING;
+	struct cuda_request_view held;
 	struct wait *wait;
 	uint64_t id;
 	bool quiet, tells;
@@ -271,6 +312,10 @@ enum cuda_progress cuda_poll(struct worker *w)
 		return CUDA_NOTHING;
 	if (__atomic_load_n(&s->notified, __ATOMIC_ACQUIRE) && callbacks_send(s))
 		return CUDA_PROGRESS;
+	if (flow_next(s, &held))
+		p = make_held(w, &held);
+	if (p != CUDA_NOTHING)
+		return p;
 	wait = s->waits->n ? waits_look(s) : NULL;
 	if (!wait)
 		return CUDA_NOTHING;
@@ -290,11 +335,16 @@ enum cuda_progress cuda_poll(struct worker *w)
 	return answer(w, id, quiet, tells, 0, &reply) ? CUDA_RESPONSE : CUDA_PROGRESS;
 }
 
+static bool is_waiting(const struct cuda_session *s)
+{
+	return s->waits->n || s->flow.head;
+}
+
 bool cuda_is_busy(const struct worker *w)
 {
 	const struct cuda_session *s = w->cuda;
 
-	return s && (s->waits->n || __atomic_load_n(&s->notified, __ATOMIC_RELAXED));
+	return s && (is_waiting(s) || __atomic_load_n(&s->notified, __ATOMIC_RELAXED));
 }
 
 static uint64_t spin_ns(void)
@@ -306,23 +356,17 @@ static uint64_t spin_ns(void)
 	return cpus > 2 ? SPIN_NS : SPIN_FEW_CPUS_NS;
 }
 
-/* How long the call at the head has waited. */
-static uint64_t waited_ns(struct cuda_session *s)
+/* How long nothing that is waited for has happened. */
+static uint64_t waited_ns(const struct cuda_session *s)
 {
-	uint64_t now = (uint64_t)g_get_monotonic_time() * 1000;
-
-	if (s->head_id != s->waits->head->id || !s->head_since) {
-		s->head_id = s->waits->head->id;
-		s->head_since = now;
-	}
-	return now - s->head_since;
+	return (uint64_t)g_get_monotonic_time() * 1000 - s->waits->moved;
 }
 
 uint64_t cuda_spin_ns(const struct worker *w)
 {
 	uint64_t waited;
 
-	if (!w->cuda || !w->cuda->waits->n)
+	if (!w->cuda || !is_waiting(w->cuda))
 		return 0;
 	waited = waited_ns(w->cuda);
 	return waited < spin_ns() ? spin_ns() - waited : 0;
@@ -330,14 +374,17 @@ uint64_t cuda_spin_ns(const struct worker *w)
 
 int64_t cuda_nap_ns(const struct worker *w)
 {
-	if (!w->cuda || !w->cuda->waits->n || waited_ns(w->cuda) > NAPS_NS)
+	if (!w->cuda || !is_waiting(w->cuda) || waited_ns(w->cuda) > NAPS_NS)
 		return 0;
 	return NAP_NS;
 }
 
 int cuda_sleep(struct worker *w)
 {
-	return w->cuda && w->cuda->waits->n ? waits_sleep(w->cuda) : -1;
+	int ms = w->cuda && w->cuda->waits->n ? waits_sleep(w->cuda) : -1;
+
+	/* Nobody tells when there is room for a call. */
+	return w->cuda && w->cuda->flow.head ? 1 : ms;
 }
 
 void cuda_woken(struct worker *w)

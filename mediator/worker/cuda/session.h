@@ -15,6 +15,7 @@
 
 #include "backend.h"
 #include "cuda_driver.h"
+#include "flow.h"
 #include "handles.h"
 #include "ranges.h"
 #include "vgpu_abi.h"
@@ -77,6 +78,7 @@ struct cuda_session {
 	struct cuda_ranges textures; /* objects by number, each as a range of 1 */
 	struct cuda_ranges surfaces;
 	struct waits *waits;
+	struct flow flow; /* calls that are held back */
 	struct blobs *blobs;
 	struct windows *windows;
 	struct callbacks *callbacks;
@@ -87,17 +89,16 @@ struct cuda_session {
 	void *new_data;      /* ... and the data that it takes along */
 	void **params;       /* addresses of a kernel's parameters */
 	uint32_t nparams;    /* ... room for as many as any known kernel has */
-	uint64_t head_id;    /* the call that has waited longest */
-	uint64_t head_since; /* ... and when that was seen first, ns */
 	uint32_t function;   /* number of the call that was taken last */
 	CUresult deferred;   /* the first failure of a quiet call, not reported yet */
 	CUcontext borrowed;  /* the primary context, retained for session_borrow() */
 	CUdevice device;     /* the driver's number of the device that the guest calls 0 */
 	int wake_fd;         /* eventfd that the loop watches; any thread may write it */
 	uint32_t captures;   /* begun and not ended; capture_calls.c counts */
-	bool open;           /* cuInit() was called */
-	bool has_graphs;     /* there was one, or a capture: addresses may go into graphs */
-	int notified;        /* atomic: callbacks.c has something for the loop */
+	bool captured_memory; /* some capture under way may hold allocations */
+	bool open;            /* cuInit() was called */
+	bool has_graphs;      /* there was one, or a capture: addresses may go into graphs */
+	int notified;         /* atomic: callbacks.c has something for the loop */
 };
 
 /*
@@ -146,6 +147,11 @@ CUresult session_drain(struct cuda_session *s);
 /* Is there a call that was put off? */
 bool session_has_put_off(const struct cuda_session *s);
 CUresult session_drain_if(struct cuda_session *s, bool always);
+/*
+ * Before a call that would block until `stream` has come so far: it is
+ * dispatched again when that has done what it was given before.
+ */
+CUresult session_drain_stream(struct cuda_session *s, CUstream stream);
 /* The same for calls that wait for all contexts, or for one that is not current. */
 CUresult session_drain_all(struct cuda_session *s, bool always);
 

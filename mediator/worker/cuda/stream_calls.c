@@ -7,16 +7,18 @@
 
 CUresult host_cuStreamCreate(struct cuda_session *s, CUstream *stream, unsigned int flags)
 {
-	return s->drv->cuStreamCreate ? s->drv->cuStreamCreate(stream, flags)
-				      : CUDA_ERROR_NOT_SUPPORTED;
+	CUresult r = s->drv->cuStreamCreate ? flow_new_stream(s) : CUDA_ERROR_NOT_SUPPORTED;
+
+	return r == CUDA_SUCCESS ? s->drv->cuStreamCreate(stream, flags) : r;
 }
 
 CUresult host_cuStreamCreateWithPriority(struct cuda_session *s, CUstream *stream,
 					 unsigned int flags, int priority)
 {
-	return s->drv->cuStreamCreateWithPriority
-		       ? s->drv->cuStreamCreateWithPriority(stream, flags, priority)
-		       : CUDA_ERROR_NOT_SUPPORTED;
+	CUresult r =
+		s->drv->cuStreamCreateWithPriority ? flow_new_stream(s) : CUDA_ERROR_NOT_SUPPORTED;
+
+	return r == CUDA_SUCCESS ? s->drv->cuStreamCreateWithPriority(stream, flags, priority) : r;
 }
 
 CUresult host_cuStreamDestroy_v2(struct cuda_session *s, CUstream stream)
@@ -107,6 +109,8 @@ static bool mem_op_is_sane(struct cuda_session *s, const CUstreamBatchMemOpParam
 CUresult host_cuStreamBatchMemOp_v2(struct cuda_session *s, CUstream stream, unsigned int count,
 				    CUstreamBatchMemOpParams *params, unsigned int flags)
 {
+	CUresult r;
+
 	if (!s->drv->cuStreamBatchMemOp_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (count > MEM_OPS_MAX)
@@ -115,5 +119,8 @@ CUresult host_cuStreamBatchMemOp_v2(struct cuda_session *s, CUstream stream, uns
 		if (!mem_op_is_sane(s, &params[i]))
 			return CUDA_ERROR_INVALID_VALUE;
 	}
+	r = flow_room_for(s, stream, count);
+	if (r != CUDA_SUCCESS)
+		return r;
 	return s->drv->cuStreamBatchMemOp_v2(stream, count, params, flags);
 }

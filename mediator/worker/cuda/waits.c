@@ -105,6 +105,13 @@ static CUresult query_streams(struct cuda_session *s, const struct cuda_context 
 	return r;
 }
 
+bool waits_is_idle(struct cuda_session *s)
+{
+	const struct cuda_context *c = contexts_current(s);
+
+	return !c || query_streams(s, c, true) != CUDA_ERROR_NOT_READY;
+}
+
 /* Stream 0 and its other name. */
 static bool is_default(CUstream stream)
 {
@@ -232,6 +239,11 @@ static bool is_next(const struct cuda_session *s, const struct wait *w)
 	return true;
 }
 
+void waits_moved(struct waits *ws)
+{
+	ws->moved = (uint64_t)g_get_monotonic_time() * 1000;
+}
+
 static CUresult enter(struct cuda_session *s, struct wait *w)
 {
 	const struct cuda_context *c;
@@ -253,6 +265,8 @@ static CUresult enter(struct cuda_session *s, struct wait *w)
 		w->result = r;
 		w->done = true;
 	}
+	if (!s->waits->n)
+		waits_moved(s->waits);
 	*s->waits->tail = w;
 	s->waits->tail = &w->next;
 	s->waits->n++;
@@ -293,6 +307,7 @@ static void take_out(struct waits *ws, struct wait **at)
 	if (ws->tail == &w->next)
 		ws->tail = at;
 	ws->n--;
+	waits_moved(ws);
 	if (!w->pinned && !w->cannot_pin && !w->done)
 		ws->unpinned--;
 }

@@ -42,6 +42,7 @@ struct wait {
 	bool cannot_pin;
 	bool only_later; /* if nothing has to be waited for, finish is not called */
 	uint64_t order;  /* among those */
+	uint32_t passed; /* of them: contexts that it has waited for already */
 	bool done;       /* `result` is known; the answer is on its way */
 	uint8_t on;      /* enum wait_on */
 	CUresult result;
@@ -59,10 +60,12 @@ struct wait {
 struct waits {
 	uint64_t order_last;  /* of calls that were put off */
 	uint64_t order_again; /* of the one that is made now, 0: none */
+	uint32_t passed_again;
 	struct wait *head, **tail;
 	struct wait *free_list;
 	uint32_t n;
 	uint32_t unpinned; /* of them */
+	uint64_t moved;    /* when there was none, or the last one was over; ns */
 	struct helpers helpers;
 };
 
@@ -85,6 +88,12 @@ bool waits_may_ask(struct cuda_session *s, CUstream stream);
 
 /* Is a stream of the current context being captured? */
 bool waits_is_captured(struct cuda_session *s);
+
+/* Is nothing of the current context under way? */
+bool waits_is_idle(struct cuda_session *s);
+
+/* Something went on: the time that cuda_nap_ns() goes by begins anew. */
+void waits_moved(struct waits *ws);
 
 /* Before anything is enqueued by another call. */
 void waits_pin(struct cuda_session *s);

@@ -139,11 +139,41 @@ static void free_meanwhile(void)
 	pthread_join(thread, NULL);
 }
 
+static void CUDA_CB take_time(void *data)
+{
+	usleep(300000);
+	*(volatile unsigned int *)data += 1;
+}
+
+/* More behind a function than a stream's queue holds. */
+static void long_queue(void)
+{
+	unsigned int got = 0;
+	CUdeviceptr p;
+	CUstream s;
+
+	start();
+	CK(cuMemAllocHost((void **)&shared, 4096));
+	*shared = 0;
+	p = device_alloc(4);
+	CK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	for (unsigned int i = 1; i <= 8000; i++) {
+		if (i % 4000 == 1)
+			CK(cuLaunchHostFunc(s, take_time, shared));
+		CK(cuMemsetD32Async(p, i, 1, s));
+	}
+	CK(cuMemcpyDtoHAsync(&got, p, 4, s));
+	CK(cuStreamSynchronize(s));
+	CHECK_EQ(got, 8000);
+	CHECK_EQ(*shared, 2);
+}
+
 const struct test_case callback_cases[] = {
 	{"in_order", in_order, COMPLETE},
 	{"stream_waits", stream_waits, COMPLETE},
 	{"with_status", with_status, COMPLETE},
 	{"others_go_on", others_go_on, COMPLETE},
 	{"free_meanwhile", free_meanwhile, COMPLETE},
+	{"long_queue", long_queue, COMPLETE},
 	{0},
 };

@@ -486,6 +486,36 @@ static void failing_quietly(void)
 	raw_free(r);
 }
 
+/* More work than queues hold behind a host function that is not answered: others are, all the same.
+ */
+static void behind_host_function(void)
+{
+	struct raw *r = raw_new();
+	struct vgpu_vgpuCallback_req due = {.stream = new_stream(r), .id = 7};
+	struct vgpu_cuMemsetD32Async_req fill = {.N = 1, .hStream = due.stream};
+	uint64_t wrong_id = 8;
+	CUresult done;
+
+	OK(raw_alloc(r, 64, &fill.dstDevice));
+	raw_post(r, CUDA_FN_vgpuCallback, &due, sizeof(due));
+	for (fill.ui = 0; fill.ui < 5000; fill.ui++)
+		raw_post(r, CUDA_FN_cuMemsetD32Async, &fill, sizeof(fill));
+	IS(one_handle(r, CUDA_FN_vgpuCallbackDone, wrong_id), CUDA_ERROR_INVALID_VALUE);
+	do
+		done = one_handle(r, CUDA_FN_vgpuCallbackDone, due.id);
+	while (done == CUDA_ERROR_INVALID_VALUE); /* it is not due yet */
+	OK(done);
+	OK(raw_synchronize(r));
+	OK(raw_read(r, fill.dstDevice, &fill.ui, 4));
+	CHECK(fill.ui == 4999);
+	raw_works(r);
+	/* And one that never is. */
+	raw_post(r, CUDA_FN_vgpuCallback, &due, sizeof(due));
+	for (fill.ui = 0; fill.ui < 5000; fill.ui++)
+		raw_post(r, CUDA_FN_cuMemsetD32Async, &fill, sizeof(fill));
+	raw_free(r);
+}
+
 /* ------------------------------------------------------------------ others */
 static double now(void)
 {
@@ -604,6 +634,7 @@ static const struct {
 	{"many_handles", many_handles},
 	{"much_memory", much_memory},
 	{"failing_quietly", failing_quietly},
+	{"behind_host_function", behind_host_function},
 	{"endless_kernel", endless_kernel},
 	{"others_memory", others_memory},
 	{"leftovers", leftovers},

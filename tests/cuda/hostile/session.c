@@ -21,17 +21,22 @@ void wrong(const char *file, int line, const char *what, long long got)
 
 CUresult raw_body(struct raw *r, const void *body, size_t size, void *out, size_t out_size)
 {
-	static _Thread_local uint64_t answer[VGPU_RECORD_MAX / 8];
-	const struct vgpu_cuda_result *result = (const void *)answer;
-	int n = vgpu_call(r->s, VGPU_CMD_CUDA, NULL, 0, body, size, answer, sizeof(answer),
-			  EACH_MS);
+	const struct vgpu_response *rsp = NULL;
+	const struct vgpu_cuda_result *result;
+	uint64_t id;
 
 	r->got = 0;
-	if (n < (int)sizeof(*result)) {
-		r->error = n < 0 ? errno : EPROTO;
+	r->error = vgpu_submit(r->s, VGPU_CMD_CUDA, NULL, 0, body, size, &id) ? errno : 0;
+	while (!r->error && (!rsp || rsp->id != id)) /* beside notes */
+		r->error = vgpu_receive(r->s, EACH_MS, &rsp) ? errno : 0;
+	if (!r->error && (int32_t)rsp->status < 0)
+		r->error = -(int32_t)rsp->status;
+	else if (!r->error && rsp->length < sizeof(*rsp) + sizeof(*result))
+		r->error = EPROTO;
+	if (r->error)
 		return NO_RESULT;
-	}
-	r->got = (size_t)n - sizeof(*result);
+	result = (const void *)(rsp + 1);
+	r->got = rsp->length - sizeof(*rsp) - sizeof(*result);
 	if (out && result->result == CUDA_SUCCESS)
 		memcpy(out, result + 1, r->got < out_size ? r->got : out_size);
 	return (CUresult)result->result;

@@ -296,7 +296,7 @@ static void wait_for_all(void)
 	struct timespec pause = {.tv_nsec = 20000};
 
 	look();
-	for (unsigned int i = 0; worker.cuda->waits->n; i++) {
+	for (unsigned int i = 0; worker.cuda->waits->n || worker.cuda->flow.head; i++) {
 		CHECK(i < 200000);
 		look();
 		if (i > 10)

@@ -39,9 +39,10 @@ bool worker_push(struct worker *w, const void *record, uint32_t length)
 	if (note->kind == VGPU_CUDA_NOTE_CALLBACK)
 		g_string_append_printf(calls_notes, "%u:%" G_GUINT64_FORMAT, note->kind,
 				       note->value);
-	else
-		g_string_append_printf(calls_notes, "%u:%.*s", note->kind, (int)note->length,
-				       (const char *)(note + 1));
+	else {
+		g_string_append_printf(calls_notes, "%u:", note->kind);
+		g_string_append_len(calls_notes, (const char *)(note + 1), note->length);
+	}
 	return true;
 }
 
@@ -187,6 +188,14 @@ void calls_send(uint32_t function, uint64_t context, uint16_t flags, const struc
 	size_t length = compose((uint8_t *)rec, function, context, flags, part, n);
 
 	g_assert_false(cuda_request(test_worker, rec, (uint32_t)length));
+}
+
+void calls_send_with(const struct vgpu_desc *desc, unsigned int ndesc, uint32_t function,
+		     uint64_t context, const struct part *part, unsigned int n)
+{
+	descs = desc;
+	ndescs = (uint16_t)ndesc;
+	calls_send(function, context, 0, part, n);
 }
 
 struct outcome *calls_make(uint32_t function, uint64_t context, uint16_t flags,

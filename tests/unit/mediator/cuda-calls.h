@@ -49,6 +49,8 @@ void calls_give(const struct vgpu_desc *desc, unsigned int ndesc);
 void calls_send(uint32_t function, uint64_t context, uint16_t flags, const struct part *part,
 		unsigned int n);
 struct outcome *calls_wait(uint64_t *id);
+void calls_send_with(const struct vgpu_desc *desc, unsigned int ndesc, uint32_t function,
+		     uint64_t context, const struct part *part, unsigned int n);
 
 /* Notes that have come, as text: "1:value 7\n", "3:42". */
 extern GString *calls_notes;

@@ -7,12 +7,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "cuda-calls.h"
+#include "cuda-program.h"
 #include "cuda/entry.h"
 #include "cuda/windows.h"
 
-#define HANDLE(type, index) vgpu_cuda_handle(VGPU_CUDA_##type, 1, index)
-#define CTX HANDLE(CONTEXT, 1)
 #define GPA 0x100000ull
 #define RAM ((size_t)1 << 20)
 #define DATA 0x10000ull          /* from here on, offset in RAM */
@@ -183,6 +181,57 @@ static void test_window_twice(void)
 	stop();
 }
 
+/* ---- a program that never pauses */
+
+static volatile uint32_t *flags;
+static CUresult (*real_unregister)(void *p);
+
+/* All kernels end, as they do by themselves in a program: this may wait for them. */
+static CUresult unregister(void *p)
+{
+	for (unsigned int i = 0; i < 100; i++)
+		__atomic_store_n(&flags[i], 1, __ATOMIC_RELEASE);
+	return real_unregister(p);
+}
+
+/* Pages come back although others launch without end, so that the context is never idle. */
+static void test_unmap_amid_work(void)
+{
+	const struct vgpu_desc desc = {.buffer = 3, .length = 2ull * VGPU_PAGE};
+	const uint64_t bytes = 2ull * VGPU_PAGE, stream = HANDLE(STREAM, 7);
+	enum cuda_progress p = CUDA_NOTHING;
+	unsigned int i = 0;
+	CUdeviceptr at;
+
+	start();
+	make_buffer(3, 2);
+	load(HANDLE(MODULE, 4));
+	find(HANDLE(MODULE, 4), HANDLE(FUNCTION, 5), "wait_flag");
+	at = allocate(400);
+	flags = (void *)(uintptr_t)at; /* as the cpu backend has it */
+	memset((void *)(uintptr_t)at, 0, 400);
+	make_stream(stream);
+	make_stream(stream + 16);
+	g_assert_cmpint(map(WINDOW, bytes, &desc, 1)->result, ==, CUDA_SUCCESS);
+	real_unregister = driver()->cuMemHostUnregister;
+	driver()->cuMemHostUnregister = unregister;
+	launch_wait(HANDLE(FUNCTION, 5), stream, at);
+	calls_send(CUDA_FN_vgpuHostUnmap, CTX, 0,
+		   (struct part[]){REQ(vgpuHostUnmap, .address = WINDOW, .bytes = bytes)}, 1);
+	while (p != CUDA_RESPONSE && ++i < 100) {
+		launch_wait(HANDLE(FUNCTION, 5), stream + 16 * (i % 2), at + 4ull * i);
+		__atomic_store_n(&flags[i - 1], 1, __ATOMIC_RELEASE);
+		for (unsigned int n = 0; n < 50 && p != CUDA_RESPONSE; n++) {
+			p = cuda_poll(test_worker);
+			g_usleep(100);
+		}
+	}
+	g_assert_cmpuint(i, <, 100);
+	g_assert_cmpuint(table[3].users, ==, 0);
+	driver()->cuMemHostUnregister = real_unregister;
+	stop();
+}
+
 static void test_window_refused(void)
 {
 	const struct vgpu_desc desc = {.buffer = 3, .length = 2ull * VGPU_PAGE};
@@ -210,16 +259,6 @@ static void test_window_refused(void)
 	g_assert_cmpuint(table[3].users, ==, 0);
 	g_assert_cmpint(map(WINDOW, bytes, &desc, 1)->result, ==, CUDA_SUCCESS);
 	stop();
-}
-
-static CUdeviceptr allocate(size_t bytes)
-{
-	struct vgpu_cuMemAlloc_v2_rsp rsp;
-	const struct outcome *o = CALL(cuMemAlloc_v2, CTX, REQ(cuMemAlloc_v2, .bytesize = bytes));
-
-	g_assert_cmpint(o->result, ==, CUDA_SUCCESS);
-	memcpy(&rsp, o->data, sizeof(rsp));
-	return rsp.dptr;
 }
 
 static struct outcome *copy(unsigned int direction, CUdeviceptr at, uint64_t bytes,
@@ -369,23 +408,24 @@ static void test_window_in_graph_blocked(void)
 #define OTHER HANDLE(CONTEXT, 8)
 #define HELD HANDLE(STREAM, 9)
 
+static CUdeviceptr gate;
+
 static void hold_stream(void)
 {
-	g_assert_cmpint(CALL(vgpuCtxCreate, 0, REQ(vgpuCtxCreate, .ctx = OTHER))->result, ==,
-			CUDA_SUCCESS);
-	g_assert_cmpint(CALL(cuStreamCreate, OTHER,
-			     REQ(cuStreamCreate, .phStream = HELD, .Flags = CU_STREAM_NON_BLOCKING))
-				->result,
-			==, CUDA_SUCCESS);
-	QUIET(vgpuCallback, OTHER, REQ(vgpuCallback, .stream = HELD, .id = 7));
-	while (!calls_notes->len)
-		g_assert_cmpint(cuda_poll(test_worker), !=, CUDA_RESPONSE);
+	gate = allocate(4);
+	assert_ok(CALL(vgpuCtxCreate, 0, REQ(vgpuCtxCreate, .ctx = OTHER)));
+	assert_ok(CALL(cuStreamCreate, OTHER,
+		       REQ(cuStreamCreate, .phStream = HELD, .Flags = CU_STREAM_NON_BLOCKING)));
+	QUIET(cuMemsetD8Async, CTX, REQ(cuMemsetD8Async, .dstDevice = gate, .N = 4));
+	assert_ok(CALL(cuStreamSynchronize, CTX, REQ(cuStreamSynchronize, .hStream = 0)));
+	QUIET(cuStreamWaitValue32_v2, OTHER,
+	      REQ(cuStreamWaitValue32_v2, .stream = HELD, .addr = gate, .value = 1));
 }
 
 static void hold_over(void)
 {
-	QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 7));
-	g_assert_cmpint(calls_wait(NULL)->result, ==, CUDA_SUCCESS);
+	QUIET(cuStreamWriteValue32_v2, CTX, REQ(cuStreamWriteValue32_v2, .addr = gate, .value = 1));
+	assert_ok(calls_wait(NULL));
 }
 
 static void no_answer_yet(void)
@@ -394,7 +434,7 @@ static void no_answer_yet(void)
 	g_assert_cmpint(CALL(cuStreamQuery, CTX, REQ(cuStreamQuery, .hStream = 0))->result, ==,
 			CUDA_SUCCESS);
 	for (int i = 0; i < 100; i++)
-		g_assert_cmpint(cuda_poll(test_worker), ==, CUDA_NOTHING);
+		g_assert_cmpint(cuda_poll(test_worker), !=, CUDA_RESPONSE);
 }
 
 /* Pages are held until the copy is over, whichever context the caller says it has. */
@@ -440,6 +480,36 @@ static void test_unmap_elsewhere(void)
 	stop();
 }
 
+/* Behind a host function a bulk copy is put off, with all that it names. */
+static void test_bulk_behind(void)
+{
+	const struct vgpu_desc desc[] = {{.buffer = 5, .offset = 100, .length = 300},
+					 {.buffer = 5, .offset = 0, .length = 100}};
+	const uint64_t stream = HANDLE(STREAM, 7);
+	CUdeviceptr at;
+
+	start();
+	make_buffer(5, 1);
+	for (uint32_t i = 0; i < 400; i++)
+		buffer_page(1, 0)[i] = (uint8_t)(i * 7);
+	at = allocate(400);
+	make_stream(stream);
+	QUIET(vgpuCallback, CTX, REQ(vgpuCallback, .stream = stream, .id = 9));
+	calls_send_with(desc, 2, CUDA_FN_vgpuCopy, CTX,
+			(struct part[]){REQ(vgpuCopy, .direction = VGPU_COPY_TO_DEVICE,
+					    .address = at, .bytes = 400, .stream = stream)},
+			1);
+	while (!calls_notes->len)
+		g_assert_cmpint(cuda_poll(test_worker), !=, CUDA_RESPONSE);
+	g_assert_cmpuint(table[5].users, ==, 0); /* not begun */
+	QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 9));
+	assert_ok(calls_wait(NULL));
+	for (uint32_t i = 0; i < 400; i++)
+		g_assert_cmpuint(((const uint8_t *)read_bytes(at, 400))[i], ==,
+				 buffer_page(1, 0)[i < 300 ? i + 100 : i - 300]);
+	stop();
+}
+
 static void test_image(void)
 {
 	static const char text[] = ".version 6.0\n.target sm_50\n.address_size 64\n"
@@ -480,12 +550,101 @@ static void test_image(void)
 	stop();
 }
 
+/* ---- memory of graphs: of a driver that has it, which the cpu backend's has not */
+
+#define POOL ((CUdeviceptr)0x7a0000000000)
+#define EXEC HANDLE(GRAPHEXEC, 51)
+
+static CUresult add_alloc(CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies,
+			  size_t n, CUDA_MEM_ALLOC_NODE_PARAMS *p)
+{
+	p->dptr = POOL;
+	return driver()->cuGraphAddEmptyNode(node, graph, dependencies, n);
+}
+
+static CUresult free_any(CUdeviceptr at)
+{
+	return at == POOL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+static bool is_ours(void)
+{
+	return ranges_check(test_worker->cuda, POOL, 4096);
+}
+
+static void start_graph(void)
+{
+	const CUmemPoolProps props = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+				      .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE}};
+
+	start();
+	driver()->cuGraphAddMemAllocNode = add_alloc;
+	driver()->cuMemFree_v2 = free_any;
+	QUIET(cuGraphCreate, CTX, REQ(cuGraphCreate, .phGraph = GRAPH));
+	g_assert_false(is_ours());
+	assert_ok(CALL(
+		vgpuGraphAddAlloc, CTX,
+		REQ(vgpuGraphAddAlloc, .node = HANDLE(NODE, 52), .graph = GRAPH, .bytes = 4096),
+		{NULL, 0}, {&props, sizeof(props)}));
+	g_assert_true(is_ours());
+}
+
+static void instantiate(void)
+{
+	assert_ok(CALL(vgpuGraphInstantiate, CTX,
+		       REQ(vgpuGraphInstantiate, .exec = EXEC, .graph = GRAPH)));
+}
+
+static void end_graph(void)
+{
+	assert_ok(CALL(cuGraphDestroy, CTX, REQ(cuGraphDestroy, .hGraph = GRAPH)));
+}
+
+static void end_exec(void)
+{
+	assert_ok(CALL(cuGraphExecDestroy, CTX, REQ(cuGraphExecDestroy, .hGraphExec = EXEC)));
+}
+
+/* Addresses are the session's while a graph can put memory there, and no longer. */
+static void test_graph_memory(void)
+{
+	start_graph();
+	end_graph();
+	g_assert_false(is_ours());
+	stop();
+	start_graph();
+	instantiate();
+	end_graph();
+	g_assert_true(is_ours());
+	end_exec();
+	g_assert_false(is_ours());
+	stop();
+}
+
+/* What a launch allocated stays until it is freed; the next launch allocates it anew. */
+static void test_graph_launched(void)
+{
+	start_graph();
+	instantiate();
+	assert_ok(CALL(cuGraphLaunch, CTX, REQ(cuGraphLaunch, .hGraph = EXEC)));
+	assert_ok(CALL(cuMemFree_v2, CTX, REQ(cuMemFree_v2, .dptr = POOL)));
+	assert_ok(CALL(cuGraphLaunch, CTX, REQ(cuGraphLaunch, .hGraph = EXEC)));
+	g_assert_true(is_ours());
+	end_graph();
+	end_exec();
+	g_assert_true(is_ours());
+	assert_ok(CALL(cuMemFree_v2, CTX, REQ(cuMemFree_v2, .dptr = POOL)));
+	g_assert_false(is_ours());
+	stop();
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/mediator/cuda-memory/window", test_window);
 	g_test_add_func("/mediator/cuda-memory/window-read-only", test_window_read_only);
 	g_test_add_func("/mediator/cuda-memory/window-twice", test_window_twice);
+	g_test_add_func("/mediator/cuda-memory/unmap-amid-work", test_unmap_amid_work);
 	g_test_add_func("/mediator/cuda-memory/window-refused", test_window_refused);
 	g_test_add_func("/mediator/cuda-memory/window-in-graph", test_window_in_graph);
 	g_test_add_func("/mediator/cuda-memory/window-in-graph-blocked",
@@ -493,6 +652,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/mediator/cuda-memory/bulk", test_bulk);
 	g_test_add_func("/mediator/cuda-memory/bulk-elsewhere", test_bulk_elsewhere);
 	g_test_add_func("/mediator/cuda-memory/unmap-elsewhere", test_unmap_elsewhere);
+	g_test_add_func("/mediator/cuda-memory/bulk-behind", test_bulk_behind);
 	g_test_add_func("/mediator/cuda-memory/image", test_image);
+	g_test_add_func("/mediator/cuda-memory/graph-memory", test_graph_memory);
+	g_test_add_func("/mediator/cuda-memory/graph-launched", test_graph_launched);
 	return g_test_run();
 }

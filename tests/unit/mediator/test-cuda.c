@@ -3,70 +3,19 @@
 #include <errno.h>
 #include <glib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "cuda-calls.h"
+#include "cuda-program.h"
 #include "cuda/entry.h"
-
-#define HANDLE(type, index) vgpu_cuda_handle(VGPU_CUDA_##type, 1, index)
-#define CTX HANDLE(CONTEXT, 1)
-
-static const char ptx[] = ".version 6.0\n.target sm_50\n.address_size 64\n"
-			  ".visible .entry vector_add(.param .u64 a, .param .u64 b, .param .u64 c, "
-			  ".param .u32 n)\n{\nret;\n}\n"
-			  ".visible .entry print_value(.param .u32 v)\n{\nret;\n}\n"
-			  ".visible .entry wait_flag(.param .u64 p, .param .u32 v)\n{\nret;\n}\n";
-
-static void assert_ok(const struct outcome *o)
-{
-	g_assert_cmpint(o->status, ==, 0);
-	g_assert_cmpint(o->result, ==, CUDA_SUCCESS);
-	g_assert_cmpint(o->deferred, ==, CUDA_SUCCESS);
-}
 
 static void start(void)
 {
-	calls_start();
-	assert_ok(CALL(vgpuHello, 0, REQ(vgpuHello, .version = VGPU_CUDA_VERSION)));
-	assert_ok(CALL(vgpuCtxRetainPrimary, 0, REQ(vgpuCtxRetainPrimary, .ctx = CTX)));
-	calls_own_output();
+	program_start();
 }
 
 static void stop(void)
 {
 	calls_stop();
-}
-
-static CUdeviceptr allocate(size_t bytes)
-{
-	struct vgpu_cuMemAlloc_v2_rsp rsp;
-	const struct outcome *o = CALL(cuMemAlloc_v2, CTX, REQ(cuMemAlloc_v2, .bytesize = bytes));
-
-	assert_ok(o);
-	g_assert_cmpuint(o->length, ==, sizeof(rsp));
-	memcpy(&rsp, o->data, sizeof(rsp));
-	return rsp.dptr;
-}
-
-static void write_bytes(CUdeviceptr at, const void *data, uint32_t bytes)
-{
-	g_assert_cmpint(
-		QUIET(vgpuWrite, CTX, REQ(vgpuWrite, .dst = at, .bytes = bytes), {data, bytes})
-			->status,
-		==, 1);
-}
-
-static const void *read_bytes(CUdeviceptr at, uint32_t bytes)
-{
-	const struct outcome *o = CALL(vgpuRead, CTX, REQ(vgpuRead, .src = at, .bytes = bytes));
-
-	assert_ok(o);
-	g_assert_cmpuint(o->length, ==, (bytes + 7) & ~7u);
-	return o->data;
-}
-
-static void synchronize(void)
-{
-	assert_ok(calls_make(CUDA_FN_vgpuCtxSynchronize, CTX, 0, NULL, 0));
 }
 
 static void test_memory(void)
@@ -109,43 +58,6 @@ static void test_quiet_failure(void)
 	stop();
 }
 
-static void load(uint64_t module)
-{
-	g_assert_cmpint(QUIET(vgpuBlobBegin, 0, REQ(vgpuBlobBegin, .blob = 5, .bytes = sizeof(ptx)))
-				->status,
-			==, 1);
-	g_assert_cmpint(QUIET(vgpuBlobData, 0, REQ(vgpuBlobData, .blob = 5, .bytes = sizeof(ptx)),
-			      {ptx, sizeof(ptx)})
-				->status,
-			==, 1);
-	assert_ok(CALL(vgpuModuleLoad, CTX, REQ(vgpuModuleLoad, .module = module, .blob = 5)));
-	g_assert_cmpint(QUIET(vgpuBlobEnd, 0, REQ(vgpuBlobEnd, .blob = 5))->status, ==, 1);
-}
-
-static struct vgpu_function_info *find(uint64_t module, uint64_t function, const char *name)
-{
-	static struct vgpu_function_info info;
-	const struct outcome *o = CALL(vgpuModuleGetFunction, CTX,
-				       REQ(vgpuModuleGetFunction, .f = function, .module = module,
-					   .name_length = (uint32_t)strlen(name) + 1),
-				       {name, strlen(name) + 1});
-
-	assert_ok(o);
-	g_assert_cmpuint(o->length, ==, sizeof(info));
-	memcpy(&info, o->data, sizeof(info));
-	return &info;
-}
-
-static void launch(uint64_t function, unsigned int threads, const void *params, uint32_t bytes)
-{
-	g_assert_cmpint(QUIET(vgpuLaunch, CTX,
-			      REQ(vgpuLaunch, .function = function, .gx = 1, .gy = 1, .gz = 1,
-				  .bx = threads, .by = 1, .bz = 1, .bytes = bytes),
-			      {params, bytes})
-				->status,
-			==, 1);
-}
-
 static void test_launch(void)
 {
 	const float a[4] = {1, 2, 3, 4}, b[4] = {10, 20, 30, 40};
@@ -183,21 +95,99 @@ static void test_launch(void)
 	stop();
 }
 
-static void test_print(void)
+/* A session with print_value() as function 3, whose text is not the test's own. */
+static void start_printing(void)
 {
-	const uint32_t value = 7;
-	struct outcome *o;
-
 	calls_start();
 	assert_ok(CALL(vgpuHello, 0, REQ(vgpuHello, .version = VGPU_CUDA_VERSION)));
 	assert_ok(CALL(vgpuCtxRetainPrimary, 0, REQ(vgpuCtxRetainPrimary, .ctx = CTX)));
 	load(HANDLE(MODULE, 2));
 	find(HANDLE(MODULE, 2), HANDLE(FUNCTION, 3), "print_value");
+}
+
+static void test_print(void)
+{
+	const uint32_t value = 7;
+	struct outcome *o;
+
+	start_printing();
 	launch(HANDLE(FUNCTION, 3), 1, &value, sizeof(value));
 	o = calls_make(CUDA_FN_vgpuCtxSynchronize, CTX, 0, NULL, 0);
 	calls_own_output();
 	assert_ok(o);
 	g_assert_cmpstr(calls_notes->str, ==, "1:value 7\n");
+	stop();
+}
+
+/* Text may begin with anything, and what comes later comes. */
+static void test_print_zeros(void)
+{
+	static const char zeros[100];
+	const uint32_t value = 8;
+	ssize_t put;
+	bool all;
+
+	start_printing();
+	put = write(STDOUT_FILENO, "\0zero", 5);
+	synchronize();
+	put += write(STDOUT_FILENO, zeros, sizeof(zeros));
+	synchronize();
+	launch(HANDLE(FUNCTION, 3), 1, &value, sizeof(value));
+	synchronize();
+	calls_own_output();
+	g_assert_cmpint(put, ==, 105);
+	all = calls_notes->len == 7 + 102 + 10 && !memcmp(calls_notes->str, "1:\0zero1:\0", 10);
+	g_assert_true(all);
+	g_assert_cmpstr(calls_notes->str + 7 + 102, ==, "1:value 8\n");
+	stop();
+}
+
+/* Nothing but zeros at first: they come too, after some looks. */
+static void test_print_only_zeros(void)
+{
+	static const char zeros[100];
+	ssize_t put;
+
+	start_printing();
+	put = write(STDOUT_FILENO, zeros, sizeof(zeros));
+	for (unsigned int i = 0; i < 100; i++)
+		synchronize();
+	calls_own_output();
+	g_assert_cmpint(put, ==, 100);
+	g_assert_cmpuint(calls_notes->len, ==, 102);
+	stop();
+}
+
+/* As a kernel that prints without end, or with a width of a milliard, has it. */
+static void test_print_much(void)
+{
+	static char text[65536];
+	const uint32_t value = 9;
+	ssize_t last = 1;
+	int theirs;
+	off_t size;
+
+	memset(text, 'x', sizeof(text));
+	start_printing();
+	theirs = dup(STDOUT_FILENO);
+	for (unsigned int turn = 0; turn < 3; turn++) {
+		for (unsigned int i = 0; i < 1024 && last > 0; i++)
+			last = write(STDOUT_FILENO, text, sizeof(text));
+		size = lseek(STDOUT_FILENO, 0, SEEK_CUR);
+		synchronize();
+		calls_own_output();
+		g_assert_cmpint(last, ==, -1);
+		g_assert_cmpint(size, <=, 16 << 20);
+		g_assert_cmpuint(calls_notes->len, >=, (gsize)size);
+		g_string_truncate(calls_notes, 0);
+		dup2(theirs, STDOUT_FILENO);
+		last = 1;
+	}
+	launch(HANDLE(FUNCTION, 3), 1, &value, sizeof(value));
+	synchronize();
+	calls_own_output();
+	close(theirs);
+	g_assert_cmpstr(calls_notes->str, ==, "1:value 9\n");
 	stop();
 }
 
@@ -312,7 +302,7 @@ static CUresult end_capture(uint64_t stream)
 		->result;
 }
 
-static void make_stream(uint64_t stream, uint64_t context)
+static void stream_in(uint64_t context, uint64_t stream)
 {
 	QUIET(cuStreamCreateWithPriority, context,
 	      REQ(cuStreamCreateWithPriority, .phStream = stream, .flags = CU_STREAM_NON_BLOCKING));
@@ -327,9 +317,9 @@ static void test_captures(void)
 
 	start();
 	captures = &test_worker->cuda->captures;
-	make_stream(one, CTX);
-	make_stream(two, CTX);
-	make_stream(joins, CTX);
+	make_stream(one);
+	make_stream(two);
+	make_stream(joins);
 	QUIET(cuEventCreate, CTX, REQ(cuEventCreate, .phEvent = event));
 	g_assert_cmpint(begin_capture(0), ==, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
 	g_assert_cmpint(end_capture(one), ==, CUDA_ERROR_ILLEGAL_STATE);
@@ -349,7 +339,7 @@ static void test_captures(void)
 	g_assert_cmpint(end_capture(one), ==, CUDA_ERROR_ILLEGAL_STATE);
 	g_assert_cmpuint(*captures, ==, 0);
 	assert_ok(CALL(vgpuCtxCreate, 0, REQ(vgpuCtxCreate, .ctx = own)));
-	make_stream(HANDLE(STREAM, 9), own);
+	stream_in(own, HANDLE(STREAM, 9));
 	g_assert_cmpint(begin_capture(HANDLE(STREAM, 9)), ==, CUDA_SUCCESS);
 	g_assert_cmpuint(*captures, ==, 1);
 	assert_ok(CALL(vgpuCtxDestroy, 0, REQ(vgpuCtxDestroy, .ctx = own)));
@@ -405,6 +395,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/mediator/cuda/quiet-failure", test_quiet_failure);
 	g_test_add_func("/mediator/cuda/launch", test_launch);
 	g_test_add_func("/mediator/cuda/print", test_print);
+	g_test_add_func("/mediator/cuda/print-zeros", test_print_zeros);
+	g_test_add_func("/mediator/cuda/print-only-zeros", test_print_only_zeros);
+	g_test_add_func("/mediator/cuda/print-much", test_print_much);
 	g_test_add_func("/mediator/cuda/out-of-order", test_out_of_order);
 	g_test_add_func("/mediator/cuda/callback", test_callback);
 	g_test_add_func("/mediator/cuda/drain", test_drain);

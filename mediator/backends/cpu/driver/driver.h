@@ -26,7 +26,8 @@
 #define CPU_RANGES_MAX 32768u
 #define CPU_OBJECTS_MAX 262144u
 #define CPU_STREAMS_MAX 512u
-#define CPU_WORK_MAX 65536u /* pieces of work that wait or run, all streams together */
+#define CPU_WORK_MAX 65536u  /* pieces of work that wait or run, all streams together */
+#define CPU_STREAM_MAX 1024u /* ... of one stream; as with a GPU, who submits more waits */
 #define CPU_PAGE ((size_t)4096)
 #define CPU_GRANULARITY ((size_t)2 << 20) /* of VMM allocations and reservations */
 #define CPU_THREADS_MAX 1024u             /* of a block */
@@ -358,7 +359,8 @@ struct CUstream_st {
 	bool legacy;
 	bool retired;
 	bool has_thread;
-	GQueue queue;    /* of struct op */
+	GQueue queue; /* of struct op */
+	unsigned int queued;
 	struct op *last; /* the newest one, referenced, or NULL */
 	pthread_cond_t more;
 	struct capture *capture; /* counted, or NULL */

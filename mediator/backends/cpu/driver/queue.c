@@ -46,7 +46,7 @@ static void drop_after(struct op *op)
 	op->after = NULL;
 }
 
-static void execute(struct op *op)
+static void execute(CUstream s, struct op *op)
 {
 	struct work *w = op->work;
 	CUresult err;
@@ -66,6 +66,7 @@ static void execute(struct op *op)
 	op->end = now_ns();
 	op->done = true;
 	drv.queued -= op->weight;
+	s->queued--;
 	pthread_cond_broadcast(&drv.changed);
 	op_unref(op);
 }
@@ -79,7 +80,7 @@ static void *stream_main(void *arg)
 		if (g_queue_is_empty(&s->queue))
 			pthread_cond_wait(&s->more, &drv.lock);
 		else
-			execute(g_queue_pop_head(&s->queue));
+			execute(s, g_queue_pop_head(&s->queue));
 	}
 	object_unref(s);
 	pthread_mutex_unlock(&drv.lock);
@@ -233,6 +234,11 @@ static CUresult check_capture(const CUstream s)
 	return CUDA_SUCCESS;
 }
 
+static bool has_room(const CUstream s, size_t weight)
+{
+	return s->queued < CPU_STREAM_MAX && (!drv.queued || drv.queued + weight <= CPU_WORK_MAX);
+}
+
 CUresult stream_submit(CUstream s, struct work *w, struct op **out)
 {
 	CUresult err = check_capture(s);
@@ -242,7 +248,7 @@ CUresult stream_submit(CUstream s, struct work *w, struct op **out)
 	if (!err)
 		err = start_thread(s);
 	object_ref(s);
-	while (!err && drv.queued && drv.queued + weight > CPU_WORK_MAX && !(err = drv.sticky))
+	while (!err && !has_room(s, weight) && !(err = drv.sticky))
 		pthread_cond_wait(&drv.changed, &drv.lock);
 	if (!err && s->retired)
 		err = CUDA_ERROR_INVALID_HANDLE;
@@ -261,6 +267,7 @@ CUresult stream_submit(CUstream s, struct work *w, struct op **out)
 	s->last = op;
 	op->weight = weight;
 	drv.queued += weight;
+	s->queued++;
 	g_queue_push_tail(&s->queue, op);
 	pthread_cond_signal(&s->more);
 	if (out)
