@@ -49,12 +49,10 @@ void contexts_shut(struct cuda_session *s, uint64_t handle)
 	if (c->side)
 		s->drv->cuStreamDestroy_v2(c->side);
 	c->side = NULL;
-	if (c->slots && !c->slots_taken) {
-		if (s->drv->cuMemHostUnregister)
-			s->drv->cuMemHostUnregister(c->slots);
-		munmap(c->slots, (size_t)SLOTS * SLOT_BYTES);
-		c->slots = NULL;
-	}
+	/* The GPU is done with them, even if an answer is still to be made of one. */
+	if (c->slots_registered)
+		s->drv->cuMemHostUnregister(c->slots);
+	c->slots_registered = false;
 }
 
 void contexts_gone(struct cuda_session *s, struct cuda_object *o)
@@ -179,27 +177,36 @@ void contexts_before_capture(struct cuda_session *s)
 		contexts_leave(s, c->stream[i].stream);
 }
 
-bool contexts_has_slot(const struct cuda_context *c)
+/* Only registered memory is copied to without waiting for what the stream does. */
+static bool has_slots(struct cuda_session *s, struct cuda_context *c)
 {
-	return !c->slots || c->slots_taken != UINT64_MAX;
+	const size_t bytes = (size_t)SLOTS * SLOT_BYTES;
+
+	if (c->slots_registered)
+		return true;
+	if (!c->slots) {
+		void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			       0);
+
+		if (p == MAP_FAILED)
+			return false;
+		c->slots = p;
+	}
+	c->slots_registered = s->drv->cuMemHostRegister_v2 &&
+			      s->drv->cuMemHostRegister_v2(c->slots, bytes, 0) == CUDA_SUCCESS;
+	return c->slots_registered;
+}
+
+bool contexts_has_slot(struct cuda_session *s, struct cuda_context *c)
+{
+	return has_slots(s, c) && c->slots_taken != UINT64_MAX;
 }
 
 uint8_t *contexts_slot(struct cuda_session *s, struct cuda_context *c)
 {
 	unsigned int i;
 
-	if (!c->slots) {
-		void *p = mmap(NULL, (size_t)SLOTS * SLOT_BYTES, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-		if (p == MAP_FAILED)
-			return NULL;
-		c->slots = p;
-		/* Without it the copies are right too, only slower. */
-		if (s->drv->cuMemHostRegister_v2)
-			s->drv->cuMemHostRegister_v2(p, (size_t)SLOTS * SLOT_BYTES, 0);
-	}
-	if (c->slots_taken == UINT64_MAX)
+	if (!contexts_has_slot(s, c))
 		return NULL;
 	i = (unsigned int)__builtin_ctzll(~c->slots_taken);
 	c->slots_taken |= 1ull << i;

@@ -38,8 +38,9 @@ struct cuda_context {
 	struct flow_count gone; /* of streams that went before their work was done */
 	struct flow_count made; /* streams, not calls */
 	struct own_event *free_events;
-	uint8_t *slots; /* SLOTS of SLOT_BYTES, registered if the driver wants it */
+	uint8_t *slots; /* SLOTS of SLOT_BYTES */
 	uint64_t slots_taken;
+	bool slots_registered;
 };
 
 #define SLOTS 64u
@@ -79,8 +80,8 @@ void contexts_leave(struct cuda_session *s, CUstream stream);
 /* Likewise for all of the current context, since some will be captured. */
 void contexts_before_capture(struct cuda_session *s);
 
-/* Is there one? */
-bool contexts_has_slot(const struct cuda_context *c);
+/* Is there one in the current context? */
+bool contexts_has_slot(struct cuda_session *s, struct cuda_context *c);
 /* SLOT_BYTES of memory that copies of the current context reach at once; NULL: all taken. */
 uint8_t *contexts_slot(struct cuda_session *s, struct cuda_context *c);
 void contexts_slot_back(struct cuda_context *c, uint8_t *slot);

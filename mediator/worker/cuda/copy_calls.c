@@ -90,7 +90,8 @@ CUresult host_vgpuRead(struct cuda_session *s, CUdeviceptr src, unsigned int byt
 		return CUDA_ERROR_INVALID_VALUE;
 	if (is_capturing(s, stream))
 		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-	if (!contexts_has_slot(c)) { /* into ordinary memory the driver copies before it returns */
+	if (!contexts_has_slot(s,
+			       c)) { /* into ordinary memory the driver copies before it returns */
 		r = session_drain_stream(s, stream);
 		if (r != CUDA_SUCCESS)
 			return r;

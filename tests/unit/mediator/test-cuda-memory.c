@@ -459,6 +459,30 @@ static void test_bulk_elsewhere(void)
 	stop();
 }
 
+static CUresult no_registering(void *p, size_t bytes, unsigned int flags)
+{
+	(void)p;
+	(void)bytes;
+	(void)flags;
+	return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+/* Reading waits in the loop, not in the driver, also where memory cannot be registered. */
+static void test_read_unregistered(void)
+{
+	CUdeviceptr at;
+
+	start();
+	driver()->cuMemHostRegister_v2 = no_registering;
+	at = allocate(VGPU_PAGE);
+	hold_stream();
+	calls_send(CUDA_FN_vgpuRead, OTHER, 0,
+		   (struct part[]){REQ(vgpuRead, .src = at, .bytes = 64, .stream = HELD)}, 1);
+	no_answer_yet();
+	hold_over();
+	stop();
+}
+
 /* Likewise a window, while any context has work. */
 static void test_unmap_elsewhere(void)
 {
@@ -652,6 +676,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/mediator/cuda-memory/bulk", test_bulk);
 	g_test_add_func("/mediator/cuda-memory/bulk-elsewhere", test_bulk_elsewhere);
 	g_test_add_func("/mediator/cuda-memory/unmap-elsewhere", test_unmap_elsewhere);
+	g_test_add_func("/mediator/cuda-memory/read-unregistered", test_read_unregistered);
 	g_test_add_func("/mediator/cuda-memory/bulk-behind", test_bulk_behind);
 	g_test_add_func("/mediator/cuda-memory/image", test_image);
 	g_test_add_func("/mediator/cuda-memory/graph-memory", test_graph_memory);
