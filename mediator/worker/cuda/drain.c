@@ -39,7 +39,7 @@ static CUresult again(struct cuda_session *s, struct wait *w, CUresult r, struct
 	s->req = &req;
 	s->reply = reply;
 	s->waits->order_again = w->order;
-	s->waits->passed_again = w->passed;
+	s->waits->context_again = w->context;
 	err = cuda_dispatch(s, &req, reply);
 	s->waits->order_again = 0;
 	if (err)
@@ -50,11 +50,8 @@ static CUresult again(struct cuda_session *s, struct wait *w, CUresult r, struct
 	return reply->result;
 }
 
-/*
- * Until the current context (or, if given, a stream in it) is idle; CUDA_SUCCESS: it is.
- * `passed`: how far session_drain_all() has come with that.
- */
-static CUresult put_off(struct cuda_session *s, const CUstream *stream, uint32_t passed)
+/* Until the current context (or, if given, a stream in it) is idle; CUDA_SUCCESS: it is. */
+static CUresult put_off(struct cuda_session *s, const CUstream *stream)
 {
 	const size_t descs = descs_of(s->req->ndesc);
 	struct put_off *p;
@@ -75,7 +72,6 @@ static CUresult put_off(struct cuda_session *s, const CUstream *stream, uint32_t
 	w->data = p;
 	w->finish = again;
 	w->only_later = true;
-	w->passed = passed;
 	w->order = s->waits->order_again ? s->waits->order_again : ++s->waits->order_last;
 	r = stream ? waits_stream(s, w, *stream) : waits_context(s, w);
 	if (r != (CUresult)HOST_PENDING)
@@ -111,24 +107,26 @@ CUresult session_drain_if(struct cuda_session *s, bool always)
 {
 	if (always && has_waited(s))
 		return CUDA_SUCCESS;
-	return always || somebody_waits(s) ? put_off(s, NULL, 0) : CUDA_SUCCESS;
+	return always || somebody_waits(s) ? put_off(s, NULL) : CUDA_SUCCESS;
 }
 
 CUresult session_drain_stream(struct cuda_session *s, CUstream stream)
 {
-	return has_waited(s) ? CUDA_SUCCESS : put_off(s, &stream, 0);
+	return has_waited(s) ? CUDA_SUCCESS : put_off(s, &stream);
 }
 
 CUresult session_drain_all(struct cuda_session *s, bool always)
 {
 	const uint64_t current = s->context;
 	const struct cuda_object *o;
-	uint32_t at = always && has_waited(s) ? s->waits->passed_again : 0;
+	uint32_t at = 0;
 
 	if (!always && !somebody_waits(s))
 		return CUDA_SUCCESS;
+	if (always && has_waited(s)) /* for one after the other, up to this one */
+		at = vgpu_cuda_handle_index(s->waits->context_again) + 1;
 	while ((o = handles_each(&s->handles, VGPU_CUDA_CONTEXT, &at))) {
-		CUresult r = session_context(s, o->handle) == CUDA_SUCCESS ? put_off(s, NULL, at)
+		CUresult r = session_context(s, o->handle) == CUDA_SUCCESS ? put_off(s, NULL)
 									   : CUDA_SUCCESS;
 
 		if (r != CUDA_SUCCESS)

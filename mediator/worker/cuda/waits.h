@@ -42,7 +42,6 @@ struct wait {
 	bool cannot_pin;
 	bool only_later; /* if nothing has to be waited for, finish is not called */
 	uint64_t order;  /* among those */
-	uint32_t passed; /* of them: contexts that it has waited for already */
 	bool done;       /* `result` is known; the answer is on its way */
 	uint8_t on;      /* enum wait_on */
 	CUresult result;
@@ -58,9 +57,9 @@ struct wait {
 };
 
 struct waits {
-	uint64_t order_last;  /* of calls that were put off */
-	uint64_t order_again; /* of the one that is made now, 0: none */
-	uint32_t passed_again;
+	uint64_t order_last;    /* of calls that were put off */
+	uint64_t order_again;   /* of the one that is made now, 0: none */
+	uint64_t context_again; /* ... and the context that it has waited for */
 	struct wait *head, **tail;
 	struct wait *free_list;
 	uint32_t n;

@@ -459,11 +459,11 @@ static void test_bulk_elsewhere(void)
 	stop();
 }
 
-static CUresult no_registering(void *p, size_t bytes, unsigned int flags)
+static CUresult no_registering(void *p, size_t bytes, unsigned int how)
 {
 	(void)p;
 	(void)bytes;
-	(void)flags;
+	(void)how;
 	return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
