@@ -431,6 +431,12 @@ struct CUmod_st {
 	GPtrArray *global;   /* of struct range, in the PTX's order; NULL where there is none */
 };
 
+/* What a program can set. */
+struct function_limits {
+	int dynamic_shared;
+	int carveout;
+};
+
 struct CUfunc_st {
 	struct object obj;
 	CUmodule module;        /* alive while the function is; not counted */
@@ -438,14 +444,15 @@ struct CUfunc_st {
 	const struct ptx_entry *entry;
 	const struct builtin *builtin; /* NULL: cannot be launched */
 	GPtrArray *global;             /* of the module, counted */
-	int dynamic_shared;
-	int carveout;
+	struct function_limits limit;
+	bool own; /* they were set for it, not for its kernel */
 };
 
 struct CUkern_st {
 	struct object obj;
 	CUlibrary library;
 	CUfunction fn;
+	struct function_limits limit;
 };
 
 struct CUlib_st {
