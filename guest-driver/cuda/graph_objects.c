@@ -341,7 +341,7 @@ CUresult cuGraphReleaseUserObject(CUgraph graph, CUuserObject object, unsigned i
 
 static CUresult enter(uint64_t h, enum vgpu_cuda_type type)
 {
-	CUresult r = shim_enter_context();
+	CUresult r = shim_enter_object(h);
 
 	if (r != CUDA_SUCCESS)
 		return r;
@@ -390,6 +390,8 @@ CUresult cuGraphLaunch(CUgraphExec hGraph, CUstream hStream)
 	struct holder *o;
 	CUresult r = enter(HANDLE_OF(hGraph), VGPU_CUDA_GRAPHEXEC);
 
+	if (r == CUDA_SUCCESS)
+		r = shim_enter_object(HANDLE_OF(hStream));
 	if (r == CUDA_SUCCESS)
 		r = shim_stream(hStream, &hStream);
 	if (r == CUDA_SUCCESS)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "capture.h"
-#include "context.h"
+#include "context_priv.h"
 #include "cuda_rpc.h"
 #include "ranges.h"
 #include "reserve.h"
@@ -121,21 +121,38 @@ static CUresult give_back(const struct range *r)
 }
 
 /* Out of the table first: then another thread may be given the address. */
-CUresult cuMemFree_v2(CUdeviceptr dptr)
+static CUresult release(CUdeviceptr dptr)
 {
 	struct range old;
-	CUresult r = shim_enter_context();
+	CUresult r;
 
-	if (r != CUDA_SUCCESS || !dptr)
-		return r;
 	if (!range_find(dptr, &old) || old.base != dptr ||
 	    (old.kind != RANGE_DEVICE && old.kind != RANGE_POOL))
 		return CUDA_ERROR_INVALID_VALUE;
 	r = capture_allows();
 	if (r != CUDA_SUCCESS)
 		return r;
-	range_remove(dptr, NULL);
-	return give_back(&old);
+	return range_remove(dptr, &old) ? give_back(&old) : CUDA_ERROR_INVALID_VALUE;
+}
+
+/* A thread without a context may free: in the one that the memory was made in. */
+CUresult cuMemFree_v2(CUdeviceptr dptr)
+{
+	struct range known;
+	CUresult r = shim_enter();
+
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (context_top() || !range_find(dptr, &known) || !known.context) {
+		r = shim_enter_context();
+		return r == CUDA_SUCCESS && dptr ? release(dptr) : r;
+	}
+	context_lend(known.context);
+	r = shim_enter_context();
+	if (r == CUDA_SUCCESS)
+		r = release(dptr);
+	context_lend(NULL);
+	return r;
 }
 
 CUresult cuMemGetInfo_v2(size_t *free, size_t *total)
