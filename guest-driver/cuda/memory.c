@@ -101,9 +101,9 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pPitch, size_t WidthInByt
 }
 
 /*
- * Freeing waits for the GPU, after which the memory can be had again at once.
- * What is not kept goes to the host, which takes calls in their order: nobody
- * waits for that.
+ * Freeing waits for the GPU, and programs count on it; after that the memory can
+ * be had again at once.  What is not kept goes to the host, which takes calls in
+ * their order: nobody waits for that.
  */
 static CUresult give_back(const struct range *r)
 {
@@ -111,7 +111,7 @@ static CUresult give_back(const struct range *r)
 
 	if (r->kind == RANGE_POOL)
 		return rpc_cuMemFreeAsync(r->base, NULL);
-	if (r->context == context_top() && !capture_any() && spare_wants(r->size)) {
+	if (r->context == context_top() && !capture_any()) {
 		waited = cuCtxSynchronize();
 		if (waited == CUDA_SUCCESS && spare_keep(r->base, r->size, r->context))
 			return CUDA_SUCCESS;

@@ -8,6 +8,9 @@
 #include "session.h"
 #include "waits.h"
 
+/* How often a call is put off that must not wait for ever. */
+#define TURNS_MAX 4u
+
 /* A call that was put off: its body follows. */
 struct put_off {
 	uint32_t length;
@@ -31,8 +34,10 @@ static CUresult again(struct cuda_session *s, struct wait *w, CUresult r, struct
 	s->req = &req;
 	s->reply = reply;
 	s->waits->order_again = w->order;
+	s->waits->turns_again = w->turns;
 	err = cuda_dispatch(s, &req, reply);
 	s->waits->order_again = 0;
+	s->waits->turns_again = 0;
 	if (err)
 		reply->result = err == HOST_PENDING ? HOST_PENDING : CUDA_ERROR_INVALID_VALUE;
 	s->req = NULL;
@@ -60,15 +65,11 @@ static CUresult put_off(struct cuda_session *s)
 	w->finish = again;
 	w->only_later = true;
 	w->order = s->waits->order_again ? s->waits->order_again : ++s->waits->order_last;
+	w->turns = s->waits->turns_again + 1;
 	r = waits_context(s, w);
 	if (r != (CUresult)HOST_PENDING)
 		free(p);
 	return r;
-}
-
-static bool somebody_waits(const struct cuda_session *s)
-{
-	return callbacks_outstanding(s) || s->waits->n;
 }
 
 bool session_has_put_off(const struct cuda_session *s)
@@ -80,17 +81,22 @@ bool session_has_put_off(const struct cuda_session *s)
 	return false;
 }
 
-CUresult session_drain_if(struct cuda_session *s, bool always)
+CUresult session_drain(struct cuda_session *s)
 {
-	return always || somebody_waits(s) ? put_off(s) : CUDA_SUCCESS;
+	return put_off(s);
+}
+
+CUresult session_drain_turns(struct cuda_session *s)
+{
+	if (s->waits->turns_again >= TURNS_MAX && !callbacks_outstanding(s))
+		return CUDA_SUCCESS;
+	return put_off(s);
 }
 
 CUresult session_drain_all(struct cuda_session *s)
 {
 	const struct cuda_object *o;
 
-	if (!somebody_waits(s))
-		return CUDA_SUCCESS;
 	for (uint32_t at = 0; (o = handles_each(&s->handles, VGPU_CUDA_CONTEXT, &at));) {
 		CUresult r =
 			session_context(s, o->handle) == CUDA_SUCCESS ? put_off(s) : CUDA_SUCCESS;
@@ -99,9 +105,4 @@ CUresult session_drain_all(struct cuda_session *s)
 			return r;
 	}
 	return CUDA_SUCCESS;
-}
-
-CUresult session_drain(struct cuda_session *s)
-{
-	return session_drain_if(s, false);
 }

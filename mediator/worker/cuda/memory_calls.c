@@ -24,7 +24,7 @@ static CUresult keep(struct cuda_session *s, CUdeviceptr at, size_t bytes)
 /* Memory that is about to be freed is there a little later. */
 static CUresult short_of(struct cuda_session *s)
 {
-	CUresult r = session_has_put_off(s) ? session_drain_if(s, true) : CUDA_SUCCESS;
+	CUresult r = session_has_put_off(s) ? session_drain(s) : CUDA_SUCCESS;
 
 	return r == CUDA_SUCCESS ? CUDA_ERROR_OUT_OF_MEMORY : r;
 }
@@ -62,8 +62,8 @@ static CUresult give_back(struct cuda_session *s, CUdeviceptr at)
 }
 
 /*
- * Freeing waits for the GPU: where a stream waits for the guest in turn, only
- * after that, or both would wait for ever.
+ * Freeing waits for the GPU, which may itself wait for what the program's other
+ * threads have yet to ask for.
  */
 CUresult host_cuMemFree_v2(struct cuda_session *s, CUdeviceptr dptr)
 {
@@ -74,7 +74,9 @@ CUresult host_cuMemFree_v2(struct cuda_session *s, CUdeviceptr dptr)
 		return CUDA_SUCCESS;
 	if (!range || range->start != dptr || range->kind != RANGE_DEVICE)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = session_drain(s);
+	r = session_context(s, range->owner); /* it is this one's work that is waited for */
+	if (r == CUDA_SUCCESS)
+		r = session_drain_turns(s);
 	return r == CUDA_SUCCESS ? give_back(s, dptr) : r;
 }
 

@@ -283,6 +283,6 @@ CUresult host_vgpuHostUnmap(struct cuda_session *s, unsigned long long address,
 
 	if (!find(s, address, bytes, true))
 		return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
-	r = session_drain_if(s, true);
+	r = session_drain(s);
 	return r == CUDA_SUCCESS ? unmap(s, address, bytes) : r;
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Device memory: ways to get it, what it says of itself, pools, virtual memory. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "harness.h"
 
@@ -204,6 +206,67 @@ static void given_back(void)
 	CHECK(free_after + size > free_before);
 }
 
+static CUdeviceptr large;
+static CUcontext freed_in;
+static int freed;
+
+static void *free_large(void *unused)
+{
+	(void)unused;
+	CK(cuCtxSetCurrent(freed_in));
+	CK(cuMemFree(large));
+	__atomic_store_n(&freed, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/*
+ * Freeing waits until the GPU is done; meanwhile another thread goes on, and asks
+ * for what the GPU is waiting for.
+ */
+static void free_while_busy(CUcontext in)
+{
+	CUdeviceptr flag, data;
+	unsigned int n = 256;
+	pthread_t thread;
+	CUstream s, t;
+
+	flag = device_alloc(16);
+	data = device_alloc(n * 4);
+	large = device_alloc(32 << 20);
+	freed_in = in;
+	freed = 0;
+	CK(cuMemsetD8(flag, 0, 16));
+	CK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	CK(cuStreamCreate(&t, CU_STREAM_NON_BLOCKING));
+	CK(cuStreamWaitValue32(s, flag, 1, CU_STREAM_WAIT_VALUE_GEQ));
+	CHECK(!pthread_create(&thread, NULL, free_large, NULL));
+	usleep(100000);
+	if (in == context)
+		CHECK_EQ(__atomic_load_n(&freed, __ATOMIC_SEQ_CST), 0);
+	CK(cuMemsetD32Async(data, 4, n, t));
+	CK(cuStreamSynchronize(t));
+	EXPECT(cuStreamQuery(s), CUDA_ERROR_NOT_READY);
+	CK(cuStreamWriteValue32(t, flag, 1, CU_STREAM_WRITE_VALUE_DEFAULT));
+	CHECK(!pthread_join(thread, NULL));
+	CK(cuStreamSynchronize(s));
+	expect_words(data, 4, n);
+	CK(cuStreamDestroy(s));
+	CK(cuStreamDestroy(t));
+}
+
+static void freed_while_busy(void)
+{
+	CUcontext other;
+
+	start();
+	free_while_busy(context);
+	CK(cuCtxCreate(&other, NULL, 0, device));
+	CK(cuCtxPopCurrent(&other));
+	free_while_busy(other); /* memory of one context, freed in another */
+	CK(cuCtxDestroy(other));
+	CK(cuCtxSynchronize());
+}
+
 static void managed_is_refused(void)
 {
 	CUdeviceptr p = 0;
@@ -232,6 +295,7 @@ const struct test_case memory_cases[] = {
 	{"attributes", attributes, ANYWHERE},
 	{"virtual_memory", virtual_memory, COMPLETE},
 	{"given_back", given_back, ANYWHERE},
+	{"freed_while_busy", freed_while_busy, COMPLETE},
 	{"managed_is_refused", managed_is_refused, ANYWHERE},
 	{0},
 };
