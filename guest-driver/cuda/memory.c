@@ -5,6 +5,7 @@
 #include "capture.h"
 #include "context_priv.h"
 #include "cuda_rpc.h"
+#include "graph_memory.h"
 #include "ranges.h"
 #include "reserve.h"
 #include "spare.h"
@@ -61,6 +62,7 @@ static CUresult allocate(const struct wish *w, CUdeviceptr *out)
 		rpc_cuMemFree_v2(held[--n]);
 	if (r != CUDA_SUCCESS)
 		return r;
+	range_evict(p, size);
 	if (range_add(&(struct range){
 		    .base = p, .size = size, .kind = RANGE_DEVICE, .context = context_top()}) < 0) {
 		rpc_cuMemFree_v2(p);
@@ -127,11 +129,13 @@ static CUresult release(CUdeviceptr dptr)
 	CUresult r;
 
 	if (!range_find(dptr, &old) || old.base != dptr ||
-	    (old.kind != RANGE_DEVICE && old.kind != RANGE_POOL))
+	    (old.kind != RANGE_DEVICE && old.kind != RANGE_POOL && old.kind != RANGE_GRAPH))
 		return CUDA_ERROR_INVALID_VALUE;
 	r = capture_allows();
 	if (r != CUDA_SUCCESS)
 		return r;
+	if (old.kind == RANGE_GRAPH)
+		return rpc_vgpuGraphFree(dptr, NULL, 0);
 	return range_remove(dptr, &old) ? give_back(&old) : CUDA_ERROR_INVALID_VALUE;
 }
 
@@ -174,7 +178,7 @@ CUresult cuMemGetAddressRange_v2(CUdeviceptr *pbase, size_t *psize, CUdeviceptr 
 
 	if (r != CUDA_SUCCESS)
 		return r;
-	if (!range_find(dptr, &found))
+	if (!range_find(dptr, &found) || !graph_memory_there(&found))
 		return CUDA_ERROR_NOT_FOUND;
 	if (pbase)
 		*pbase = found.base;

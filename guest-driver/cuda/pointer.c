@@ -5,6 +5,7 @@
 
 #include "context.h"
 #include "cuda_rpc.h"
+#include "graph_memory.h"
 #include "handles.h"
 #include "ranges.h"
 
@@ -18,7 +19,9 @@ static CUresult answer(void *data, CUpointer_attribute a, const struct range *r,
 {
 	switch (a) {
 	case CU_POINTER_ATTRIBUTE_CONTEXT:
-		*(CUcontext *)data = r->context && r->kind != RANGE_POOL && r->kind != RANGE_MAPPED
+		*(CUcontext *)data = r->context && r->kind != RANGE_POOL &&
+						     r->kind != RANGE_MAPPED &&
+						     r->kind != RANGE_GRAPH
 					     ? HANDLE_AS(CUcontext, r->context->self)
 					     : NULL;
 		return CUDA_SUCCESS;
@@ -107,7 +110,7 @@ CUresult cuPointerGetAttribute(void *data, CUpointer_attribute attribute, CUdevi
 
 	if (result != CUDA_SUCCESS)
 		return result;
-	if (!data || !ptr || !range_find(ptr, &r))
+	if (!data || !ptr || !range_find(ptr, &r) || !graph_memory_there(&r))
 		return CUDA_ERROR_INVALID_VALUE;
 	return answer(data, attribute, &r, ptr);
 }
@@ -124,7 +127,7 @@ CUresult cuPointerGetAttributes(unsigned int numAttributes, CUpointer_attribute 
 		return result;
 	if (!numAttributes || !attributes || !data)
 		return CUDA_ERROR_INVALID_VALUE;
-	known = range_find(ptr, &r);
+	known = range_find(ptr, &r) && graph_memory_there(&r);
 	for (unsigned int i = 0; i < numAttributes; i++) {
 		if (!data[i])
 			return CUDA_ERROR_INVALID_VALUE;

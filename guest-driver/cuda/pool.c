@@ -2,9 +2,11 @@
 /* Memory in the order of a stream, and the pools it comes from. */
 #include <stdint.h>
 
+#include "capture.h"
 #include "context.h"
 #include "cuda_rpc.h"
 #include "device.h"
+#include "graph_memory.h"
 #include "handles.h"
 #include "ranges.h"
 #include "reserve.h"
@@ -17,13 +19,12 @@ static uint64_t current_pool[DEVICES_MAX], default_pool[DEVICES_MAX];
  * Addresses of a pool come back to it, so that reserving them is of use only
  * the first time; if the program has something there they are used all the same.
  */
-static CUresult note(CUdeviceptr p, size_t bytes, uint64_t pool)
+static CUresult note(CUdeviceptr p, size_t bytes, uint64_t pool, CUstream stream)
 {
-	struct range old;
-
+	if (capture_has(stream))
+		return graph_memory_add(p, bytes);
 	reserve_device_range(p, bytes);
-	if (range_find(p, &old) && old.kind == RANGE_POOL)
-		range_remove(old.base, NULL); /* freed by a graph, and given out anew */
+	range_evict(p, bytes);
 	if (range_add(&(struct range){.base = p,
 				      .size = bytes,
 				      .kind = RANGE_POOL,
@@ -43,7 +44,9 @@ CUresult cuMemAllocAsync(CUdeviceptr *dptr, size_t bytesize, CUstream hStream)
 		r = shim_stream(hStream, &hStream);
 	if (r == CUDA_SUCCESS)
 		r = rpc_cuMemAllocAsync(dptr, bytesize, hStream);
-	return r == CUDA_SUCCESS ? note(*dptr, bytesize, current_pool[context_top()->device]) : r;
+	return r == CUDA_SUCCESS
+		       ? note(*dptr, bytesize, current_pool[context_top()->device], hStream)
+		       : r;
 }
 
 CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPool pool,
@@ -58,22 +61,25 @@ CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPoo
 		r = shim_stream(hStream, &hStream);
 	if (r == CUDA_SUCCESS)
 		r = rpc_cuMemAllocFromPoolAsync(dptr, bytesize, pool, hStream);
-	return r == CUDA_SUCCESS ? note(*dptr, bytesize, HANDLE_OF(pool)) : r;
+	return r == CUDA_SUCCESS ? note(*dptr, bytesize, HANDLE_OF(pool), hStream) : r;
 }
 
 CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream hStream)
 {
 	struct range old;
-	CUresult r = shim_enter_context();
+	CUresult r = shim_enter_object(HANDLE_OF(hStream));
 
 	if (r == CUDA_SUCCESS)
 		r = shim_stream(hStream, &hStream);
 	if (r != CUDA_SUCCESS)
 		return r;
 	if (!range_find(dptr, &old) || old.base != dptr ||
-	    (old.kind != RANGE_POOL && old.kind != RANGE_DEVICE))
+	    (old.kind != RANGE_POOL && old.kind != RANGE_DEVICE && old.kind != RANGE_GRAPH))
 		return CUDA_ERROR_INVALID_VALUE;
-	range_remove(dptr, NULL);
+	if (old.kind == RANGE_GRAPH)
+		return rpc_vgpuGraphFree(dptr, hStream, 1);
+	if (!range_remove(dptr, NULL))
+		return CUDA_ERROR_INVALID_VALUE; /* another thread was quicker */
 	return rpc_cuMemFreeAsync(dptr, hStream);
 }
 

@@ -108,6 +108,22 @@ bool range_find(uint64_t addr, struct range *out)
 	return r != NULL;
 }
 
+void range_evict(uint64_t addr, uint64_t size)
+{
+	struct range key = {.base = addr, .size = size}, *r;
+	void *node;
+
+	pthread_rwlock_wrlock(&lock);
+	while ((node = tfind(&key, &tree, compare)) != NULL) {
+		r = *(struct range **)node;
+		if (r->kind != RANGE_POOL && r->kind != RANGE_GRAPH)
+			break;
+		tdelete(r, &tree, compare);
+		free(r);
+	}
+	pthread_rwlock_unlock(&lock);
+}
+
 /* Ranges that touch count as one: memory is mapped piece by piece. */
 bool range_holds(uint64_t addr, uint64_t size)
 {
@@ -119,6 +135,8 @@ bool range_holds(uint64_t addr, uint64_t size)
 	pthread_rwlock_rdlock(&lock);
 	do {
 		r = look(&tree, addr);
+		if (r && r->kind == RANGE_GRAPH)
+			r = NULL;
 		addr = r ? r->base + r->size : addr;
 	} while (r && addr < end);
 	pthread_rwlock_unlock(&lock);

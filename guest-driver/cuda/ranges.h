@@ -17,6 +17,7 @@ struct context;
 enum range_kind {
 	RANGE_DEVICE,     /* cuMemAlloc and its like */
 	RANGE_POOL,       /* from a pool, in the order of a stream */
+	RANGE_GRAPH,      /* a graph's, at this place each time that a launch makes it */
 	RANGE_GLOBAL,     /* a module's variable */
 	RANGE_RESERVED,   /* addresses of the VMM calls, mapped or not */
 	RANGE_MAPPED,     /* memory mapped there by the VMM calls */
@@ -48,8 +49,17 @@ bool range_remove_kind(uint64_t base, enum range_kind kind);
 /* Which range contains `addr`?  false: none. */
 bool range_find(uint64_t addr, struct range *out);
 
-/* Is all of [addr, addr+size) memory that is known here? */
+/*
+ * Is all of [addr, addr+size) memory that is there for certain?  Of a graph's only
+ * the host knows.
+ */
 bool range_holds(uint64_t addr, uint64_t size);
+
+/*
+ * Removes what came from pools or is a graph's in [addr, addr+size): the host has
+ * given out the addresses anew.
+ */
+void range_evict(uint64_t addr, uint64_t size);
 
 /* Is [addr, addr+size) in one range of pinned host memory? */
 bool range_is_pinned(const void *addr, size_t size);

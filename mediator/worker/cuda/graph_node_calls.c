@@ -345,8 +345,7 @@ CUresult host_vgpuGraphAddAlloc(struct cuda_session *s, CUgraphNode *node, CUgra
 	if (r != CUDA_SUCCESS)
 		return r;
 	*address = p.dptr;
-	memory_note(s, p.dptr, bytes);
-	return CUDA_SUCCESS;
+	return memory_note(s, p.dptr, bytes, RANGE_GRAPH) ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 CUresult host_cuGraphAddMemFreeNode(struct cuda_session *s, CUgraphNode *node, CUgraph graph,

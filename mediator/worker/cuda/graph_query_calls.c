@@ -195,3 +195,8 @@ CUresult host_cuGraphLaunch(struct cuda_session *s, CUgraphExec exec, CUstream s
 	return s->drv->cuGraphLaunch ? s->drv->cuGraphLaunch(exec, stream)
 				     : CUDA_ERROR_NOT_SUPPORTED;
 }
+
+CUresult host_vgpuGraphLaunch(struct cuda_session *s, CUgraphExec exec, CUstream stream)
+{
+	return host_cuGraphLaunch(s, exec, stream);
+}

@@ -4,18 +4,18 @@
 #include "memory.h"
 #include "session.h"
 
-bool memory_note(struct cuda_session *s, uint64_t at, uint64_t bytes)
+bool memory_note(struct cuda_session *s, uint64_t at, uint64_t bytes, enum range_kind kind)
 {
-	if (ranges_add(&s->ranges, at, bytes, RANGE_DEVICE, s->context))
+	if (ranges_add(&s->ranges, at, bytes, kind, s->context))
 		return true;
 	ranges_cut(&s->ranges, at, bytes);
-	return ranges_add(&s->ranges, at, bytes, RANGE_DEVICE, s->context);
+	return ranges_add(&s->ranges, at, bytes, kind, s->context);
 }
 
 /* Notes what the driver gave; if that cannot be, gives it back. */
 static CUresult keep(struct cuda_session *s, CUdeviceptr at, size_t bytes)
 {
-	if (memory_note(s, at, bytes))
+	if (memory_note(s, at, bytes, RANGE_DEVICE))
 		return CUDA_SUCCESS;
 	s->drv->cuMemFree_v2(at);
 	return CUDA_ERROR_OUT_OF_MEMORY;

@@ -4,9 +4,19 @@
 #include "memory.h"
 #include "session.h"
 
+static bool is_capturing(struct cuda_session *s, CUstream stream)
+{
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+
+	return s->captures && stream && s->drv->cuStreamIsCapturing &&
+	       s->drv->cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS &&
+	       status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
+/* What a captured stream allocates is its graph's. */
 static CUresult keep(struct cuda_session *s, CUdeviceptr at, size_t bytes, CUstream stream)
 {
-	if (memory_note(s, at, bytes))
+	if (memory_note(s, at, bytes, is_capturing(s, stream) ? RANGE_GRAPH : RANGE_DEVICE))
 		return CUDA_SUCCESS;
 	if (s->drv->cuMemFreeAsync)
 		s->drv->cuMemFreeAsync(at, stream);
@@ -32,15 +42,6 @@ CUresult host_cuMemAllocFromPoolAsync(struct cuda_session *s, CUdeviceptr *dptr,
 	return r == CUDA_SUCCESS ? keep(s, *dptr, bytes, stream) : r;
 }
 
-static bool is_capturing(struct cuda_session *s, CUstream stream)
-{
-	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
-
-	return s->captures && stream && s->drv->cuStreamIsCapturing &&
-	       s->drv->cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS &&
-	       status != CU_STREAM_CAPTURE_STATUS_NONE;
-}
-
 CUresult host_cuMemFreeAsync(struct cuda_session *s, CUdeviceptr dptr, CUstream stream)
 {
 	const struct cuda_range *range = ranges_find(&s->ranges, dptr);
@@ -56,6 +57,36 @@ CUresult host_cuMemFreeAsync(struct cuda_session *s, CUdeviceptr dptr, CUstream 
 	if (r == CUDA_SUCCESS && !later)
 		ranges_remove(&s->ranges, dptr, RANGE_DEVICE);
 	return r;
+}
+
+/*
+ * Memory of a graph, freed outside of it or by another graph that is captured.
+ * The next launch makes it again at the same place, so that the range stays; who
+ * uses the address meanwhile is refused by the driver.
+ */
+CUresult host_vgpuGraphFree(struct cuda_session *s, CUdeviceptr at, CUstream stream,
+			    unsigned int in_order)
+{
+	const struct cuda_range *range = ranges_find(&s->ranges, at);
+
+	if (!range || range->start != at || range->kind != RANGE_GRAPH)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!s->drv->cuMemFreeAsync || !s->drv->cuMemFree_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	/* The second does not wait either: the program says that the memory is not in use. */
+	return in_order ? s->drv->cuMemFreeAsync(at, stream) : s->drv->cuMemFree_v2(at);
+}
+
+CUresult host_vgpuGraphMemory(struct cuda_session *s, CUdeviceptr at)
+{
+	const struct cuda_range *range = ranges_find(&s->ranges, at);
+	CUdeviceptr base;
+	size_t bytes;
+
+	if (!range || range->kind != RANGE_GRAPH)
+		return CUDA_ERROR_INVALID_VALUE;
+	return s->drv->cuMemGetAddressRange_v2 ? s->drv->cuMemGetAddressRange_v2(&base, &bytes, at)
+					       : CUDA_ERROR_NOT_SUPPORTED;
 }
 
 CUresult host_cuMemPoolDestroy(struct cuda_session *s, CUmemoryPool pool)

@@ -37,6 +37,7 @@ static const struct {
 	{"callback", callback_cases},
 	{"graph", graph_cases},
 	{"graph_nodes", graph_node_cases},
+	{"graph_memory", graph_memory_cases},
 	{"thread", thread_cases},
 	{"module", module_cases},
 	{"array", array_cases},
