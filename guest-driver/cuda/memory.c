@@ -178,7 +178,8 @@ CUresult cuMemGetAddressRange_v2(CUdeviceptr *pbase, size_t *psize, CUdeviceptr 
 
 	if (r != CUDA_SUCCESS)
 		return r;
-	if (!range_find(dptr, &found) || !graph_memory_there(&found))
+	if (!range_find(dptr, &found) || found.kind == RANGE_RESERVED ||
+	    (found.kind == RANGE_MAPPED && !found.access) || !graph_memory_there(&found))
 		return CUDA_ERROR_NOT_FOUND;
 	if (pbase)
 		*pbase = found.base;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Memory in the order of a stream, and the pools it comes from. */
+#include <pthread.h>
 #include <stdint.h>
 
 #include "capture.h"
@@ -11,6 +12,7 @@
 #include "ranges.h"
 #include "reserve.h"
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* a pool has one handle */
 static uint64_t current_pool[DEVICES_MAX], default_pool[DEVICES_MAX];
 
 /* ------------------------------------------------------------- allocating */
@@ -85,9 +87,23 @@ CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream hStream)
 
 /* ------------------------------------------------------------ a device's pools */
 
+static CUresult ask_pool(CUdevice dev, unsigned int which, uint64_t *out)
+{
+	CUmemoryPool made = HANDLE_AS(CUmemoryPool, handle_new(VGPU_CUDA_MEMPOOL, NULL));
+	CUresult r;
+
+	if (!made)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = rpc_vgpuDevicePool(&made, dev, which);
+	if (r == CUDA_SUCCESS)
+		*out = HANDLE_OF(made);
+	else
+		handle_drop(HANDLE_OF(made));
+	return r;
+}
+
 static CUresult pool_of(CUdevice dev, unsigned int which, uint64_t *known, CUmemoryPool *out)
 {
-	CUmemoryPool made;
 	CUresult r = shim_enter();
 
 	if (r != CUDA_SUCCESS)
@@ -96,19 +112,12 @@ static CUresult pool_of(CUdevice dev, unsigned int which, uint64_t *known, CUmem
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!device_valid(dev))
 		return CUDA_ERROR_INVALID_DEVICE;
-	if (!known[dev]) {
-		made = HANDLE_AS(CUmemoryPool, handle_new(VGPU_CUDA_MEMPOOL, NULL));
-		if (!made)
-			return CUDA_ERROR_OUT_OF_MEMORY;
-		r = rpc_vgpuDevicePool(&made, dev, which);
-		if (r != CUDA_SUCCESS) {
-			handle_drop(HANDLE_OF(made));
-			return r;
-		}
-		known[dev] = HANDLE_OF(made);
-	}
+	pthread_mutex_lock(&lock);
+	if (!known[dev])
+		r = ask_pool(dev, which, &known[dev]);
 	*out = HANDLE_AS(CUmemoryPool, known[dev]);
-	return CUDA_SUCCESS;
+	pthread_mutex_unlock(&lock);
+	return r;
 }
 
 CUresult cuDeviceGetDefaultMemPool(CUmemoryPool *pool_out, CUdevice dev)

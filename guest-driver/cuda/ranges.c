@@ -169,6 +169,32 @@ bool range_set_sync(uint64_t addr, bool on)
 	return r != NULL;
 }
 
+void range_set_access(uint64_t addr, uint64_t size, unsigned int access)
+{
+	uint64_t end = addr + size;
+	struct range *r;
+
+	pthread_rwlock_wrlock(&lock);
+	while (addr < end && (r = look(&tree, addr)) != NULL) {
+		if (r->kind == RANGE_MAPPED)
+			r->access = access;
+		addr = r->base + r->size;
+	}
+	pthread_rwlock_unlock(&lock);
+}
+
+bool range_find_reserved(uint64_t addr, struct range *out)
+{
+	const struct range *r;
+
+	pthread_rwlock_rdlock(&lock);
+	r = look(&reservations, addr);
+	if (r)
+		*out = *r;
+	pthread_rwlock_unlock(&lock);
+	return r != NULL;
+}
+
 /* ------------------------------------------------------ removing several */
 
 static const struct context *dead_context;

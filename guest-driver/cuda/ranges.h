@@ -33,6 +33,7 @@ struct range {
 	struct context *context; /* that it was made in, or NULL */
 	unsigned long long id;   /* unique in this process, set by range_add() */
 	uint64_t owner;          /* pool, module, allocation handle; 0: none */
+	unsigned int access;     /* of RANGE_MAPPED: as CUmemAccess_flags has it */
 	bool sync_memops;
 };
 
@@ -66,6 +67,12 @@ bool range_is_pinned(const void *addr, size_t size);
 
 /* Changes a range's sync_memops; false: there is none. */
 bool range_set_sync(uint64_t addr, bool on);
+
+/* What the device may do with memory mapped in [addr, addr+size). */
+void range_set_access(uint64_t addr, uint64_t size, unsigned int access);
+
+/* The reservation that contains `addr`; false: there is none. */
+bool range_find_reserved(uint64_t addr, struct range *out);
 
 /* Removes all ranges of a context that has ended. */
 void range_forget_context(const struct context *c);

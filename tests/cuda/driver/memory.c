@@ -189,6 +189,116 @@ static void virtual_memory(void)
 	CK(cuMemAddressFree(p, 2 * grain));
 }
 
+static uint64_t attribute(CUpointer_attribute a, CUdeviceptr p)
+{
+	uint64_t value = 0;
+
+	CK(cuPointerGetAttribute(&value, a, p));
+	return value;
+}
+
+/* What mapped memory says of itself: as the driver of an H200 does. */
+static void expect_mapped(CUdeviceptr base, size_t reserved, CUdeviceptr at, size_t size,
+			  unsigned int access)
+{
+	CUdeviceptr p = at + 100, found = 0;
+	size_t found_size = 0;
+
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_CONTEXT, p), 0);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_MEMORY_TYPE, p), CU_MEMORYTYPE_DEVICE);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, p), (unsigned int)device);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_RANGE_START_ADDR, p), base);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_RANGE_SIZE, p), reserved);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR, p), at);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_MAPPING_SIZE, p), size);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_MAPPED, p), 1);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES, p), 0);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE, p), 0);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_ACCESS_FLAGS, p), access);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE, p), 0);
+	if (access) {
+		CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_DEVICE_POINTER, p), p);
+		CK(cuMemGetAddressRange(&found, &found_size, p));
+		CHECK_EQ(found, at);
+		CHECK_EQ(found_size, size);
+		return;
+	}
+	EXPECT(cuPointerGetAttribute(&found, CU_POINTER_ATTRIBUTE_DEVICE_POINTER, p),
+	       CUDA_ERROR_INVALID_VALUE);
+	EXPECT(cuMemGetAddressRange(&found, NULL, p), CUDA_ERROR_NOT_FOUND);
+}
+
+static void expect_nothing(CUdeviceptr p)
+{
+	CUpointer_attribute name = CU_POINTER_ATTRIBUTE_MAPPED;
+	uint64_t value = 1;
+	void *to = &value;
+
+	EXPECT(cuPointerGetAttribute(&value, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, p),
+	       CUDA_ERROR_INVALID_VALUE);
+	EXPECT(cuMemGetAddressRange(&p, NULL, p), CUDA_ERROR_NOT_FOUND);
+	CK(cuPointerGetAttributes(1, &name, &to, p));
+	CHECK_EQ((unsigned char)value, 0);
+}
+
+static void mapped_attributes(void)
+{
+	CUmemAllocationProp property = {.type = CU_MEM_ALLOCATION_TYPE_PINNED,
+					.location = {.type = CU_MEM_LOCATION_TYPE_DEVICE}};
+	CUmemAccessDesc access = {.location = {.type = CU_MEM_LOCATION_TYPE_DEVICE},
+				  .flags = CU_MEM_ACCESS_FLAGS_PROT_READ};
+	CUmemGenericAllocationHandle first, second;
+	size_t grain = 0, all;
+	unsigned int on = 1;
+	CUcontext popped;
+	CUmemoryPool pool;
+	CUdeviceptr p;
+
+	start();
+	CK(cuMemGetAllocationGranularity(&grain, &property, CU_MEM_ALLOC_GRANULARITY_MINIMUM));
+	all = 8 * grain;
+	CK(cuMemAddressReserve(&p, all, 0, 0, 0));
+	expect_nothing(p);
+	CK(cuMemCreate(&first, 2 * grain, &property, 0));
+	CK(cuMemCreate(&second, grain, &property, 0));
+	CK(cuMemMap(p, 2 * grain, 0, first, 0));
+	expect_mapped(p, all, p, 2 * grain, 0);
+	CK(cuMemMap(p + 2 * grain, grain, 0, second, 0));
+	CK(cuMemSetAccess(p, 2 * grain, &access, 1));
+	expect_mapped(p, all, p, 2 * grain, 1);
+	expect_mapped(p, all, p + 2 * grain, grain, 0);
+	access.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
+	CK(cuMemSetAccess(p, 3 * grain, &access, 1));
+	expect_mapped(p, all, p, 2 * grain, 3);
+	expect_mapped(p, all, p + 2 * grain, grain, 3);
+	CHECK(attribute(CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID, p) ==
+	      attribute(CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID, p + grain));
+	CHECK(attribute(CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID, p) !=
+	      attribute(CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID, p + 2 * grain));
+	expect_nothing(p + 3 * grain);
+	EXPECT(cuPointerSetAttribute(&on, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, p),
+	       CUDA_ERROR_NOT_SUPPORTED);
+	EXPECT(cuPointerSetAttribute(&on, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, p + 4 * grain),
+	       CUDA_ERROR_INVALID_VALUE);
+	/* Whose it is can be asked without a context, but nothing be done with it. */
+	CK(cuCtxPopCurrent(&popped));
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_MEMORY_TYPE, p), CU_MEMORYTYPE_DEVICE);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_ACCESS_FLAGS, p), 0);
+	EXPECT(cuPointerGetAttribute(&pool, CU_POINTER_ATTRIBUTE_DEVICE_POINTER, p),
+	       CUDA_ERROR_INVALID_CONTEXT);
+	CK(cuCtxPushCurrent(popped));
+	CK(cuMemUnmap(p, 3 * grain));
+	expect_nothing(p);
+	CK(cuMemRelease(first));
+	CK(cuMemRelease(second));
+	CK(cuMemAddressFree(p, all));
+	expect_nothing(p);
+	CK(cuMemAllocAsync(&p, 4096, NULL));
+	CK(cuDeviceGetDefaultMemPool(&pool, device));
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE, p), (uintptr_t)pool);
+	CK(cuMemFreeAsync(p, NULL));
+}
+
 /* Memory given back is there again: many turns of more than a hundredth of it. */
 static void given_back(void)
 {
@@ -296,6 +406,7 @@ const struct test_case memory_cases[] = {
 	{"pools", pools, COMPLETE},
 	{"attributes", attributes, ANYWHERE},
 	{"virtual_memory", virtual_memory, COMPLETE},
+	{"mapped_attributes", mapped_attributes, COMPLETE},
 	{"given_back", given_back, ANYWHERE},
 	{"freed_while_busy", freed_while_busy, COMPLETE},
 	{"managed_is_refused", managed_is_refused, ANYWHERE},
