@@ -49,7 +49,7 @@ static struct function *lookup(const struct code *c, const char *name)
 {
 	struct function *f = c->functions;
 
-	while (f && strcmp(f->name, name))
+	while (f && strcmp(f->name, name) != 0)
 		f = f->next;
 	return f;
 }

@@ -58,7 +58,8 @@ CUresult cuMemFreeHost(void *p)
 		return r;
 	if (!range_find((uintptr_t)p, &old) || old.base != (uintptr_t)p || old.kind != RANGE_HOST)
 		return CUDA_ERROR_INVALID_VALUE;
-	range_remove(old.base, NULL);
+	if (!range_remove(old.base, NULL))
+		return CUDA_ERROR_INVALID_VALUE; /* another thread was quicker */
 	r = window_free(p);
 	if (r != CUDA_SUCCESS)
 		range_add(&old);

@@ -128,7 +128,7 @@ static CUresult answered_rows(CUresult r, const struct rows *w, CUstream s)
 	static CUresult rows##bits(CUdeviceptr at, size_t pitch, type v, size_t width,        \
 				   size_t height, CUstream s, bool own)                       \
 	{                                                                                     \
-		struct rows w = {at, pitch, bits / 8, width, height};                         \
+		struct rows w = {at, pitch, (bits) / 8, width, height};                       \
 		CUresult r = enter_rows(&w, &s, own);                                         \
                                                                                               \
 		if (r != CUDA_SUCCESS || !width || !height)                                   \
