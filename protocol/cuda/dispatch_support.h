@@ -20,8 +20,8 @@ struct call {
 	uint32_t function;
 	uint64_t context;
 	uint64_t implied; /* context of an object that the call names, 0: none yet */
-	uint32_t at;   /* bytes of the request taken */
-	uint32_t used; /* bytes of the reply given */
+	uint32_t at;      /* bytes of the request taken */
+	uint32_t used;    /* bytes of the reply given */
 	bool bad;
 	CUresult error;
 };
