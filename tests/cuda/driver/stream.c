@@ -190,6 +190,7 @@ static void without_context(void)
 	p = device_alloc(n * 4);
 	q = device_alloc(32 << 20);
 	CK(cuMemsetD32(p, 0, n));
+	CK(cuCtxSynchronize()); /* which the streams below do not wait for */
 	CK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
 	CK(cuStreamCreate(&t, CU_STREAM_NON_BLOCKING));
 	CK(cuEventCreate(&event, CU_EVENT_DEFAULT));
