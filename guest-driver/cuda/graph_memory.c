@@ -36,3 +36,13 @@ bool graph_memory_there(const struct range *r)
 	context_lend(before);
 	return result == CUDA_SUCCESS;
 }
+
+bool graph_memory_holds(CUdeviceptr address, size_t bytes)
+{
+	struct range r;
+
+	if (range_holds(address, bytes))
+		return true;
+	return range_find(address, &r) && r.kind == RANGE_GRAPH &&
+	       bytes <= r.size - (address - r.base) && graph_memory_there(&r);
+}

@@ -23,4 +23,8 @@ bool graph_memory_any(void);
 /* May the range be used now?  True for all that is no graph's. */
 bool graph_memory_there(const struct range *r);
 
+/* Is all of [address, address + bytes) memory that is there, as far as can be told without waiting?
+ */
+bool graph_memory_holds(CUdeviceptr address, size_t bytes);
+
 #endif /* CUDA_GRAPH_MEMORY_H */

@@ -10,7 +10,7 @@
 #include "capture.h"
 #include "context.h"
 #include "cuda_rpc.h"
-#include "ranges.h"
+#include "graph_memory.h"
 #include "stream.h"
 
 /* What every form checks.  `first`: the stream is still to be found. */
@@ -25,7 +25,7 @@ static CUresult check(CUdeviceptr at, size_t element)
  */
 static CUresult answered(CUresult r, CUdeviceptr at, uint64_t bytes, CUstream s)
 {
-	if (r == CUDA_SUCCESS && !range_holds(at, bytes) && !capture_has(s))
+	if (r == CUDA_SUCCESS && !graph_memory_holds(at, bytes) && !capture_has(s))
 		r = stream_wait(s);
 	return r;
 }

@@ -108,6 +108,31 @@ static void freed_outside(void)
 	CK(cuCtxSynchronize());
 }
 
+/* ... also while the GPU has not come to it yet: the graph goes, the work is done. */
+static void freed_early(void)
+{
+	unsigned int *gate;
+	CUgraphNode last;
+	CUgraphExec exec;
+	CUgraph graph;
+	CUdeviceptr p;
+
+	begin();
+	gate = gate_new();
+	CK(cuGraphCreate(&graph, 0));
+	p = add_memory(graph, 5, &last);
+	CK(cuGraphInstantiate(&exec, graph, 0));
+	CK(cuGraphLaunch(exec, stream));
+	gate_close(gate, stream);
+	CK(cuMemsetD32Async(p, 6, N, stream));
+	CK(cuMemFreeAsync(p, stream));
+	CK(cuGraphExecDestroy(exec));
+	CK(cuGraphDestroy(graph));
+	gate_open(gate);
+	CK(cuStreamSynchronize(stream));
+	expect_gone(p);
+}
+
 /* What was launched outlives the graph until it is freed. */
 static void outlives(void)
 {
@@ -218,6 +243,7 @@ static void captured(void)
 
 const struct test_case graph_memory_cases[] = {
 	{"freed_outside", freed_outside, COMPLETE},
+	{"freed_early", freed_early, COMPLETE},
 	{"outlives", outlives, COMPLETE},
 	{"freed_by_launch", freed_by_launch, COMPLETE},
 	{"freed_inside", freed_inside, COMPLETE},

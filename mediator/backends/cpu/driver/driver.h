@@ -416,7 +416,7 @@ void pool_account(CUmemoryPool pool, size_t size, bool more);
 
 /* Memory of a graph that no launch has made yet: the work that makes it. */
 CUresult graph_memory_new(size_t size, struct work **out);
-/* For a copy of such work, and for its end. */
+/* For a copy of such work and for work that frees, and for the end of it. */
 void graph_memory_ref(const struct free_work *f);
 void graph_memory_unref(const struct free_work *f);
 /* What a launch of the list will have done; INVALID_VALUE: it may not be launched. */

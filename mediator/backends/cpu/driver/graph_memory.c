@@ -38,7 +38,10 @@ CUresult graph_memory_new(size_t size, struct work **out)
 
 void graph_memory_ref(const struct free_work *f)
 {
-	range_of(f)->users++; /* which `f` itself keeps */
+	struct range *r = range_of(f);
+
+	if (r && r->kind == RANGE_GRAPH)
+		r->users++;
 }
 
 static void remove_unused(struct range *r)
@@ -51,6 +54,8 @@ void graph_memory_unref(const struct free_work *f)
 {
 	struct range *r = range_of(f);
 
+	if (!r || r->kind != RANGE_GRAPH)
+		return;
 	r->users--;
 	remove_unused(r);
 }
@@ -176,6 +181,7 @@ static CUresult CUDAAPI cpu_cuGraphAddMemFreeNode(CUgraphNode *out, CUgraph hand
 		return CUDA_ERROR_INVALID_VALUE;
 	w = work_new(WORK_FREE);
 	w->free = (struct free_work){.address = r->base, .id = r->id};
+	graph_memory_ref(&w->free);
 	return graph_add(g, CU_GRAPH_NODE_TYPE_MEM_FREE, w, NULL, before, n, out);
 }
 

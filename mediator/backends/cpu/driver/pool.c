@@ -289,6 +289,7 @@ static CUresult CUDAAPI cpu_cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 	w = work_new(WORK_FREE);
 	w->free.id = r->id;
 	w->free.address = dptr;
+	graph_memory_ref(&w->free);
 	if (s->capture)
 		return capture_add(s, w);
 	r->leaving = r->kind != RANGE_GRAPH;

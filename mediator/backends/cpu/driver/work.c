@@ -62,6 +62,7 @@ struct work *work_clone(const struct work *from)
 		w->value.op = g_memdup2(from->value.op, from->value.n * sizeof(*from->value.op));
 		break;
 	case WORK_ALLOC:
+	case WORK_FREE:
 		graph_memory_ref(&w->free);
 		break;
 	case WORK_EXEC:
@@ -101,6 +102,7 @@ void work_free(struct work *w)
 		g_free(w->runs.run);
 		break;
 	case WORK_ALLOC:
+	case WORK_FREE:
 		graph_memory_unref(&w->free);
 		break;
 	case WORK_EXEC:
