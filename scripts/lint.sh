@@ -32,7 +32,8 @@ lint_format() {
 
 lint_tidy() {
 	build_host >&2
-	git ls-files 'mediator/*.c' 'qemu-device/core/*.c' 'guest-driver/lib/*.c' 'guest-driver/tools/*.c' |
+	git ls-files 'mediator/*.c' 'qemu-device/core/*.c' 'guest-driver/lib/*.c' 'guest-driver/tools/*.c' \
+		'guest-driver/cuda/*.c' 'guest-driver/nvml/*.c' |
 		xargs -P 2 -n 4 clang-tidy --quiet -p "$build/host" 2>/dev/null
 }
 

@@ -93,6 +93,11 @@ CUresult shim_enter_context(void)
 	return top->alive ? CUDA_SUCCESS : CUDA_ERROR_CONTEXT_IS_DESTROYED;
 }
 
+CUresult shim_enter_object(uint64_t handle)
+{
+	return top || !vgpu_cuda_handle_type(handle) ? shim_enter_context() : shim_enter();
+}
+
 void context_lend(struct context *c)
 {
 	top = c;

@@ -56,6 +56,12 @@ CUresult shim_enter(void);
 /* As shim_enter(), and a context that lives must be current. */
 CUresult shim_enter_context(void);
 
+/*
+ * As shim_enter_context(), but a thread without one may use this stream or other
+ * object that belongs to a context; the default streams do not.
+ */
+CUresult shim_enter_object(uint64_t handle);
+
 /* Is shim_enter()'s first condition met?  For what needs no session. */
 bool shim_initialised(void);
 

@@ -8,7 +8,7 @@
 /* A context that the host does not know yet, under a handle of its own; NULL: no memory. */
 struct context *context_new(CUdevice dev, unsigned int flags);
 
-/* Makes it current to the calling thread: one of the library's own, or for a call of its own. */
+/* Makes it current in a helper thread, or for a moment in one that has none; NULL ends that. */
 void context_lend(struct context *c);
 
 /* Marks it dead and forgets what was in it. */

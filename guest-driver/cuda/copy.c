@@ -12,6 +12,7 @@
 #include "capture.h"
 #include "context.h"
 #include "cuda_rpc.h"
+#include "graph_memory.h"
 #include "ranges.h"
 #include "stream.h"
 
@@ -67,7 +68,7 @@ CUresult copy_by_records(unsigned int direction, CUdeviceptr device, void *host,
  */
 static CUresult answered(CUresult r, CUdeviceptr at, size_t n, CUstream stream)
 {
-	if (r != CUDA_SUCCESS || range_holds(at, n) || capture_has(stream))
+	if (r != CUDA_SUCCESS || graph_memory_holds(at, n) || capture_has(stream))
 		return r;
 	return stream_wait(stream);
 }

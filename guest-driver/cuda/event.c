@@ -32,7 +32,7 @@ CUresult cuEventCreate(CUevent *phEvent, unsigned int Flags)
 /* What asks about an event, or waits for it, would break a capture in some modes. */
 static CUresult enter(CUevent event)
 {
-	CUresult r = shim_enter_context();
+	CUresult r = shim_enter_object(HANDLE_OF(event));
 
 	if (r != CUDA_SUCCESS)
 		return r;
@@ -56,7 +56,7 @@ CUresult cuEventSynchronize(CUevent hEvent)
 
 CUresult cuEventElapsedTime_v2(float *pMilliseconds, CUevent hStart, CUevent hEnd)
 {
-	CUresult r = shim_enter_context();
+	CUresult r = shim_enter_object(HANDLE_OF(hStart));
 
 	if (r != CUDA_SUCCESS)
 		return r;

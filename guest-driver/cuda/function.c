@@ -49,7 +49,7 @@ static struct function *lookup(const struct code *c, const char *name)
 {
 	struct function *f = c->functions;
 
-	while (f && strcmp(f->name, name))
+	while (f && strcmp(f->name, name) != 0)
 		f = f->next;
 	return f;
 }
@@ -86,18 +86,138 @@ struct function *code_publish(struct code *c, struct function *f, uint64_t handl
 	return other;
 }
 
+/* ------------------------------------------------------------- by context */
+
+/* Called with the lock held. */
+static struct function *instance(const struct function *k)
+{
+	struct function *f = k->instances;
+
+	while (f && f->in_host_context != context_current())
+		f = f->next;
+	return f;
+}
+
+struct function *kernel_instance(struct function *k)
+{
+	struct function *f;
+
+	pthread_mutex_lock(&lock);
+	f = instance(k);
+	pthread_mutex_unlock(&lock);
+	return f;
+}
+
+struct function *kernel_publish(struct function *k, struct function *f, uint64_t handle)
+{
+	struct function *other;
+
+	pthread_mutex_lock(&lock);
+	other = instance(k);
+	if (!other) {
+		f->handle = handle;
+		f->owner = k->owner;
+		f->kernel = k;
+		f->context = context_top();
+		f->in_host_context = context_current();
+		f->next = k->instances;
+		k->instances = f;
+		handle_set_data(handle, f);
+	}
+	pthread_mutex_unlock(&lock);
+	if (!other)
+		return f;
+	free(f);
+	handle_drop(handle);
+	return other;
+}
+
+/* Called with the lock held. */
+static struct code *module_here(const struct code *c)
+{
+	struct code *m = c->modules;
+
+	while (m && m->in_host_context != context_current())
+		m = m->next;
+	return m;
+}
+
+struct code *library_module(struct code *c)
+{
+	struct code *m;
+
+	pthread_mutex_lock(&lock);
+	m = module_here(c);
+	pthread_mutex_unlock(&lock);
+	return m;
+}
+
+struct code *library_publish(struct code *c, struct code *m)
+{
+	struct code *other;
+
+	pthread_mutex_lock(&lock);
+	other = module_here(c);
+	if (!other) {
+		m->in_host_context = context_current();
+		m->next = c->modules;
+		c->modules = m;
+	}
+	pthread_mutex_unlock(&lock);
+	if (!other)
+		return m;
+	handle_drop(m->handle);
+	return other;
+}
+
+bool function_can_set(CUfunction_attribute a)
+{
+	return (unsigned int)a >= CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+}
+
+int32_t function_attribute(struct function *f, CUfunction_attribute a)
+{
+	struct function *here = f;
+	bool own;
+
+	if ((unsigned int)a >= f->nattributes)
+		return (int32_t)VGPU_CUDA_UNKNOWN;
+	if (vgpu_cuda_handle_type(f->handle) == VGPU_CUDA_KERNEL)
+		here = kernel_instance(f);
+	if (!here || !here->kernel)
+		return f->attribute[a];
+	own = here->own >> (unsigned int)a & 1u;
+	return own || !function_can_set(a) ? here->attribute[a] : here->kernel->attribute[a];
+}
+
+/* ------------------------------------------------------------------ the end */
+
+static void drop_functions(struct function *f)
+{
+	struct function *next;
+
+	for (; f; f = next) {
+		next = f->next;
+		drop_functions(f->instances); /* which have none */
+		handle_drop(f->handle);
+	}
+}
+
 void code_forget(struct code *c)
 {
-	struct function *f, *next;
+	struct function *f;
+	struct code *m, *next;
 
 	pthread_mutex_lock(&lock);
 	f = c->functions;
+	m = c->modules;
 	c->functions = NULL;
+	c->modules = NULL;
 	pthread_mutex_unlock(&lock);
-	for (; f; f = next) {
-		next = f->next;
-		if (vgpu_cuda_handle_type(f->handle) == VGPU_CUDA_KERNEL && f->function)
-			handle_drop(HANDLE_OF(f->function));
-		handle_drop(f->handle);
+	drop_functions(f);
+	for (; m; m = next) {
+		next = m->next;
+		drop_functions(m->functions);
+		handle_drop(m->handle);
 	}
 }

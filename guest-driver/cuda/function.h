@@ -19,8 +19,10 @@ struct function {
 	struct function *next; /* of the same owner */
 	char *name;            /* in the same piece of memory */
 	struct context *context;
-	uint64_t in_host_context; /* of a kernel: where `function` was asked for */
-	CUfunction function;
+	struct function *kernel;    /* that this is the function of, in one context; or NULL */
+	struct function *instances; /* of a kernel: its functions, by context */
+	uint64_t in_host_context;   /* of such a function */
+	uint32_t own;               /* ... attributes (bits) that were set for it alone */
 	uint32_t nparams;
 	uint32_t param_bytes;
 	uint32_t nattributes;
@@ -32,9 +34,10 @@ struct function {
 struct code {
 	uint64_t handle;
 	struct context *context; /* of a module */
-	CUmodule module;         /* of a library: its module in the context below */
+	struct code *modules;    /* of a library: its modules, by context */
+	struct code *next;       /* of the same library */
 	uint64_t in_host_context;
-	bool borrowed; /* a library's module: not the program's to unload */
+	uint64_t library; /* of a library's module, which is not the program's to unload; or 0 */
 	struct function *functions;
 };
 
@@ -50,7 +53,27 @@ struct function *code_lookup(struct code *c, const char *name);
 /* Adds one; if another thread was quicker, that one is returned and `f` given back. */
 struct function *code_publish(struct code *c, struct function *f, uint64_t handle);
 
-/* Drops the handles of all functions. */
+/* The function of kernel `k` in the current context if it was asked for already, or NULL. */
+struct function *kernel_instance(struct function *k);
+
+/* Adds it; as code_publish(). */
+struct function *kernel_publish(struct function *k, struct function *f, uint64_t handle);
+
+/* The same for the modules of a library; `m` has its handle already. */
+struct code *library_module(struct code *c);
+struct code *library_publish(struct code *c, struct code *m);
+
+/* Can the program set it? */
+bool function_can_set(CUfunction_attribute a);
+
+/*
+ * An attribute as it counts where `f` is launched in the current context, or
+ * VGPU_CUDA_UNKNOWN.  A kernel's holds for its functions until they are given
+ * one of their own, which a later one of the kernel's does not change.
+ */
+int32_t function_attribute(struct function *f, CUfunction_attribute a);
+
+/* Drops the handles of all functions, and of a library's modules. */
 void code_forget(struct code *c);
 
 #endif /* CUDA_FUNCTION_H */

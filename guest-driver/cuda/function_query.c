@@ -20,9 +20,16 @@ static CUresult any_find(CUfunction f, struct function **out)
 	return *out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
-static bool cached(const struct function *f, CUfunction_attribute a)
+/* Not a kernel: the driver takes that for launches only. */
+static CUresult plain_find(CUfunction f, struct function **out)
 {
-	return (unsigned int)a < f->nattributes && f->attribute[a] != (int32_t)VGPU_CUDA_UNKNOWN;
+	*out = handle_data(HANDLE_OF(f), VGPU_CUDA_FUNCTION);
+	return *out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+static bool known(int32_t value)
+{
+	return value != (int32_t)VGPU_CUDA_UNKNOWN;
 }
 
 /* -------------------------------------------------------------- attributes */
@@ -30,22 +37,20 @@ static bool cached(const struct function *f, CUfunction_attribute a)
 CUresult cuFuncGetAttribute(int *pi, CUfunction_attribute attrib, CUfunction hfunc)
 {
 	struct function *f;
+	int32_t value;
 	CUresult r = shim_enter_context();
 
 	if (r == CUDA_SUCCESS)
-		r = any_find(hfunc, &f);
+		r = plain_find(hfunc, &f);
 	if (r != CUDA_SUCCESS)
 		return r;
 	if (!pi || (unsigned int)attrib >= CU_FUNC_ATTRIBUTE_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (cached(f, attrib)) {
-		*pi = f->attribute[attrib];
-		return CUDA_SUCCESS;
-	}
-	if (vgpu_cuda_handle_type(f->handle) == VGPU_CUDA_KERNEL)
-		return rpc_cuKernelGetAttribute(pi, attrib, HANDLE_AS(CUkernel, f->handle),
-						context_top()->device);
-	return rpc_cuFuncGetAttribute(pi, attrib, hfunc);
+	value = function_attribute(f, attrib);
+	if (!known(value))
+		return rpc_cuFuncGetAttribute(pi, attrib, hfunc);
+	*pi = value;
+	return CUDA_SUCCESS;
 }
 
 CUresult cuKernelGetAttribute(int *pi, CUfunction_attribute attrib, CUkernel kernel, CUdevice dev)
@@ -61,25 +66,22 @@ CUresult cuKernelGetAttribute(int *pi, CUfunction_attribute attrib, CUkernel ker
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!device_valid(dev))
 		return CUDA_ERROR_INVALID_DEVICE;
-	if (!cached(f, attrib))
+	if ((unsigned int)attrib >= f->nattributes || !known(f->attribute[attrib]))
 		return rpc_cuKernelGetAttribute(pi, attrib, kernel, dev);
 	*pi = f->attribute[attrib];
 	return CUDA_SUCCESS;
 }
 
-/* The device may have rounded the value, so that it is asked for again. */
-static void forget(struct function *f, CUfunction_attribute a)
-{
-	if ((unsigned int)a < VGPU_CUDA_FUNCTION_ATTRIBUTES)
-		f->attribute[a] = (int32_t)VGPU_CUDA_UNKNOWN;
-}
-
+/* But for this one the device may have rounded the value, which is asked for again then. */
 static void learn(struct function *f, CUfunction_attribute a, int value)
 {
-	if (a == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES && cached(f, a))
-		f->attribute[a] = value;
-	else
-		forget(f, a);
+	if ((unsigned int)a >= f->nattributes)
+		return;
+	if (f->kernel)
+		f->own |= 1u << (unsigned int)a;
+	f->attribute[a] = a == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+				  ? value
+				  : (int32_t)VGPU_CUDA_UNKNOWN;
 }
 
 CUresult cuFuncSetAttribute(CUfunction hfunc, CUfunction_attribute attrib, int value)
@@ -88,23 +90,17 @@ CUresult cuFuncSetAttribute(CUfunction hfunc, CUfunction_attribute attrib, int v
 	CUresult r = shim_enter_context();
 
 	if (r == CUDA_SUCCESS)
-		r = any_find(hfunc, &f);
-	if (r != CUDA_SUCCESS)
-		return r;
-	if (vgpu_cuda_handle_type(f->handle) == VGPU_CUDA_KERNEL)
-		r = rpc_cuKernelSetAttribute(attrib, value, HANDLE_AS(CUkernel, f->handle),
-					     context_top()->device);
-	else
+		r = plain_find(hfunc, &f);
+	if (r == CUDA_SUCCESS)
 		r = rpc_cuFuncSetAttribute(hfunc, attrib, value);
 	if (r == CUDA_SUCCESS)
 		learn(f, attrib, value);
 	return r;
 }
 
-/* A kernel's attribute holds for its functions as well, which may be known here already. */
 CUresult cuKernelSetAttribute(CUfunction_attribute attrib, int val, CUkernel kernel, CUdevice dev)
 {
-	struct function *f, *g;
+	struct function *f;
 	CUresult r = shim_enter();
 
 	if (r == CUDA_SUCCESS)
@@ -113,13 +109,9 @@ CUresult cuKernelSetAttribute(CUfunction_attribute attrib, int val, CUkernel ker
 		r = CUDA_ERROR_INVALID_DEVICE;
 	if (r == CUDA_SUCCESS)
 		r = rpc_cuKernelSetAttribute(attrib, val, kernel, dev);
-	if (r != CUDA_SUCCESS)
-		return r;
-	learn(f, attrib, val);
-	g = f->function ? function_find(f->function) : NULL;
-	if (g)
-		learn(g, attrib, val);
-	return CUDA_SUCCESS;
+	if (r == CUDA_SUCCESS)
+		learn(f, attrib, val);
+	return r;
 }
 
 /* Banks of shared memory have had one width only for many generations. */
@@ -244,18 +236,13 @@ static CUresult ask_function(struct function *k, CUfunction *out)
 	r = function_take(r, HANDLE_OF(made), k->name, &info, &f);
 	if (r != CUDA_SUCCESS)
 		return r;
-	f->handle = HANDLE_OF(made);
-	f->owner = k->owner;
-	f->context = context_top();
-	handle_set_data(f->handle, f);
-	*out = made;
+	*out = HANDLE_AS(CUfunction, kernel_publish(k, f, HANDLE_OF(made))->handle);
 	return CUDA_SUCCESS;
 }
 
 CUresult cuKernelGetFunction(CUfunction *pFunc, CUkernel kernel)
 {
-	struct function *k;
-	CUfunction made;
+	struct function *k, *f;
 	CUresult r = shim_enter_context();
 
 	if (r == CUDA_SUCCESS)
@@ -264,16 +251,10 @@ CUresult cuKernelGetFunction(CUfunction *pFunc, CUkernel kernel)
 		r = CUDA_ERROR_INVALID_VALUE;
 	if (r != CUDA_SUCCESS)
 		return r;
-	if (k->function && k->in_host_context == context_current()) {
-		*pFunc = k->function;
-		return CUDA_SUCCESS;
-	}
-	r = ask_function(k, &made);
-	if (r != CUDA_SUCCESS)
-		return r;
-	k->in_host_context = context_current();
-	k->function = made;
-	*pFunc = made;
+	f = kernel_instance(k);
+	if (!f)
+		return ask_function(k, pFunc);
+	*pFunc = HANDLE_AS(CUfunction, f->handle);
 	return CUDA_SUCCESS;
 }
 

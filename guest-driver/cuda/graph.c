@@ -5,6 +5,7 @@
 
 #include "context.h"
 #include "cuda_rpc.h"
+#include "graph_memory.h"
 #include "graph_objects.h"
 #include "handles.h"
 
@@ -42,6 +43,8 @@ static CUresult instantiate(CUgraphExec *out, CUgraph graph, unsigned long long 
 		return r;
 	}
 	r = graph_shares(HANDLE_OF(graph), exec);
+	if (r == CUDA_SUCCESS && graph_memory_any()) /* it may be this graph's */
+		r = graph_answers(exec);
 	if (r == CUDA_SUCCESS)
 		*out = HANDLE_AS(CUgraphExec, exec);
 	else

@@ -7,10 +7,9 @@
 
 #include "callback.h"
 #include "cuda_rpc.h"
+#include "graph_memory.h"
 #include "graph_objects.h"
 #include "handles.h"
-#include "ranges.h"
-#include "reserve.h"
 
 #define EDGES_MAX 128u /* that one call names */
 
@@ -275,11 +274,7 @@ CUresult cuGraphAddMemAllocNode(CUgraphNode *phGraphNode, CUgraph hGraph,
 		n->alloc = *nodeParams;
 		n->alloc.accessDescs = NULL;
 		n->alloc.accessDescCount = 0;
-		reserve_device_range(nodeParams->dptr, nodeParams->bytesize);
-		range_add(&(struct range){.base = nodeParams->dptr,
-					  .size = nodeParams->bytesize,
-					  .kind = RANGE_POOL,
-					  .context = context_top()});
+		r = graph_memory_add(nodeParams->dptr, nodeParams->bytesize);
 	}
 	return node_finish(r, &at, made, phGraphNode);
 }

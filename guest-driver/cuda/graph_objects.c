@@ -40,6 +40,7 @@ struct holder {
 	size_t nholds, holds_room;
 	CUstream launched_in; /* the latest, if `launched` */
 	bool launched;
+	bool answered; /* its launches: they may be refused */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -156,6 +157,18 @@ CUresult graph_shares(uint64_t from, uint64_t to)
 	}
 	pthread_mutex_unlock(&lock);
 	return r;
+}
+
+CUresult graph_answers(uint64_t exec)
+{
+	struct holder *o;
+
+	pthread_mutex_lock(&lock);
+	o = holder_of(exec, true);
+	if (o)
+		o->answered = true;
+	pthread_mutex_unlock(&lock);
+	return o ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 /* ----------------------------------------------------------------- objects */
@@ -341,7 +354,7 @@ CUresult cuGraphReleaseUserObject(CUgraph graph, CUuserObject object, unsigned i
 
 static CUresult enter(uint64_t h, enum vgpu_cuda_type type)
 {
-	CUresult r = shim_enter_context();
+	CUresult r = shim_enter_object(h);
 
 	if (r != CUDA_SUCCESS)
 		return r;
@@ -385,15 +398,30 @@ CUresult cuGraphClone(CUgraph *phGraphClone, CUgraph originalGraph)
 	return r;
 }
 
+/* A graph with memory is refused while that is there: the program is to know at once. */
+static CUresult launch(CUgraphExec exec, CUstream stream)
+{
+	struct holder *o;
+	bool answered;
+
+	pthread_mutex_lock(&lock);
+	o = holder_of(HANDLE_OF(exec), false);
+	answered = o && o->answered;
+	pthread_mutex_unlock(&lock);
+	return answered ? rpc_vgpuGraphLaunch(exec, stream) : rpc_cuGraphLaunch(exec, stream);
+}
+
 CUresult cuGraphLaunch(CUgraphExec hGraph, CUstream hStream)
 {
 	struct holder *o;
 	CUresult r = enter(HANDLE_OF(hGraph), VGPU_CUDA_GRAPHEXEC);
 
 	if (r == CUDA_SUCCESS)
+		r = shim_enter_object(HANDLE_OF(hStream));
+	if (r == CUDA_SUCCESS)
 		r = shim_stream(hStream, &hStream);
 	if (r == CUDA_SUCCESS)
-		r = rpc_cuGraphLaunch(hGraph, hStream);
+		r = launch(hGraph, hStream);
 	if (r != CUDA_SUCCESS)
 		return r;
 	o = handle_data(HANDLE_OF(hGraph), VGPU_CUDA_GRAPHEXEC);

@@ -22,6 +22,9 @@ uint64_t node_graph(CUgraphNode node);
 /* Handles of graphs or executable ones: what `from` keeps, `to` keeps as well. */
 CUresult graph_shares(uint64_t from, uint64_t to);
 
+/* Launches of this executable graph wait for their answer. */
+CUresult graph_answers(uint64_t exec);
+
 /*
  * Calls fn(data) when the graph, or executable graph, and what will be made of
  * it are gone.  After a failure it is never called.

@@ -108,7 +108,7 @@ CUresult image_of(const void *image, struct image *out)
 		*out = (struct image){image, f.header_bytes + f.bytes};
 		return CUDA_SUCCESS;
 	}
-	if (memcmp(image, ELFMAG, SELFMAG))
+	if (memcmp(image, ELFMAG, SELFMAG) != 0)
 		return CUDA_ERROR_INVALID_IMAGE;
 	*out = (struct image){image, elf_size(image)};
 	return out->size ? CUDA_SUCCESS : CUDA_ERROR_INVALID_IMAGE;

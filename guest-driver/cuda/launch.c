@@ -55,14 +55,10 @@ static CUresult check_shape(const struct launch *l)
 
 static CUresult check_shared(const struct launch *l)
 {
-	int limit;
+	int32_t limit = function_attribute(l->f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
 
-	if (l->f->nattributes <= CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES)
-		return CUDA_SUCCESS;
-	limit = l->f->attribute[CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES];
-	if (limit > 0 && l->shared > (unsigned int)limit)
-		return CUDA_ERROR_INVALID_VALUE;
-	return CUDA_SUCCESS;
+	return limit >= 0 && l->shared > (unsigned int)limit ? CUDA_ERROR_INVALID_VALUE
+							     : CUDA_SUCCESS;
 }
 
 static bool is_cooperative(const struct launch *l)

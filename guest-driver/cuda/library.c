@@ -110,13 +110,6 @@ CUresult cuLibraryUnload(CUlibrary library)
 	r = rpc_cuLibraryUnload(library);
 	if (r != CUDA_SUCCESS)
 		return r;
-	if (c->module) {
-		struct code *m = handle_data(HANDLE_OF(c->module), VGPU_CUDA_MODULE);
-
-		if (m)
-			code_forget(m);
-		handle_drop(HANDLE_OF(c->module));
-	}
 	code_forget(c);
 	range_forget_owner(c->handle);
 	handle_drop(c->handle);
@@ -185,7 +178,7 @@ CUresult cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary library,
 
 CUresult cuLibraryGetModule(CUmodule *pMod, CUlibrary library)
 {
-	struct code *c;
+	struct code *c, *m;
 	CUmodule made;
 	CUresult r = shim_enter_context();
 
@@ -196,22 +189,23 @@ CUresult cuLibraryGetModule(CUmodule *pMod, CUlibrary library)
 	c = find(library);
 	if (!c)
 		return CUDA_ERROR_INVALID_HANDLE;
-	if (c->module && c->in_host_context == context_current()) {
-		*pMod = c->module;
+	m = library_module(c);
+	if (m) {
+		*pMod = HANDLE_AS(CUmodule, m->handle);
 		return CUDA_SUCCESS;
 	}
 	made = HANDLE_AS(CUmodule, handle_new(VGPU_CUDA_MODULE, NULL));
 	if (!made)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	r = module_adopt(HANDLE_OF(made), true);
+	r = module_adopt(HANDLE_OF(made), c->handle);
 	if (r == CUDA_SUCCESS)
 		r = rpc_vgpuLibraryGetModule(&made, library);
+	if (r == CUDA_SUCCESS)
+		r = module_find_code(made, &m);
 	if (r != CUDA_SUCCESS) {
 		handle_drop(HANDLE_OF(made));
 		return r;
 	}
-	c->module = made;
-	c->in_host_context = context_current();
-	*pMod = made;
+	*pMod = HANDLE_AS(CUmodule, library_publish(c, m)->handle);
 	return CUDA_SUCCESS;
 }

@@ -3,8 +3,9 @@
 #include <stdlib.h>
 
 #include "capture.h"
-#include "context.h"
+#include "context_priv.h"
 #include "cuda_rpc.h"
+#include "graph_memory.h"
 #include "ranges.h"
 #include "reserve.h"
 #include "spare.h"
@@ -61,6 +62,7 @@ static CUresult allocate(const struct wish *w, CUdeviceptr *out)
 		rpc_cuMemFree_v2(held[--n]);
 	if (r != CUDA_SUCCESS)
 		return r;
+	range_evict(p, size);
 	if (range_add(&(struct range){
 		    .base = p, .size = size, .kind = RANGE_DEVICE, .context = context_top()}) < 0) {
 		rpc_cuMemFree_v2(p);
@@ -101,9 +103,9 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pPitch, size_t WidthInByt
 }
 
 /*
- * Freeing waits for the GPU, after which the memory can be had again at once.
- * What is not kept goes to the host, which takes calls in their order: nobody
- * waits for that.
+ * Freeing waits for the GPU, and programs count on it; after that the memory can
+ * be had again at once.  What is not kept goes to the host, which takes calls in
+ * their order: nobody waits for that.
  */
 static CUresult give_back(const struct range *r)
 {
@@ -111,7 +113,7 @@ static CUresult give_back(const struct range *r)
 
 	if (r->kind == RANGE_POOL)
 		return rpc_cuMemFreeAsync(r->base, NULL);
-	if (r->context == context_top() && !capture_any() && spare_wants(r->size)) {
+	if (r->context == context_top() && !capture_any()) {
 		waited = cuCtxSynchronize();
 		if (waited == CUDA_SUCCESS && spare_keep(r->base, r->size, r->context))
 			return CUDA_SUCCESS;
@@ -121,21 +123,40 @@ static CUresult give_back(const struct range *r)
 }
 
 /* Out of the table first: then another thread may be given the address. */
-CUresult cuMemFree_v2(CUdeviceptr dptr)
+static CUresult release(CUdeviceptr dptr)
 {
 	struct range old;
-	CUresult r = shim_enter_context();
+	CUresult r;
 
-	if (r != CUDA_SUCCESS || !dptr)
-		return r;
 	if (!range_find(dptr, &old) || old.base != dptr ||
-	    (old.kind != RANGE_DEVICE && old.kind != RANGE_POOL))
+	    (old.kind != RANGE_DEVICE && old.kind != RANGE_POOL && old.kind != RANGE_GRAPH))
 		return CUDA_ERROR_INVALID_VALUE;
 	r = capture_allows();
 	if (r != CUDA_SUCCESS)
 		return r;
-	range_remove(dptr, NULL);
-	return give_back(&old);
+	if (old.kind == RANGE_GRAPH)
+		return rpc_vgpuGraphFree(dptr, NULL, 0);
+	return range_remove(dptr, &old) ? give_back(&old) : CUDA_ERROR_INVALID_VALUE;
+}
+
+/* A thread without a context may free: in the one that the memory was made in. */
+CUresult cuMemFree_v2(CUdeviceptr dptr)
+{
+	struct range known;
+	CUresult r = shim_enter();
+
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (context_top() || !range_find(dptr, &known) || !known.context) {
+		r = shim_enter_context();
+		return r == CUDA_SUCCESS && dptr ? release(dptr) : r;
+	}
+	context_lend(known.context);
+	r = shim_enter_context();
+	if (r == CUDA_SUCCESS)
+		r = release(dptr);
+	context_lend(NULL);
+	return r;
 }
 
 CUresult cuMemGetInfo_v2(size_t *free, size_t *total)
@@ -157,7 +178,8 @@ CUresult cuMemGetAddressRange_v2(CUdeviceptr *pbase, size_t *psize, CUdeviceptr 
 
 	if (r != CUDA_SUCCESS)
 		return r;
-	if (!range_find(dptr, &found))
+	if (!range_find(dptr, &found) || found.kind == RANGE_RESERVED ||
+	    (found.kind == RANGE_MAPPED && !found.access) || !graph_memory_there(&found))
 		return CUDA_ERROR_NOT_FOUND;
 	if (pbase)
 		*pbase = found.base;

@@ -10,7 +10,7 @@
 #include "capture.h"
 #include "context.h"
 #include "cuda_rpc.h"
-#include "ranges.h"
+#include "graph_memory.h"
 #include "stream.h"
 
 /* What every form checks. */
@@ -25,7 +25,7 @@ static CUresult check(CUdeviceptr at, size_t element)
  */
 static CUresult answered(CUresult r, CUdeviceptr at, uint64_t bytes, CUstream s)
 {
-	if (r == CUDA_SUCCESS && !range_holds(at, bytes) && !capture_has(s))
+	if (r == CUDA_SUCCESS && !graph_memory_holds(at, bytes) && !capture_has(s))
 		r = stream_wait(s);
 	return r;
 }
@@ -130,7 +130,7 @@ static CUresult answered_rows(CUresult r, const struct rows *w, CUstream s)
 	static CUresult rows##bits(CUdeviceptr at, size_t pitch, type v, size_t width,        \
 				   size_t height, CUstream s, bool own)                       \
 	{                                                                                     \
-		struct rows w = {at, pitch, bits / 8, width, height};                         \
+		struct rows w = {at, pitch, (bits) / 8, width, height};                       \
 		CUresult r = enter_rows(&w, &s, own);                                         \
                                                                                               \
 		if (r != CUDA_SUCCESS || !width || !height)                                   \

@@ -22,7 +22,7 @@ CUresult module_find_code(CUmodule m, struct code **out)
 	return *out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
-CUresult module_adopt(uint64_t handle, bool borrowed)
+CUresult module_adopt(uint64_t handle, uint64_t library)
 {
 	struct code *c = calloc(1, sizeof(*c));
 
@@ -30,7 +30,7 @@ CUresult module_adopt(uint64_t handle, bool borrowed)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	c->handle = handle;
 	c->context = context_top();
-	c->borrowed = borrowed;
+	c->library = library;
 	handle_set_data(handle, c);
 	return CUDA_SUCCESS;
 }
@@ -43,7 +43,7 @@ static CUresult load(CUmodule *module, const struct image *i, const struct jit *
 
 	if (!made)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	r = module_adopt(HANDLE_OF(made), false);
+	r = module_adopt(HANDLE_OF(made), 0);
 	if (r == CUDA_SUCCESS)
 		r = image_send(i, &blob);
 	if (r == CUDA_SUCCESS) {
@@ -105,7 +105,7 @@ CUresult cuModuleUnload(CUmodule hmod)
 
 	if (r == CUDA_SUCCESS)
 		r = module_find_code(hmod, &c);
-	if (r == CUDA_SUCCESS && c->borrowed)
+	if (r == CUDA_SUCCESS && c->library)
 		r = CUDA_ERROR_NOT_PERMITTED;
 	if (r == CUDA_SUCCESS)
 		r = rpc_cuModuleUnload(hmod);
@@ -157,15 +157,14 @@ CUresult function_take(CUresult r, uint64_t handle, const char *name,
 		return r;
 	}
 	f = function_new(name, info);
-	if (!f)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	r = complete(f, handle);
-	if (r != CUDA_SUCCESS) {
-		free(f);
-		return r;
+	r = f ? complete(f, handle) : CUDA_ERROR_OUT_OF_MEMORY;
+	if (r == CUDA_SUCCESS) {
+		*out = f;
+		return CUDA_SUCCESS;
 	}
-	*out = f;
-	return CUDA_SUCCESS;
+	free(f);
+	handle_drop(handle); /* the host's object goes with its module or library */
+	return r;
 }
 
 static CUresult ask_function(struct code *c, CUmodule hmod, const char *name, CUfunction *out)
@@ -185,6 +184,15 @@ static CUresult ask_function(struct code *c, CUmodule hmod, const char *name, CU
 	return CUDA_SUCCESS;
 }
 
+/* In a library's module: the function of the kernel, so that its attributes are known once only. */
+static CUresult of_kernel(const struct code *c, const char *name, CUfunction *out)
+{
+	CUkernel k;
+	CUresult r = cuLibraryGetKernel(&k, HANDLE_AS(CUlibrary, c->library), name);
+
+	return r == CUDA_SUCCESS ? cuKernelGetFunction(out, k) : r;
+}
+
 CUresult cuModuleGetFunction(CUfunction *hfunc, CUmodule hmod, const char *name)
 {
 	struct function *known;
@@ -198,6 +206,8 @@ CUresult cuModuleGetFunction(CUfunction *hfunc, CUmodule hmod, const char *name)
 	r = module_find_code(hmod, &c);
 	if (r != CUDA_SUCCESS)
 		return r;
+	if (c->library && c->in_host_context == context_current())
+		return of_kernel(c, name, hfunc);
 	known = code_lookup(c, name);
 	if (!known)
 		return ask_function(c, hmod, name, hfunc);

@@ -8,8 +8,8 @@
 /* CUDA_ERROR_INVALID_HANDLE if it is no module. */
 CUresult module_find_code(CUmodule m, struct code **out);
 
-/* Begins to keep something about a module of the current context. */
-CUresult module_adopt(uint64_t handle, bool borrowed);
+/* Begins to keep something about a module of the current context; `library`: whose, or 0. */
+CUresult module_adopt(uint64_t handle, uint64_t library);
 
 /*
  * Takes the answer `r` and `info` of a call that was to make the function or

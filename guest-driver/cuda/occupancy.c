@@ -78,8 +78,8 @@ static CUresult enter(CUfunction func, struct function **f, struct entry *key)
 		return CUDA_ERROR_INVALID_HANDLE;
 	memset(key, 0, sizeof(*key));
 	key->function = (*f)->handle;
-	key->carveout = (*f)->attribute[CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT];
-	key->dynamic = (*f)->attribute[CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES];
+	key->carveout = function_attribute(*f, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT);
+	key->dynamic = function_attribute(*f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
 	return CUDA_SUCCESS;
 }
 

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Memory in the order of a stream, and the pools it comes from. */
+#include <pthread.h>
 #include <stdint.h>
 
+#include "capture.h"
 #include "context.h"
 #include "cuda_rpc.h"
 #include "device.h"
+#include "graph_memory.h"
 #include "handles.h"
 #include "ranges.h"
 #include "reserve.h"
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* a pool has one handle */
 static uint64_t current_pool[DEVICES_MAX], default_pool[DEVICES_MAX];
 
 /* ------------------------------------------------------------- allocating */
@@ -17,13 +21,12 @@ static uint64_t current_pool[DEVICES_MAX], default_pool[DEVICES_MAX];
  * Addresses of a pool come back to it, so that reserving them is of use only
  * the first time; if the program has something there they are used all the same.
  */
-static CUresult note(CUdeviceptr p, size_t bytes, uint64_t pool)
+static CUresult note(CUdeviceptr p, size_t bytes, uint64_t pool, CUstream stream)
 {
-	struct range old;
-
+	if (capture_has(stream))
+		return graph_memory_add(p, bytes);
 	reserve_device_range(p, bytes);
-	if (range_find(p, &old) && old.kind == RANGE_POOL)
-		range_remove(old.base, NULL); /* freed by a graph, and given out anew */
+	range_evict(p, bytes);
 	if (range_add(&(struct range){.base = p,
 				      .size = bytes,
 				      .kind = RANGE_POOL,
@@ -43,7 +46,9 @@ CUresult cuMemAllocAsync(CUdeviceptr *dptr, size_t bytesize, CUstream hStream)
 		r = shim_stream(hStream, &hStream);
 	if (r == CUDA_SUCCESS)
 		r = rpc_cuMemAllocAsync(dptr, bytesize, hStream);
-	return r == CUDA_SUCCESS ? note(*dptr, bytesize, current_pool[context_top()->device]) : r;
+	return r == CUDA_SUCCESS
+		       ? note(*dptr, bytesize, current_pool[context_top()->device], hStream)
+		       : r;
 }
 
 CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPool pool,
@@ -58,30 +63,47 @@ CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPoo
 		r = shim_stream(hStream, &hStream);
 	if (r == CUDA_SUCCESS)
 		r = rpc_cuMemAllocFromPoolAsync(dptr, bytesize, pool, hStream);
-	return r == CUDA_SUCCESS ? note(*dptr, bytesize, HANDLE_OF(pool)) : r;
+	return r == CUDA_SUCCESS ? note(*dptr, bytesize, HANDLE_OF(pool), hStream) : r;
 }
 
 CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream hStream)
 {
 	struct range old;
-	CUresult r = shim_enter_context();
+	CUresult r = shim_enter_object(HANDLE_OF(hStream));
 
 	if (r == CUDA_SUCCESS)
 		r = shim_stream(hStream, &hStream);
 	if (r != CUDA_SUCCESS)
 		return r;
 	if (!range_find(dptr, &old) || old.base != dptr ||
-	    (old.kind != RANGE_POOL && old.kind != RANGE_DEVICE))
+	    (old.kind != RANGE_POOL && old.kind != RANGE_DEVICE && old.kind != RANGE_GRAPH))
 		return CUDA_ERROR_INVALID_VALUE;
-	range_remove(dptr, NULL);
+	if (old.kind == RANGE_GRAPH)
+		return rpc_vgpuGraphFree(dptr, hStream, 1);
+	if (!range_remove(dptr, NULL))
+		return CUDA_ERROR_INVALID_VALUE; /* another thread was quicker */
 	return rpc_cuMemFreeAsync(dptr, hStream);
 }
 
 /* ------------------------------------------------------------ a device's pools */
 
+static CUresult ask_pool(CUdevice dev, unsigned int which, uint64_t *out)
+{
+	CUmemoryPool made = HANDLE_AS(CUmemoryPool, handle_new(VGPU_CUDA_MEMPOOL, NULL));
+	CUresult r;
+
+	if (!made)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = rpc_vgpuDevicePool(&made, dev, which);
+	if (r == CUDA_SUCCESS)
+		*out = HANDLE_OF(made);
+	else
+		handle_drop(HANDLE_OF(made));
+	return r;
+}
+
 static CUresult pool_of(CUdevice dev, unsigned int which, uint64_t *known, CUmemoryPool *out)
 {
-	CUmemoryPool made;
 	CUresult r = shim_enter();
 
 	if (r != CUDA_SUCCESS)
@@ -90,19 +112,12 @@ static CUresult pool_of(CUdevice dev, unsigned int which, uint64_t *known, CUmem
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!device_valid(dev))
 		return CUDA_ERROR_INVALID_DEVICE;
-	if (!known[dev]) {
-		made = HANDLE_AS(CUmemoryPool, handle_new(VGPU_CUDA_MEMPOOL, NULL));
-		if (!made)
-			return CUDA_ERROR_OUT_OF_MEMORY;
-		r = rpc_vgpuDevicePool(&made, dev, which);
-		if (r != CUDA_SUCCESS) {
-			handle_drop(HANDLE_OF(made));
-			return r;
-		}
-		known[dev] = HANDLE_OF(made);
-	}
+	pthread_mutex_lock(&lock);
+	if (!known[dev])
+		r = ask_pool(dev, which, &known[dev]);
 	*out = HANDLE_AS(CUmemoryPool, known[dev]);
-	return CUDA_SUCCESS;
+	pthread_mutex_unlock(&lock);
+	return r;
 }
 
 CUresult cuDeviceGetDefaultMemPool(CUmemoryPool *pool_out, CUdevice dev)

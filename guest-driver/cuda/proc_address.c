@@ -37,7 +37,7 @@ static const struct cuda_proc *newest(unsigned int first, int version, bool per_
 	for (unsigned int i = first; i < cuda_nprocs; i++) {
 		const struct cuda_proc *p = &cuda_procs[i];
 
-		if (strcmp(p->name, cuda_procs[first].name))
+		if (strcmp(p->name, cuda_procs[first].name) != 0)
 			break;
 		if (p->per_thread == per_thread && p->version <= version)
 			best = p; /* they are in the order of versions */
@@ -60,7 +60,7 @@ static const struct cuda_proc *pick(unsigned int first, int version, bool per_th
 	for (unsigned int i = first; i < cuda_nprocs; i++) {
 		const struct cuda_proc *p = &cuda_procs[i];
 
-		if (strcmp(p->name, cuda_procs[first].name))
+		if (strcmp(p->name, cuda_procs[first].name) != 0)
 			break;
 		if (p->per_thread && plain && newest(first, p->version, false) == plain)
 			return p;

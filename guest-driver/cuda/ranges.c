@@ -123,6 +123,22 @@ bool range_find_in(uint64_t addr, uint64_t size, struct range *out)
 	return node != NULL;
 }
 
+void range_evict(uint64_t addr, uint64_t size)
+{
+	struct range key = {.base = addr, .size = size}, *r;
+	void *node;
+
+	pthread_rwlock_wrlock(&lock);
+	while ((node = tfind(&key, &tree, compare)) != NULL) {
+		r = *(struct range **)node;
+		if (r->kind != RANGE_POOL && r->kind != RANGE_GRAPH)
+			break;
+		tdelete(r, &tree, compare);
+		free(r);
+	}
+	pthread_rwlock_unlock(&lock);
+}
+
 /* Ranges that touch count as one: memory is mapped piece by piece. */
 bool range_holds(uint64_t addr, uint64_t size)
 {
@@ -134,6 +150,8 @@ bool range_holds(uint64_t addr, uint64_t size)
 	pthread_rwlock_rdlock(&lock);
 	do {
 		r = look(&tree, addr);
+		if (r && r->kind == RANGE_GRAPH)
+			r = NULL;
 		addr = r ? r->base + r->size : addr;
 	} while (r && addr < end);
 	pthread_rwlock_unlock(&lock);
@@ -170,6 +188,32 @@ bool range_set_sync(uint64_t addr, bool on)
 	r = look(&tree, addr);
 	if (r)
 		r->sync_memops = on;
+	pthread_rwlock_unlock(&lock);
+	return r != NULL;
+}
+
+void range_set_access(uint64_t addr, uint64_t size, unsigned int access)
+{
+	uint64_t end = addr + size;
+	struct range *r;
+
+	pthread_rwlock_wrlock(&lock);
+	while (addr < end && (r = look(&tree, addr)) != NULL) {
+		if (r->kind == RANGE_MAPPED)
+			r->access = access;
+		addr = r->base + r->size;
+	}
+	pthread_rwlock_unlock(&lock);
+}
+
+bool range_find_reserved(uint64_t addr, struct range *out)
+{
+	const struct range *r;
+
+	pthread_rwlock_rdlock(&lock);
+	r = look(&reservations, addr);
+	if (r)
+		*out = *r;
 	pthread_rwlock_unlock(&lock);
 	return r != NULL;
 }

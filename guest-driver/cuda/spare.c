@@ -34,16 +34,6 @@ static struct spare *free_place(void)
 	return NULL;
 }
 
-bool spare_wants(size_t size)
-{
-	bool wants;
-
-	pthread_mutex_lock(&lock);
-	wants = fits(size) && free_place();
-	pthread_mutex_unlock(&lock);
-	return wants;
-}
-
 bool spare_keep(uint64_t base, size_t size, struct context *c)
 {
 	struct spare *s;

@@ -15,10 +15,7 @@
 
 struct context;
 
-/* Is memory of this size worth keeping, and is there room for it now? */
-bool spare_wants(size_t size);
-
-/* Keeps memory that the GPU is done with; false: no room after all. */
+/* Keeps memory that the GPU is done with; false: too large, or no room. */
 bool spare_keep(uint64_t base, size_t size, struct context *c);
 
 /* Memory of exactly this size, made in this context; 0: none. */

@@ -14,7 +14,7 @@ static __attribute__((destructor)) void tell(void)
 	const char *wish = getenv("VGPU_STATS");
 	uint64_t calls = 0, waited = 0;
 
-	if (!wish || strcmp(wish, "1") || !shim_initialised())
+	if (!wish || strcmp(wish, "1") != 0 || !shim_initialised())
 		return;
 	client_counts(&calls, &waited);
 	fprintf(stderr,

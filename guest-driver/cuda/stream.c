@@ -139,7 +139,7 @@ CUresult stream_wait(CUstream stream)
 
 CUresult cuStreamSynchronize(CUstream hStream)
 {
-	CUresult r = shim_enter_context();
+	CUresult r = shim_enter_object(HANDLE_OF(hStream));
 
 	if (r == CUDA_SUCCESS)
 		r = shim_stream(hStream, &hStream);
@@ -151,7 +151,7 @@ CUresult cuStreamSynchronize(CUstream hStream)
 CUresult cuStreamQuery(CUstream hStream)
 {
 	uint64_t before;
-	CUresult r = shim_enter_context();
+	CUresult r = shim_enter_object(HANDLE_OF(hStream));
 
 	if (r == CUDA_SUCCESS)
 		r = shim_stream(hStream, &hStream);
@@ -171,7 +171,7 @@ CUresult cuStreamQuery(CUstream hStream)
 /* The stream, in *s NULL for the legacy default one, if it can be asked. */
 static CUresult ask(CUstream stream, const void *out, struct stream **s)
 {
-	CUresult r = shim_enter_context();
+	CUresult r = shim_enter_object(HANDLE_OF(stream));
 
 	if (r == CUDA_SUCCESS && !out)
 		r = CUDA_ERROR_INVALID_VALUE;

@@ -36,19 +36,28 @@ CUresult cuMemAddressReserve(CUdeviceptr *ptr, size_t size, size_t alignment, CU
 		rpc_cuMemAddressFree(held[--n], size);
 	if (r != CUDA_SUCCESS)
 		return r;
-	range_add(&(struct range){.base = p, .size = size, .kind = RANGE_RESERVED});
+	if (range_add(&(struct range){.base = p, .size = size, .kind = RANGE_RESERVED}) < 0) {
+		rpc_cuMemAddressFree(p, size);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
 	*ptr = p;
 	return CUDA_SUCCESS;
 }
 
 CUresult cuMemAddressFree(CUdeviceptr ptr, size_t size)
 {
+	struct range old;
 	CUresult r = shim_enter();
 
-	if (r == CUDA_SUCCESS)
-		r = rpc_cuMemAddressFree(ptr, size);
-	if (r == CUDA_SUCCESS)
-		range_remove_kind(ptr, RANGE_RESERVED);
+	if (r != CUDA_SUCCESS)
+		return r;
+	if (!range_find_reserved(ptr, &old) || old.base != ptr)
+		return CUDA_ERROR_INVALID_VALUE;
+	/* First here: then another thread may be given the addresses. */
+	range_remove_kind(ptr, RANGE_RESERVED);
+	r = rpc_cuMemAddressFree(ptr, size);
+	if (r != CUDA_SUCCESS)
+		range_add(&old);
 	return r;
 }
 
@@ -90,9 +99,26 @@ CUresult cuMemMap(CUdeviceptr ptr, size_t size, size_t offset, CUmemGenericAlloc
 		r = CUDA_ERROR_INVALID_VALUE;
 	if (r == CUDA_SUCCESS)
 		r = rpc_cuMemMap(ptr, size, offset, handle, flags);
+	if (r == CUDA_SUCCESS &&
+	    range_add(&(struct range){
+		    .base = ptr, .size = size, .kind = RANGE_MAPPED, .owner = handle}) < 0) {
+		rpc_cuMemUnmap(ptr, size);
+		r = CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	return r;
+}
+
+CUresult cuMemSetAccess(CUdeviceptr ptr, size_t size, const CUmemAccessDesc *desc, size_t count)
+{
+	CUresult r = shim_enter();
+
+	if (r == CUDA_SUCCESS && (!desc || !count))
+		r = CUDA_ERROR_INVALID_VALUE;
 	if (r == CUDA_SUCCESS)
-		range_add(&(struct range){
-			.base = ptr, .size = size, .kind = RANGE_MAPPED, .context = context_top()});
+		r = rpc_cuMemSetAccess(ptr, size, desc, count);
+	for (size_t i = 0; r == CUDA_SUCCESS && i < count; i++)
+		if (desc[i].location.type == CU_MEM_LOCATION_TYPE_DEVICE)
+			range_set_access(ptr, size, (unsigned int)desc[i].flags);
 	return r;
 }
 

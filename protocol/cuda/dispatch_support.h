@@ -19,8 +19,9 @@ struct call {
 	struct cuda_reply *reply;
 	uint32_t function;
 	uint64_t context;
-	uint32_t at;   /* bytes of the request taken */
-	uint32_t used; /* bytes of the reply given */
+	uint64_t implied; /* context of an object that the call names, 0: none yet */
+	uint32_t at;      /* bytes of the request taken */
+	uint32_t used;    /* bytes of the reply given */
 	bool bad;
 	CUresult error;
 };
@@ -125,6 +126,8 @@ static void *real(struct call *c, uint64_t handle, enum vgpu_cuda_type type)
 
 	if (r != CUDA_SUCCESS)
 		refuse(c, r);
+	else if (!c->implied)
+		c->implied = handles_context(c->s, handle);
 	return p;
 }
 
@@ -261,14 +264,17 @@ static CUmemPoolProps *take_pool_props(struct call *c, uint64_t count)
 	return &copy;
 }
 
-/* Last of the checks, since it may make a context. */
+/*
+ * Last of the checks, since it may make a context.  A thread that has none may
+ * still use a stream or an event, which has one of its own.
+ */
 static void use_context(struct call *c)
 {
 	CUresult r;
 
 	if (c->bad || c->error != CUDA_SUCCESS)
 		return;
-	r = session_context(c->s, c->context);
+	r = session_context(c->s, c->context ? c->context : c->implied);
 	if (r != CUDA_SUCCESS)
 		refuse(c, r);
 }

@@ -628,11 +628,21 @@ def unused(proto):
     return "".join(f"\t(void){a.name};\n" for a in proto.args)
 
 
+def enter_call(f):
+    """A stream's or an event's context will do where none is current."""
+    if not f.context:
+        return "shim_enter();\n"
+    for kind in ("CUstream", "CUevent"):
+        for p in f.params:
+            if p.arg.base == kind and not p.arg.pointer:
+                return f"shim_enter_object((uint64_t)(uintptr_t){p.name});\n"
+    return "shim_enter_context();\n"
+
+
 def emit_auto(f, proto, per_thread):
     """Checks, the caller's streams, then the call itself."""
     head = f"CUresult CUDAAPI {proto.name}({params_text(f.proto)})"
-    out = [head, "\n{\n\tCUresult result = ",
-           "shim_enter_context();\n" if f.context else "shim_enter();\n"]
+    out = [head, "\n{\n\tCUresult result = ", enter_call(f)]
     resolve = "shim_stream_ptsz" if per_thread else "shim_stream"
     new = [p for p in f.params if p.kind == "new"]
     dead = [p for p in f.params if p.kind == "del"]

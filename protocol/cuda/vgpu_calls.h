@@ -344,6 +344,11 @@ CUresult vgpuPoolSet(CUmemoryPool pool, unsigned int attribute, unsigned long lo
 CUresult vgpuPoolGet(CUmemoryPool pool, unsigned int attribute, unsigned long long *value);
 CUresult vgpuGraphMemSet(CUdevice dev, unsigned int attribute, unsigned long long value);
 CUresult vgpuGraphMemGet(CUdevice dev, unsigned int attribute, unsigned long long *value);
+/* cuGraphLaunch(), answered: a graph with memory may be refused. */
+CUresult vgpuGraphLaunch(CUgraphExec exec, CUstream stream);
+/* Memory of a graph: frees it, in a stream's order or at once; is it there? */
+CUresult vgpuGraphFree(CUdeviceptr address, CUstream stream, unsigned int in_order);
+CUresult vgpuGraphMemory(CUdeviceptr address);
 
 /* ---------------------------------------------------------- texture objects */
 /* CUDA_RESOURCE_DESC without pointers. */

@@ -101,7 +101,7 @@ CUresult host_vgpuCtxReleasePrimary(struct cuda_session *s, CUcontext ctx, CUdev
 	(void)dev;
 	if (!is_primary(s, handle))
 		return CUDA_ERROR_INVALID_CONTEXT;
-	r = session_drain_all(s, false);
+	r = session_drain_all(s);
 	if (r != CUDA_SUCCESS)
 		return r;
 	if (is_last(s, o))
@@ -127,7 +127,7 @@ CUresult host_vgpuCtxResetPrimary(struct cuda_session *s, CUdevice dev)
 		return r;
 	if (!s->drv->cuDevicePrimaryCtxReset_v2 || !s->extra.cuDevicePrimaryCtxRetain)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	r = session_drain_all(s, false);
+	r = session_drain_all(s);
 	if (r != CUDA_SUCCESS)
 		return r;
 	session_release_backend(s);
@@ -166,7 +166,7 @@ CUresult host_vgpuCtxDestroy(struct cuda_session *s, CUcontext ctx)
 	(void)ctx;
 	if (is_primary(s, handle))
 		return CUDA_ERROR_INVALID_CONTEXT;
-	r = session_drain_all(s, false);
+	r = session_drain_all(s);
 	return r == CUDA_SUCCESS ? destroy(s, handle) : r;
 }
 

@@ -8,6 +8,9 @@
 #include "session.h"
 #include "waits.h"
 
+/* How often a call is put off that must not wait for ever. */
+#define TURNS_MAX 4u
+
 /* A call that was put off: its descriptors and its body follow. */
 struct put_off {
 	uint32_t length;
@@ -40,8 +43,10 @@ static CUresult again(struct cuda_session *s, struct wait *w, CUresult r, struct
 	s->reply = reply;
 	s->waits->order_again = w->order;
 	s->waits->context_again = w->context;
+	s->waits->turns_again = w->turns;
 	err = cuda_dispatch(s, &req, reply);
 	s->waits->order_again = 0;
+	s->waits->turns_again = 0;
 	if (err)
 		reply->result = err == HOST_PENDING ? HOST_PENDING : CUDA_ERROR_INVALID_VALUE;
 	s->req = NULL;
@@ -73,15 +78,11 @@ static CUresult put_off(struct cuda_session *s, const CUstream *stream)
 	w->finish = again;
 	w->only_later = true;
 	w->order = s->waits->order_again ? s->waits->order_again : ++s->waits->order_last;
+	w->turns = s->waits->turns_again + 1;
 	r = stream ? waits_stream(s, w, *stream) : waits_context(s, w);
 	if (r != (CUresult)HOST_PENDING)
 		free(p);
 	return r;
-}
-
-static bool somebody_waits(const struct cuda_session *s)
-{
-	return callbacks_outstanding(s) || s->waits->n;
 }
 
 /*
@@ -103,11 +104,16 @@ bool session_has_put_off(const struct cuda_session *s)
 	return false;
 }
 
-CUresult session_drain_if(struct cuda_session *s, bool always)
+CUresult session_drain(struct cuda_session *s)
 {
-	if (always && has_waited(s))
+	return put_off(s, NULL);
+}
+
+CUresult session_drain_turns(struct cuda_session *s)
+{
+	if (s->waits->turns_again >= TURNS_MAX && !callbacks_outstanding(s))
 		return CUDA_SUCCESS;
-	return always || somebody_waits(s) ? put_off(s, NULL) : CUDA_SUCCESS;
+	return put_off(s, NULL);
 }
 
 CUresult session_drain_stream(struct cuda_session *s, CUstream stream)
@@ -115,16 +121,12 @@ CUresult session_drain_stream(struct cuda_session *s, CUstream stream)
 	return has_waited(s) ? CUDA_SUCCESS : put_off(s, &stream);
 }
 
-CUresult session_drain_all(struct cuda_session *s, bool always)
+/* All contexts from the place `at` in the table on. */
+static CUresult drain_from(struct cuda_session *s, uint32_t at)
 {
 	const uint64_t current = s->context;
 	const struct cuda_object *o;
-	uint32_t at = 0;
 
-	if (!always && !somebody_waits(s))
-		return CUDA_SUCCESS;
-	if (always && has_waited(s)) /* for one after the other, up to this one */
-		at = vgpu_cuda_handle_index(s->waits->context_again) + 1;
 	while ((o = handles_each(&s->handles, VGPU_CUDA_CONTEXT, &at))) {
 		CUresult r = session_context(s, o->handle) == CUDA_SUCCESS ? put_off(s, NULL)
 									   : CUDA_SUCCESS;
@@ -137,7 +139,14 @@ CUresult session_drain_all(struct cuda_session *s, bool always)
 	return CUDA_SUCCESS;
 }
 
-CUresult session_drain(struct cuda_session *s)
+CUresult session_drain_all(struct cuda_session *s)
 {
-	return session_drain_if(s, false);
+	return drain_from(s, 0);
+}
+
+CUresult session_drain_each(struct cuda_session *s)
+{
+	uint32_t waited = vgpu_cuda_handle_index(s->waits->context_again) + 1;
+
+	return drain_from(s, has_waited(s) ? waited : 0);
 }

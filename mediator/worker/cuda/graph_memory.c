@@ -28,7 +28,7 @@ static struct cuda_range *range_at(struct cuda_session *s, uint64_t at)
 {
 	struct cuda_range *r = ranges_find(&s->ranges, at);
 
-	return r && r->start == at && r->kind == RANGE_DEVICE ? r : NULL;
+	return r && r->start == at && r->kind == RANGE_GRAPH ? r : NULL;
 }
 
 static struct graph_memory *memory_of(struct cuda_session *s, uint64_t graph)
@@ -133,7 +133,7 @@ void graph_memory_drop(struct cuda_session *s, struct graph_memory *m)
 		if (r && r->flags & ALLOCATED)
 			r->flags &= ~OF_GRAPH; /* it goes when it is freed */
 		else if (r && r->flags & OF_GRAPH)
-			ranges_remove(&s->ranges, r->start, RANGE_DEVICE);
+			ranges_remove(&s->ranges, r->start, RANGE_GRAPH);
 	}
 	free(m->node);
 	free(m);
@@ -146,5 +146,5 @@ void graph_memory_freed(struct cuda_session *s, uint64_t at)
 	if (r && r->flags & OF_GRAPH)
 		r->flags &= ~ALLOCATED; /* the next launch allocates it again */
 	else
-		ranges_remove(&s->ranges, at, RANGE_DEVICE);
+		ranges_remove(&s->ranges, at, RANGE_GRAPH);
 }

@@ -359,7 +359,8 @@ CUresult host_vgpuGraphAddAlloc(struct cuda_session *s, CUgraphNode *node, CUgra
 	if (r != CUDA_SUCCESS)
 		return r;
 	*address = p.dptr;
-	memory_note(s, p.dptr, bytes);
+	if (!memory_note(s, p.dptr, bytes, RANGE_GRAPH))
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	graph_memory_add(s, REQUEST(s, vgpuGraphAddAlloc)->graph, p.dptr, false);
 	return CUDA_SUCCESS;
 }

@@ -232,14 +232,23 @@ CUresult host_vgpuGraphExecUpdate(struct cuda_session *s, CUgraphExec exec, CUgr
 	return CUDA_SUCCESS;
 }
 
-CUresult host_cuGraphLaunch(struct cuda_session *s, CUgraphExec exec, CUstream stream)
+static CUresult launch(struct cuda_session *s, uint64_t handle, CUgraphExec exec, CUstream stream)
 {
-	const struct cuda_object *o =
-		handles_object(&s->handles, REQUEST(s, cuGraphLaunch)->hGraph, VGPU_CUDA_GRAPHEXEC);
+	const struct cuda_object *o = handles_object(&s->handles, handle, VGPU_CUDA_GRAPHEXEC);
 	CUresult r = s->drv->cuGraphLaunch ? s->drv->cuGraphLaunch(exec, stream)
 					   : CUDA_ERROR_NOT_SUPPORTED;
 
 	if (r == CUDA_SUCCESS && o)
 		graph_memory_launched(s, o->data);
 	return r;
+}
+
+CUresult host_cuGraphLaunch(struct cuda_session *s, CUgraphExec exec, CUstream stream)
+{
+	return launch(s, REQUEST(s, cuGraphLaunch)->hGraph, exec, stream);
+}
+
+CUresult host_vgpuGraphLaunch(struct cuda_session *s, CUgraphExec exec, CUstream stream)
+{
+	return launch(s, REQUEST(s, vgpuGraphLaunch)->exec, exec, stream);
 }

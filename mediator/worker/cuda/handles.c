@@ -75,6 +75,15 @@ CUresult handles_free(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_ty
 	return s->handles.object[index].handle ? CUDA_ERROR_INVALID_HANDLE : CUDA_SUCCESS;
 }
 
+uint64_t handles_context(struct cuda_session *s, uint64_t handle)
+{
+	const struct cuda_object *o =
+		handles_object(&s->handles, handle, vgpu_cuda_handle_type(handle));
+	uint64_t parent = o && o->parent ? s->handles.object[o->parent - 1].handle : 0;
+
+	return vgpu_cuda_handle_type(parent) == VGPU_CUDA_CONTEXT ? parent : 0;
+}
+
 /* What the driver frees together with the context it was made in. */
 static bool belongs_to_context(unsigned int type)
 {

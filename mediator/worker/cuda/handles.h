@@ -91,6 +91,9 @@ uint64_t handles_parent(struct cuda_session *s, uint64_t handle);
 /* The handle of the driver's object, 0: not known.  Fast for graphs and their nodes only. */
 uint64_t handles_find(struct cuda_session *s, enum vgpu_cuda_type type, void *real);
 
+/* The handle of the context that an object belongs to, 0: none. */
+uint64_t handles_context(struct cuda_session *s, uint64_t handle);
+
 /* The next object of `type` at or after place *at (begin with 0), or NULL. */
 struct cuda_object *handles_each(struct cuda_handles *t, unsigned int type, uint32_t *at);
 

@@ -6,13 +6,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ranges.h"
+
 struct cuda_session;
 
 /*
  * The driver has just allocated this: it is the session's, and whatever was
  * known of these addresses is void.  False: no memory for the note.
  */
-bool memory_note(struct cuda_session *s, uint64_t at, uint64_t bytes);
+bool memory_note(struct cuda_session *s, uint64_t at, uint64_t bytes, enum range_kind kind);
 
 /* Rows as a pitched fill has them: do they lie in the session's memory? */
 bool memory_has_rows(struct cuda_session *s, uint64_t at, uint64_t pitch, uint64_t width,

@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Device memory: every allocation is a range of the session. */
 #include "cuda_dispatch.h"
-#include "graph_memory.h"
 #include "memory.h"
 #include "session.h"
 
-bool memory_note(struct cuda_session *s, uint64_t at, uint64_t bytes)
+bool memory_note(struct cuda_session *s, uint64_t at, uint64_t bytes, enum range_kind kind)
 {
-	if (ranges_add(&s->ranges, at, bytes, RANGE_DEVICE, s->context))
+	if (ranges_add(&s->ranges, at, bytes, kind, s->context))
 		return true;
 	ranges_cut(&s->ranges, at, bytes);
-	return ranges_add(&s->ranges, at, bytes, RANGE_DEVICE, s->context);
+	return ranges_add(&s->ranges, at, bytes, kind, s->context);
 }
 
 /* Notes what the driver gave; if that cannot be, gives it back. */
 static CUresult keep(struct cuda_session *s, CUdeviceptr at, size_t bytes)
 {
-	if (memory_note(s, at, bytes))
+	if (memory_note(s, at, bytes, RANGE_DEVICE))
 		return CUDA_SUCCESS;
 	s->drv->cuMemFree_v2(at);
 	return CUDA_ERROR_OUT_OF_MEMORY;
@@ -25,7 +24,7 @@ static CUresult keep(struct cuda_session *s, CUdeviceptr at, size_t bytes)
 /* Memory that is about to be freed is there a little later. */
 static CUresult short_of(struct cuda_session *s)
 {
-	CUresult r = session_has_put_off(s) ? session_drain_if(s, true) : CUDA_SUCCESS;
+	CUresult r = session_has_put_off(s) ? session_drain(s) : CUDA_SUCCESS;
 
 	return r == CUDA_SUCCESS ? CUDA_ERROR_OUT_OF_MEMORY : r;
 }
@@ -58,13 +57,13 @@ static CUresult give_back(struct cuda_session *s, CUdeviceptr at)
 	CUresult r = s->drv->cuMemFree_v2(at);
 
 	if (r == CUDA_SUCCESS)
-		graph_memory_freed(s, at);
+		ranges_remove(&s->ranges, at, RANGE_DEVICE);
 	return r;
 }
 
 /*
- * Freeing waits for the GPU: where a stream waits for the guest in turn, only
- * after that, or both would wait for ever.
+ * Freeing waits for the GPU, which may itself wait for what the program's other
+ * threads have yet to ask for.
  */
 CUresult host_cuMemFree_v2(struct cuda_session *s, CUdeviceptr dptr)
 {
@@ -75,7 +74,9 @@ CUresult host_cuMemFree_v2(struct cuda_session *s, CUdeviceptr dptr)
 		return CUDA_SUCCESS;
 	if (!range || range->start != dptr || range->kind != RANGE_DEVICE)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = session_drain(s);
+	r = session_context(s, range->owner); /* it is this one's work that is waited for */
+	if (r == CUDA_SUCCESS)
+		r = session_drain_turns(s);
 	return r == CUDA_SUCCESS ? give_back(s, dptr) : r;
 }
 

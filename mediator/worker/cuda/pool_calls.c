@@ -14,10 +14,13 @@ static bool is_capturing(struct cuda_session *s, CUstream stream)
 	       status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
+/* What a captured stream allocates is its graph's. */
 static CUresult keep(struct cuda_session *s, CUdeviceptr at, size_t bytes, CUstream stream)
 {
-	s->captured_memory |= is_capturing(s, stream);
-	if (memory_note(s, at, bytes))
+	bool captured = is_capturing(s, stream);
+
+	s->captured_memory |= captured;
+	if (memory_note(s, at, bytes, captured ? RANGE_GRAPH : RANGE_DEVICE))
 		return CUDA_SUCCESS;
 	if (s->drv->cuMemFreeAsync)
 		s->drv->cuMemFreeAsync(at, stream);
@@ -56,8 +59,44 @@ CUresult host_cuMemFreeAsync(struct cuda_session *s, CUdeviceptr dptr, CUstream 
 	later = is_capturing(s, stream); /* it is freed by each launch of the graph */
 	r = s->drv->cuMemFreeAsync(dptr, stream);
 	if (r == CUDA_SUCCESS && !later)
-		graph_memory_freed(s, dptr);
+		ranges_remove(&s->ranges, dptr, RANGE_DEVICE);
 	return r;
+}
+
+/*
+ * Memory of a graph, freed outside of it or by another graph that is captured.
+ * The next launch makes it again at the same place, so that the range stays; who
+ * uses the address meanwhile is refused by the driver.
+ */
+CUresult host_vgpuGraphFree(struct cuda_session *s, CUdeviceptr at, CUstream stream,
+			    unsigned int in_order)
+{
+	const struct cuda_range *range = ranges_find(&s->ranges, at);
+	bool later;
+	CUresult r;
+
+	if (!range || range->start != at || range->kind != RANGE_GRAPH)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!s->drv->cuMemFreeAsync || !s->drv->cuMemFree_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	later = in_order && is_capturing(s, stream);
+	/* The second does not wait either: the program says that the memory is not in use. */
+	r = in_order ? s->drv->cuMemFreeAsync(at, stream) : s->drv->cuMemFree_v2(at);
+	if (r == CUDA_SUCCESS && !later)
+		graph_memory_freed(s, at);
+	return r;
+}
+
+CUresult host_vgpuGraphMemory(struct cuda_session *s, CUdeviceptr at)
+{
+	const struct cuda_range *range = ranges_find(&s->ranges, at);
+	CUdeviceptr base;
+	size_t bytes;
+
+	if (!range || range->kind != RANGE_GRAPH)
+		return CUDA_ERROR_INVALID_VALUE;
+	return s->drv->cuMemGetAddressRange_v2 ? s->drv->cuMemGetAddressRange_v2(&base, &bytes, at)
+					       : CUDA_ERROR_NOT_SUPPORTED;
 }
 
 CUresult host_cuMemPoolDestroy(struct cuda_session *s, CUmemoryPool pool)

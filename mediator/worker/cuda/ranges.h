@@ -17,6 +17,7 @@ struct cuda_session;
 
 enum range_kind {
 	RANGE_DEVICE = 1, /* cuMemAlloc and its like; freed by cuMemFree */
+	RANGE_GRAPH,      /* of a graph, made by each launch and at the same place */
 	RANGE_GLOBAL,     /* a module's variable */
 	RANGE_VMM,        /* cuMemMap */
 	RANGE_HOST,       /* a host window's mapped part */

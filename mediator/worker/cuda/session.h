@@ -138,22 +138,29 @@ CUresult session_open(struct cuda_session *s);
 void session_release_backend(struct cuda_session *s);
 
 /*
- * Before a call that would block until the GPU has come far enough, while
- * somebody else needs this thread: a program's host function that a stream
- * waits for, or another wait.  CUDA_SUCCESS: go on; HOST_PENDING: the call is
- * dispatched again when its context is idle.  `always`: even if nobody waits.
+ * Before a call that would block until the GPU has come far enough, since this
+ * thread is needed meanwhile: for other threads of the program, whose calls the
+ * GPU may wait for.  CUDA_SUCCESS: go on; HOST_PENDING: the call is dispatched
+ * again when its context is idle.
  */
 CUresult session_drain(struct cuda_session *s);
+/*
+ * The same, but a context that is given new work all the time is not waited for
+ * for ever: after some turns, each of which saw all done that was asked for
+ * before it, the call may block for the little that came since.
+ */
+CUresult session_drain_turns(struct cuda_session *s);
 /* Is there a call that was put off? */
 bool session_has_put_off(const struct cuda_session *s);
-CUresult session_drain_if(struct cuda_session *s, bool always);
 /*
  * Before a call that would block until `stream` has come so far: it is
  * dispatched again when that has done what it was given before.
  */
 CUresult session_drain_stream(struct cuda_session *s, CUstream stream);
 /* The same for calls that wait for all contexts, or for one that is not current. */
-CUresult session_drain_all(struct cuda_session *s, bool always);
+CUresult session_drain_all(struct cuda_session *s);
+/* ... or for what each context was given before it, and not for what comes later. */
+CUresult session_drain_each(struct cuda_session *s);
 
 /*
  * As buffers_get() for descriptor `i` of the call in progress; also if the

@@ -23,7 +23,10 @@ CUresult host_cuStreamCreateWithPriority(struct cuda_session *s, CUstream *strea
 
 CUresult host_cuStreamDestroy_v2(struct cuda_session *s, CUstream stream)
 {
-	contexts_leave(s, stream);
+	uint64_t own = handles_context(s, REQUEST(s, cuStreamDestroy_v2)->hStream);
+
+	if (session_context(s, own) == CUDA_SUCCESS) /* which is to wait for what is left */
+		contexts_leave(s, stream);
 	return s->drv->cuStreamDestroy_v2 ? s->drv->cuStreamDestroy_v2(stream)
 					  : CUDA_ERROR_NOT_SUPPORTED;
 }

@@ -42,6 +42,7 @@ struct wait {
 	bool cannot_pin;
 	bool only_later; /* if nothing has to be waited for, finish is not called */
 	uint64_t order;  /* among those */
+	uint32_t turns;  /* how often it was put off */
 	bool done;       /* `result` is known; the answer is on its way */
 	uint8_t on;      /* enum wait_on */
 	CUresult result;
@@ -60,6 +61,7 @@ struct waits {
 	uint64_t order_last;    /* of calls that were put off */
 	uint64_t order_again;   /* of the one that is made now, 0: none */
 	uint64_t context_again; /* ... and the context that it has waited for */
+	uint32_t turns_again;   /* ... and how often it was put off */
 	struct wait *head, **tail;
 	struct wait *free_list;
 	uint32_t n;

@@ -160,6 +160,6 @@ CUresult host_vgpuHostUnmap(struct cuda_session *s, unsigned long long address,
 
 	if (!windows_find(s, address, bytes, true))
 		return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
-	r = session_drain_all(s, true); /* each may have work that uses them */
+	r = session_drain_each(s); /* each may have work that uses them */
 	return r == CUDA_SUCCESS ? unmap(s, address, bytes) : r;
 }

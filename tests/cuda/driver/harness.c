@@ -38,6 +38,7 @@ static const struct {
 	{"graph", graph_cases},
 	{"graph_nodes", graph_node_cases},
 	{"capture", capture_cases},
+	{"graph_memory", graph_memory_cases},
 	{"thread", thread_cases},
 	{"module", module_cases},
 	{"array", array_cases},

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Device memory: ways to get it, what it says of itself, pools, virtual memory. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "harness.h"
 
@@ -187,6 +189,116 @@ static void virtual_memory(void)
 	CK(cuMemAddressFree(p, 2 * grain));
 }
 
+static uint64_t attribute(CUpointer_attribute a, CUdeviceptr p)
+{
+	uint64_t value = 0;
+
+	CK(cuPointerGetAttribute(&value, a, p));
+	return value;
+}
+
+/* What mapped memory says of itself: as the driver of an H200 does. */
+static void expect_mapped(CUdeviceptr base, size_t reserved, CUdeviceptr at, size_t size,
+			  unsigned int access)
+{
+	CUdeviceptr p = at + 100, found = 0;
+	size_t found_size = 0;
+
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_CONTEXT, p), 0);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_MEMORY_TYPE, p), CU_MEMORYTYPE_DEVICE);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, p), (unsigned int)device);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_RANGE_START_ADDR, p), base);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_RANGE_SIZE, p), reserved);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR, p), at);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_MAPPING_SIZE, p), size);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_MAPPED, p), 1);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES, p), 0);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE, p), 0);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_ACCESS_FLAGS, p), access);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE, p), 0);
+	if (access) {
+		CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_DEVICE_POINTER, p), p);
+		CK(cuMemGetAddressRange(&found, &found_size, p));
+		CHECK_EQ(found, at);
+		CHECK_EQ(found_size, size);
+		return;
+	}
+	EXPECT(cuPointerGetAttribute(&found, CU_POINTER_ATTRIBUTE_DEVICE_POINTER, p),
+	       CUDA_ERROR_INVALID_VALUE);
+	EXPECT(cuMemGetAddressRange(&found, NULL, p), CUDA_ERROR_NOT_FOUND);
+}
+
+static void expect_nothing(CUdeviceptr p)
+{
+	CUpointer_attribute name = CU_POINTER_ATTRIBUTE_MAPPED;
+	uint64_t value = 1;
+	void *to = &value;
+
+	EXPECT(cuPointerGetAttribute(&value, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, p),
+	       CUDA_ERROR_INVALID_VALUE);
+	EXPECT(cuMemGetAddressRange(&p, NULL, p), CUDA_ERROR_NOT_FOUND);
+	CK(cuPointerGetAttributes(1, &name, &to, p));
+	CHECK_EQ((unsigned char)value, 0);
+}
+
+static void mapped_attributes(void)
+{
+	CUmemAllocationProp property = {.type = CU_MEM_ALLOCATION_TYPE_PINNED,
+					.location = {.type = CU_MEM_LOCATION_TYPE_DEVICE}};
+	CUmemAccessDesc access = {.location = {.type = CU_MEM_LOCATION_TYPE_DEVICE},
+				  .flags = CU_MEM_ACCESS_FLAGS_PROT_READ};
+	CUmemGenericAllocationHandle first, second;
+	size_t grain = 0, all;
+	unsigned int on = 1;
+	CUcontext popped;
+	CUmemoryPool pool;
+	CUdeviceptr p;
+
+	start();
+	CK(cuMemGetAllocationGranularity(&grain, &property, CU_MEM_ALLOC_GRANULARITY_MINIMUM));
+	all = 8 * grain;
+	CK(cuMemAddressReserve(&p, all, 0, 0, 0));
+	expect_nothing(p);
+	CK(cuMemCreate(&first, 2 * grain, &property, 0));
+	CK(cuMemCreate(&second, grain, &property, 0));
+	CK(cuMemMap(p, 2 * grain, 0, first, 0));
+	expect_mapped(p, all, p, 2 * grain, 0);
+	CK(cuMemMap(p + 2 * grain, grain, 0, second, 0));
+	CK(cuMemSetAccess(p, 2 * grain, &access, 1));
+	expect_mapped(p, all, p, 2 * grain, 1);
+	expect_mapped(p, all, p + 2 * grain, grain, 0);
+	access.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
+	CK(cuMemSetAccess(p, 3 * grain, &access, 1));
+	expect_mapped(p, all, p, 2 * grain, 3);
+	expect_mapped(p, all, p + 2 * grain, grain, 3);
+	CHECK(attribute(CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID, p) ==
+	      attribute(CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID, p + grain));
+	CHECK(attribute(CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID, p) !=
+	      attribute(CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID, p + 2 * grain));
+	expect_nothing(p + 3 * grain);
+	EXPECT(cuPointerSetAttribute(&on, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, p),
+	       CUDA_ERROR_NOT_SUPPORTED);
+	EXPECT(cuPointerSetAttribute(&on, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, p + 4 * grain),
+	       CUDA_ERROR_INVALID_VALUE);
+	/* Whose it is can be asked without a context, but nothing be done with it. */
+	CK(cuCtxPopCurrent(&popped));
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_MEMORY_TYPE, p), CU_MEMORYTYPE_DEVICE);
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_ACCESS_FLAGS, p), 0);
+	EXPECT(cuPointerGetAttribute(&pool, CU_POINTER_ATTRIBUTE_DEVICE_POINTER, p),
+	       CUDA_ERROR_INVALID_CONTEXT);
+	CK(cuCtxPushCurrent(popped));
+	CK(cuMemUnmap(p, 3 * grain));
+	expect_nothing(p);
+	CK(cuMemRelease(first));
+	CK(cuMemRelease(second));
+	CK(cuMemAddressFree(p, all));
+	expect_nothing(p);
+	CK(cuMemAllocAsync(&p, 4096, NULL));
+	CK(cuDeviceGetDefaultMemPool(&pool, device));
+	CHECK_EQ(attribute(CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE, p), (uintptr_t)pool);
+	CK(cuMemFreeAsync(p, NULL));
+}
+
 /* Memory given back is there again: many turns of more than a hundredth of it. */
 static void given_back(void)
 {
@@ -202,6 +314,69 @@ static void given_back(void)
 	}
 	CK(cuMemGetInfo(&free_after, &total));
 	CHECK(free_after + size > free_before);
+}
+
+static CUdeviceptr large;
+static CUcontext freed_in;
+static int freed;
+
+static void *free_large(void *unused)
+{
+	(void)unused;
+	CK(cuCtxSetCurrent(freed_in));
+	CK(cuMemFree(large));
+	__atomic_store_n(&freed, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/*
+ * Freeing waits until the GPU is done; meanwhile another thread goes on, and asks
+ * for what the GPU is waiting for.
+ */
+static void free_while_busy(CUcontext in)
+{
+	CUdeviceptr flag, data;
+	unsigned int n = 256;
+	pthread_t thread;
+	CUstream s, t;
+
+	flag = device_alloc(16);
+	data = device_alloc(n * 4);
+	large = device_alloc(32 << 20);
+	freed_in = in;
+	freed = 0;
+	CK(cuMemsetD8(flag, 0, 16));
+	CK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	CK(cuStreamCreate(&t, CU_STREAM_NON_BLOCKING));
+	CK(cuStreamWaitValue32(s, flag, 1, CU_STREAM_WAIT_VALUE_GEQ));
+	CHECK(!pthread_create(&thread, NULL, free_large, NULL));
+	usleep(100000);
+	if (in == context)
+		CHECK_EQ(__atomic_load_n(&freed, __ATOMIC_SEQ_CST), 0);
+	CK(cuMemsetD32Async(data, 4, n, t));
+	if (mediated()) { /* the driver lets this wait, too */
+		CK(cuStreamSynchronize(t));
+		EXPECT(cuStreamQuery(s), CUDA_ERROR_NOT_READY);
+	}
+	CK(cuStreamWriteValue32(t, flag, 1, CU_STREAM_WRITE_VALUE_DEFAULT));
+	CHECK(!pthread_join(thread, NULL));
+	CK(cuStreamSynchronize(s));
+	expect_words(data, 4, n);
+	CK(cuStreamDestroy(s));
+	CK(cuStreamDestroy(t));
+}
+
+static void freed_while_busy(void)
+{
+	CUcontext other;
+
+	start();
+	free_while_busy(context);
+	CK(cuCtxCreate(&other, NULL, 0, device));
+	CK(cuCtxPopCurrent(&other));
+	free_while_busy(other); /* memory of one context, freed in another */
+	CK(cuCtxDestroy(other));
+	CK(cuCtxSynchronize());
 }
 
 static void managed_is_refused(void)
@@ -231,7 +406,9 @@ const struct test_case memory_cases[] = {
 	{"pools", pools, COMPLETE},
 	{"attributes", attributes, ANYWHERE},
 	{"virtual_memory", virtual_memory, COMPLETE},
+	{"mapped_attributes", mapped_attributes, COMPLETE},
 	{"given_back", given_back, ANYWHERE},
+	{"freed_while_busy", freed_while_busy, COMPLETE},
 	{"managed_is_refused", managed_is_refused, ANYWHERE},
 	{0},
 };

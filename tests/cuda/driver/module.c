@@ -112,6 +112,86 @@ static void library(void)
 		      CUDA_SUCCESS);
 }
 
+static CUresult launch_shared(CUfunction f, CUdeviceptr p, unsigned int bytes)
+{
+	unsigned int n = 1, value = 1;
+	void *args[] = {&p, &value, &n};
+
+	return cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, bytes, NULL, args, NULL);
+}
+
+/* What the kernel and its function say, and that launches of both end at `limit`. */
+static void expect_limits(CUkernel k, CUfunction f, int of_kernel, int of_function)
+{
+	const CUfunction_attribute shared = CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+	CUdeviceptr p = device_alloc(4);
+	int value = -1;
+
+	CK(cuKernelGetAttribute(&value, shared, k, device));
+	CHECK_EQ(value, of_kernel);
+	CK(cuFuncGetAttribute(&value, shared, f));
+	CHECK_EQ(value, of_function);
+	for (int i = 0; i < 2; i++) {
+		CUfunction g = i ? f : (CUfunction)k;
+
+		CK(launch_shared(g, p, (unsigned int)of_function));
+		EXPECT(launch_shared(g, p, (unsigned int)of_function + 1),
+		       CUDA_ERROR_INVALID_VALUE);
+	}
+	CK(cuCtxSynchronize());
+	CK(cuMemFree(p));
+}
+
+/*
+ * A kernel's limit is its function's too, in each context, until the function
+ * gets one of its own.
+ */
+static void shared_limits(void)
+{
+	const CUfunction_attribute shared = CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+	CUfunction f, g, again;
+	CUcontext other;
+	CUlibrary lib;
+	CUmodule m;
+	CUkernel k;
+	int value;
+
+	start();
+	CK(cuLibraryLoadData(&lib, kernels_ptx, NULL, NULL, 0, NULL, NULL, 0));
+	CK(cuLibraryGetKernel(&k, lib, "fill"));
+	CK(cuKernelGetFunction(&f, k));
+	expect_limits(k, f, 48 << 10, 48 << 10);
+	CK(cuKernelSetAttribute(shared, 60000, k, device));
+	expect_limits(k, f, 60000, 60000);
+	CK(cuFuncSetAttribute(f, shared, 64000));
+	expect_limits(k, f, 60000, 64000);
+	CK(cuKernelSetAttribute(shared, 50000, k, device));
+	expect_limits(k, f, 50000, 64000);
+	CK(cuFuncSetAttribute(f, shared, 1000));
+	expect_limits(k, f, 50000, 1000);
+	CK(cuFuncSetAttribute(f, shared, 0));
+	expect_limits(k, f, 50000, 0);
+	EXPECT(cuFuncSetAttribute(f, shared, -1), CUDA_ERROR_INVALID_VALUE);
+	EXPECT(cuKernelSetAttribute(shared, 10000000, k, device), CUDA_ERROR_INVALID_VALUE);
+	/* A kernel is no function but for launching it. */
+	EXPECT(cuFuncSetAttribute((CUfunction)k, shared, 100), CUDA_ERROR_INVALID_HANDLE);
+	EXPECT(cuFuncGetAttribute(&value, shared, (CUfunction)k), CUDA_ERROR_INVALID_HANDLE);
+	CK(cuLibraryGetModule(&m, lib));
+	CK(cuModuleGetFunction(&g, m, "fill"));
+	CK(cuFuncSetAttribute(g, shared, 2000));
+	expect_limits(k, g, 50000, 2000);
+	expect_limits(k, f, 50000, 2000);
+	/* Functions and modules of a library are the same ones when one comes back to a context. */
+	CK(cuCtxCreate(&other, NULL, 0, device));
+	CK(cuKernelGetFunction(&g, k));
+	CK(cuCtxPopCurrent(&other));
+	CK(cuKernelGetFunction(&again, k));
+	CHECK(again == f);
+	expect_limits(k, f, 50000, 2000);
+	CK(cuCtxDestroy(other));
+	CK(cuLibraryUnload(lib));
+}
+
 static void from_file(void)
 {
 	char path[] = "/tmp/vgpu-kernels-XXXXXX";
@@ -224,6 +304,7 @@ const struct test_case module_cases[] = {
 	{"names", names, ANYWHERE},
 	{"attributes", attributes, COMPLETE},
 	{"library", library, COMPLETE},
+	{"shared_limits", shared_limits, COMPLETE},
 	{"from_file", from_file, ANYWHERE},
 	{"options", options, COMPLETE},
 	{"garbage", garbage, ANYWHERE},

@@ -172,6 +172,61 @@ static void wait_and_write(void)
 	CHECK_EQ(value, 99);
 }
 
+/*
+ * A thread without a context may use streams and events, and give back what was
+ * made; also that of a context which is not the current one.
+ */
+static void without_context(void)
+{
+	unsigned int n = 64, flags = 9;
+	CUcontext other, popped;
+	CUstream s, t;
+	CUgraphExec exec;
+	CUdeviceptr p, q;
+	CUgraph graph;
+	CUevent event;
+
+	start();
+	p = device_alloc(n * 4);
+	q = device_alloc(32 << 20);
+	CK(cuMemsetD32(p, 0, n));
+	CK(cuCtxSynchronize()); /* which the streams below do not wait for */
+	CK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	CK(cuStreamCreate(&t, CU_STREAM_NON_BLOCKING));
+	CK(cuEventCreate(&event, CU_EVENT_DEFAULT));
+	CK(cuGraphCreate(&graph, 0));
+	CK(cuGraphInstantiate(&exec, graph, 0));
+	CK(cuMemsetD32Async(p, 8, n, s));
+	CK(cuCtxPopCurrent(&popped));
+	EXPECT(cuCtxSynchronize(), CUDA_ERROR_INVALID_CONTEXT);
+	EXPECT(cuStreamQuery(NULL), CUDA_ERROR_INVALID_CONTEXT);
+	EXPECT(cuEventRecord(event, NULL), CUDA_ERROR_INVALID_CONTEXT);
+	CK(cuEventRecord(event, s));
+	CK(cuStreamWaitEvent(t, event, 0));
+	CK(cuEventSynchronize(event));
+	CK(cuEventQuery(event));
+	CK(cuStreamSynchronize(t));
+	CK(cuStreamQuery(s));
+	CK(cuStreamGetFlags(s, &flags));
+	CHECK_EQ(flags, CU_STREAM_NON_BLOCKING);
+	CK(cuGraphLaunch(exec, s));
+	CK(cuGraphExecDestroy(exec));
+	CK(cuGraphDestroy(graph));
+	CK(cuEventDestroy(event));
+	CK(cuMemFree(q));
+	CK(cuStreamDestroy(s));
+	CK(cuCtxPushCurrent(popped));
+	expect_words(p, 8, n); /* and nothing is left to be reported here */
+	CHECK(cuStreamQuery(s) != CUDA_SUCCESS);
+	CK(cuCtxCreate(&other, NULL, 0, device));
+	CK(cuMemsetD32Async(p, 9, n, t));
+	CK(cuStreamDestroy(t));
+	CK(cuCtxPopCurrent(&other));
+	CK(cuCtxSynchronize());
+	expect_words(p, 9, n);
+	CK(cuCtxDestroy(other));
+}
+
 /* While one stream is busy, another one's work is done: calls do not queue behind waits. */
 static void independent(void)
 {
@@ -203,6 +258,7 @@ const struct test_case stream_cases[] = {
 	{"events", events, ANYWHERE},
 	{"destroyed_early", destroyed_early, ANYWHERE},
 	{"wait_and_write", wait_and_write, COMPLETE},
+	{"without_context", without_context, COMPLETE},
 	{"independent", independent, ANYWHERE},
 	{0},
 };

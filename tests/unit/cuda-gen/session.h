@@ -37,6 +37,7 @@ CUresult session_context(struct cuda_session *s, uint64_t handle);
 CUresult session_device(struct cuda_session *s, CUdevice guest, CUdevice *real);
 CUresult handles_get(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_type type,
 		     void **real);
+uint64_t handles_context(struct cuda_session *s, uint64_t handle);
 CUresult handles_free(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_type type);
 CUresult handles_set(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_type type, void *real);
 void handles_remove(struct cuda_session *s, uint64_t handle);

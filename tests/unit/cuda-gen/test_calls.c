@@ -56,6 +56,13 @@ CUresult session_device(struct cuda_session *s, CUdevice guest, CUdevice *real)
 	return guest == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
 }
 
+uint64_t handles_context(struct cuda_session *s, uint64_t handle)
+{
+	(void)s;
+	(void)handle;
+	return 0;
+}
+
 CUresult handles_get(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_type type, void **real)
 {
 	(void)s;

@@ -651,13 +651,13 @@ static void test_graph_launched(void)
 	start_graph();
 	instantiate();
 	assert_ok(CALL(cuGraphLaunch, CTX, REQ(cuGraphLaunch, .hGraph = EXEC)));
-	assert_ok(CALL(cuMemFree_v2, CTX, REQ(cuMemFree_v2, .dptr = POOL)));
+	assert_ok(CALL(vgpuGraphFree, CTX, REQ(vgpuGraphFree, .address = POOL)));
 	assert_ok(CALL(cuGraphLaunch, CTX, REQ(cuGraphLaunch, .hGraph = EXEC)));
 	g_assert_true(is_ours());
 	end_graph();
 	end_exec();
 	g_assert_true(is_ours());
-	assert_ok(CALL(cuMemFree_v2, CTX, REQ(cuMemFree_v2, .dptr = POOL)));
+	assert_ok(CALL(vgpuGraphFree, CTX, REQ(vgpuGraphFree, .address = POOL)));
 	g_assert_false(is_ours());
 	stop();
 }

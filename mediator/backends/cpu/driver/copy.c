@@ -137,7 +137,7 @@ static bool is_empty(const CUDA_MEMCPY3D *d)
 	return !d->WidthInBytes || !d->Height || !d->Depth;
 }
 
-CUresult copy_check(struct copy_work *c)
+CUresult copy_check(struct copy_work *c, unsigned int later)
 {
 	struct side src, dst;
 	CUresult err;
@@ -159,11 +159,11 @@ CUresult copy_check(struct copy_work *c)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (c->d.srcMemoryType == CU_MEMORYTYPE_HOST)
 		c->src_pinned = span_is_valid(src.start, src.span, ACCESS_READ);
-	else if (src.checked && !span_is_valid(src.start, src.span, ACCESS_READ))
+	else if (src.checked && !span_is_valid(src.start, src.span, ACCESS_READ | later))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (c->d.dstMemoryType == CU_MEMORYTYPE_HOST)
 		c->dst_pinned = span_is_valid(dst.start, dst.span, ACCESS_WRITE);
-	else if (dst.checked && !span_is_valid(dst.start, dst.span, ACCESS_WRITE))
+	else if (dst.checked && !span_is_valid(dst.start, dst.span, ACCESS_WRITE | later))
 		return CUDA_ERROR_INVALID_VALUE;
 	return CUDA_SUCCESS;
 }
@@ -200,7 +200,7 @@ CUresult copy_run(struct copy_work *c)
 	return err;
 }
 
-CUresult copy_make(const CUDA_MEMCPY3D *d, struct work **out)
+CUresult copy_make(const CUDA_MEMCPY3D *d, unsigned int later, struct work **out)
 {
 	struct work *w = work_new(WORK_COPY);
 	struct copy_work *c = &w->copy;
@@ -217,7 +217,7 @@ CUresult copy_make(const CUDA_MEMCPY3D *d, struct work **out)
 		if (c->dst_array)
 			object_ref(c->dst_array);
 	}
-	err = copy_check(c);
+	err = copy_check(c, later);
 	if (err) {
 		work_free(w);
 		return err;
@@ -265,7 +265,7 @@ static CUresult copy_async(const CUDA_MEMCPY3D *d, CUstream stream)
 	ENTER_CONTEXT(ctx);
 	enter_error = stream_find(ctx, stream, &s);
 	if (!enter_error)
-		enter_error = copy_make(d, &w);
+		enter_error = copy_make(d, s->capture ? ACCESS_LATER : 0, &w);
 	if (enter_error)
 		return enter_error;
 	if (s->capture)
@@ -290,7 +290,7 @@ static CUresult copy_sync(const CUDA_MEMCPY3D *d)
 	ENTER_CONTEXT(ctx);
 	enter_error = stream_find(ctx, NULL, &s);
 	if (!enter_error)
-		enter_error = copy_make(d, &w);
+		enter_error = copy_make(d, s->capture ? ACCESS_LATER : 0, &w);
 	if (!enter_error)
 		enter_error = stream_submit(s, w, &op);
 	if (enter_error)

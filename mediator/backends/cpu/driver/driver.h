@@ -66,8 +66,9 @@ extern const struct cpu_symbols cpu_device_symbols, cpu_context_symbols, cpu_mem
 	cpu_copy_symbols, cpu_memset_symbols, cpu_host_symbols, cpu_stream_symbols,
 	cpu_event_symbols, cpu_value_symbols, cpu_module_symbols, cpu_library_symbols,
 	cpu_function_symbols, cpu_launch_symbols, cpu_pool_symbols, cpu_vmm_symbols,
-	cpu_array_symbols, cpu_graph_symbols, cpu_edge_symbols, cpu_node_symbols, cpu_exec_symbols,
-	cpu_capture_symbols, cpu_texture_symbols, cpu_link_symbols;
+	cpu_array_symbols, cpu_graph_symbols, cpu_graph_memory_symbols, cpu_edge_symbols,
+	cpu_node_symbols, cpu_exec_symbols, cpu_capture_symbols, cpu_texture_symbols,
+	cpu_link_symbols;
 
 /* ---- objects.c: the lock, the registry, entering and leaving ---- */
 
@@ -178,6 +179,7 @@ enum range_kind {
 	RANGE_HOST,       /* cuMemHostAlloc */
 	RANGE_REGISTERED, /* cuMemHostRegister */
 	RANGE_MAPPED,     /* part of a VMM reservation */
+	RANGE_GRAPH,      /* of a graph's nodes: graph_memory.c */
 };
 
 struct range {
@@ -188,7 +190,9 @@ struct range {
 	unsigned int flags; /* of the call that made it */
 	bool readable, writable;
 	bool gone;
-	bool leaving; /* a stream is going to free it */
+	bool leaving;       /* a stream is going to free it */
+	bool allocated;     /* RANGE_GRAPH: by a launch, and not freed since */
+	unsigned int users; /* ... and the pieces of work that name it */
 	unsigned int pins;
 	uint64_t id;
 	CUcontext ctx;     /* that it goes away with, or NULL; compared only */
@@ -211,6 +215,7 @@ bool range_overlaps(uintptr_t base, size_t size);
 
 #define ACCESS_READ 1u
 #define ACCESS_WRITE 2u
+#define ACCESS_LATER 4u /* when a graph runs, which may make the memory first */
 /* Whether [address, address+size) lies in ranges, one after the other, that allow this. */
 bool span_is_valid(uintptr_t address, size_t size, unsigned int access);
 
@@ -296,6 +301,7 @@ enum work_kind {
 	WORK_RECORD,
 	WORK_WAIT,
 	WORK_VALUE,
+	WORK_ALLOC, /* memory of a graph */
 	WORK_FREE,
 	WORK_RUNS,
 	WORK_EXEC,
@@ -330,11 +336,11 @@ CUresult runs_run(const struct runs_work *r);
 CUresult memset_run(const CUDA_MEMSET_NODE_PARAMS *set);
 CUresult kernel_run(const struct kernel_work *k);
 CUresult value_run(const struct value_work *v);
-/* Checks made when work is made; the lock is held. */
-CUresult copy_check(struct copy_work *c);
-CUresult memset_check(const CUDA_MEMSET_NODE_PARAMS *set);
-CUresult copy_make(const CUDA_MEMCPY3D *d, struct work **out);
-CUresult memset_make(const CUDA_MEMSET_NODE_PARAMS *set, struct work **out);
+/* Checks made when work is made; the lock is held.  `later`: 0 or ACCESS_LATER. */
+CUresult copy_check(struct copy_work *c, unsigned int later);
+CUresult memset_check(const CUDA_MEMSET_NODE_PARAMS *set, unsigned int later);
+CUresult copy_make(const CUDA_MEMCPY3D *d, unsigned int later, struct work **out);
+CUresult memset_make(const CUDA_MEMSET_NODE_PARAMS *set, unsigned int later, struct work **out);
 
 /* ---- queue.c: streams as queues ---- */
 
@@ -408,6 +414,22 @@ struct CUmemPoolHandle_st {
 };
 void pool_account(CUmemoryPool pool, size_t size, bool more);
 
+/* ---- graph_memory.c ---- */
+
+/* Memory of a graph that no launch has made yet: the work that makes it. */
+CUresult graph_memory_new(size_t size, struct work **out);
+/* For a copy of such work and for work that frees, and for the end of it. */
+void graph_memory_ref(const struct free_work *f);
+void graph_memory_unref(const struct free_work *f);
+/* What a launch of the list will have done; INVALID_VALUE: it may not be launched. */
+CUresult graph_memory_launch(const GPtrArray *list, bool auto_free);
+/* A stream has come to it. */
+void graph_memory_here(const struct free_work *f);
+/* Freed outside of a graph; INVALID_VALUE: it is not allocated. */
+CUresult graph_memory_free(struct range *r);
+/* ... and the stream has come that far. */
+void graph_memory_gone(struct range *r);
+
 /* ---- array.c ---- */
 
 struct CUarray_st {
@@ -433,6 +455,12 @@ struct CUmod_st {
 	GPtrArray *global;   /* of struct range, in the PTX's order; NULL where there is none */
 };
 
+/* What a program can set. */
+struct function_limits {
+	int dynamic_shared;
+	int carveout;
+};
+
 struct CUfunc_st {
 	struct object obj;
 	CUmodule module;        /* alive while the function is; not counted */
@@ -440,14 +468,15 @@ struct CUfunc_st {
 	const struct ptx_entry *entry;
 	const struct builtin *builtin; /* NULL: cannot be launched */
 	GPtrArray *global;             /* of the module, counted */
-	int dynamic_shared;
-	int carveout;
+	struct function_limits limit;
+	bool own; /* they were set for it, not for its kernel */
 };
 
 struct CUkern_st {
 	struct object obj;
 	CUlibrary library;
 	CUfunction fn;
+	struct function_limits limit;
 };
 
 struct CUlib_st {

@@ -88,7 +88,8 @@ static int max_threads(const CUfunction f)
 	return (int)(said && said < CPU_THREADS_MAX ? said : CPU_THREADS_MAX);
 }
 
-static CUresult get(const CUfunction f, CUfunction_attribute which, int *value)
+static CUresult get(const CUfunction f, const struct function_limits *l, CUfunction_attribute which,
+		    int *value)
 {
 	if (!value)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -112,45 +113,56 @@ static CUresult get(const CUfunction f, CUfunction_attribute which, int *value)
 		*value = 80;
 		return CUDA_SUCCESS;
 	case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
-		*value = f->dynamic_shared;
+		*value = l->dynamic_shared;
 		return CUDA_SUCCESS;
 	case CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT:
-		*value = f->carveout;
+		*value = l->carveout;
 		return CUDA_SUCCESS;
 	default:
 		return which < CU_FUNC_ATTRIBUTE_MAX ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 	}
 }
 
-static CUresult set(CUfunction f, CUfunction_attribute which, int value)
+static CUresult set(const CUfunction f, struct function_limits *l, CUfunction_attribute which,
+		    int value)
 {
-	if (!f)
-		return CUDA_ERROR_INVALID_HANDLE;
 	if (which == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES) {
 		if (value < 0 || (size_t)value + f->entry->shared > CPU_SHARED_OPTIN)
 			return CUDA_ERROR_INVALID_VALUE;
-		f->dynamic_shared = value;
+		l->dynamic_shared = value;
 		return CUDA_SUCCESS;
 	}
 	if (which == CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT) {
 		if (value < -1 || value > 100)
 			return CUDA_ERROR_INVALID_VALUE;
-		f->carveout = value;
+		l->carveout = value;
 		return CUDA_SUCCESS;
 	}
 	return CUDA_ERROR_INVALID_VALUE;
 }
 
-static CUresult CUDAAPI cpu_cuFuncGetAttribute(int *value, CUfunction_attribute which, CUfunction f)
+static CUresult CUDAAPI cpu_cuFuncGetAttribute(int *value, CUfunction_attribute which,
+					       CUfunction handle)
 {
+	CUfunction f;
+
 	ENTER();
-	return get(function_find(f), which, value);
+	f = object_find(handle, OBJECT_FUNCTION);
+	return get(f, f ? &f->limit : NULL, which, value);
 }
 
-static CUresult CUDAAPI cpu_cuFuncSetAttribute(CUfunction f, CUfunction_attribute which, int value)
+static CUresult CUDAAPI cpu_cuFuncSetAttribute(CUfunction handle, CUfunction_attribute which,
+					       int value)
 {
+	CUfunction f;
+
 	ENTER();
-	return set(function_find(f), which, value);
+	f = object_find(handle, OBJECT_FUNCTION);
+	if (!f)
+		return CUDA_ERROR_INVALID_HANDLE;
+	enter_error = set(f, &f->limit, which, value);
+	f->own |= !enter_error;
+	return enter_error;
 }
 
 static CUresult CUDAAPI cpu_cuKernelGetAttribute(int *value, CUfunction_attribute which,
@@ -162,7 +174,7 @@ static CUresult CUDAAPI cpu_cuKernelGetAttribute(int *value, CUfunction_attribut
 	if (!device_is_valid(dev))
 		return CUDA_ERROR_INVALID_DEVICE;
 	k = object_find(handle, OBJECT_KERNEL);
-	return get(k ? k->fn : NULL, which, value);
+	return get(k ? k->fn : NULL, k ? &k->limit : NULL, which, value);
 }
 
 static CUresult CUDAAPI cpu_cuKernelSetAttribute(CUfunction_attribute which, int value,
@@ -174,7 +186,12 @@ static CUresult CUDAAPI cpu_cuKernelSetAttribute(CUfunction_attribute which, int
 	if (!device_is_valid(dev))
 		return CUDA_ERROR_INVALID_DEVICE;
 	k = object_find(handle, OBJECT_KERNEL);
-	return set(k ? k->fn : NULL, which, value);
+	if (!k)
+		return CUDA_ERROR_INVALID_HANDLE;
+	enter_error = set(k->fn, &k->limit, which, value);
+	if (!enter_error && !k->fn->own)
+		k->fn->limit = k->limit;
+	return enter_error;
 }
 
 static CUresult CUDAAPI cpu_cuFuncSetCacheConfig(CUfunction f, CUfunc_cache config)

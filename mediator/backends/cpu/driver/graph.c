@@ -72,6 +72,10 @@ CUgraphNodeType work_node_type(const struct work *w)
 		return CU_GRAPH_NODE_TYPE_WAIT_EVENT;
 	case WORK_VALUE:
 		return CU_GRAPH_NODE_TYPE_BATCH_MEM_OP;
+	case WORK_ALLOC:
+		return CU_GRAPH_NODE_TYPE_MEM_ALLOC;
+	case WORK_FREE:
+		return CU_GRAPH_NODE_TYPE_MEM_FREE;
 	case WORK_EXEC:
 		return CU_GRAPH_NODE_TYPE_GRAPH;
 	default:
@@ -189,7 +193,7 @@ static CUresult clone_node(const CUgraphNode from, CUgraph to)
 CUresult graph_clone(const CUgraph from, CUgraph *out)
 {
 	CUgraph to;
-	CUresult err = graph_new(&to);
+	CUresult err = graph_has_memory(from) ? CUDA_ERROR_NOT_SUPPORTED : graph_new(&to);
 
 	if (err)
 		return err;
@@ -293,6 +297,8 @@ static CUresult CUDAAPI cpu_cuGraphDestroyNode(CUgraphNode handle)
 	n = object_find(handle, OBJECT_NODE);
 	if (!n || !n->graph)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (n->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC || n->type == CU_GRAPH_NODE_TYPE_MEM_FREE)
+		return CUDA_ERROR_NOT_SUPPORTED;
 	for (unsigned int i = 0; i < n->before->len; i++)
 		g_ptr_array_remove(((CUgraphNode)n->before->pdata[i])->after, n);
 	for (unsigned int i = 0; i < n->after->len; i++)

@@ -20,6 +20,7 @@ struct CUgraph_st {
 	size_t total;       /* nodes and their work, with those of the graphs within */
 	uint64_t id;
 	uint64_t copy_of; /* id of the graph that it was cloned from */
+	CUgraphExec exec; /* made of a graph with memory: there is one at most */
 };
 
 struct CUgraphNode_st {
@@ -50,6 +51,9 @@ GPtrArray *graph_sort(CUgraph g);
 CUgraphNodeType work_node_type(const struct work *w);
 /* Sets another piece of work of the same type. */
 void node_set_work(CUgraphNode n, struct work *w);
+
+/* graph_memory.c: are there nodes that allocate or free? */
+bool graph_has_memory(const CUgraph g);
 
 /* graph_nodes.c: work from what the program gives for a node. */
 CUresult params_kernel(const CUDA_KERNEL_NODE_PARAMS *p, struct work **out);

@@ -17,6 +17,7 @@ struct CUgraphExec_st {
 	struct object obj;
 	GPtrArray *node;
 	cuuint64_t flags;
+	CUgraph memory; /* that it was made of, counted, if that has memory; or NULL */
 };
 
 static void free_node(void *data)
@@ -32,7 +33,13 @@ static void free_node(void *data)
 
 static void finish(void *object)
 {
-	g_ptr_array_free(((CUgraphExec)object)->node, TRUE);
+	CUgraphExec e = object;
+
+	g_ptr_array_free(e->node, TRUE);
+	if (e->memory) {
+		e->memory->exec = NULL;
+		object_unref(e->memory);
+	}
 }
 
 static int compare(const void *a, const void *b)
@@ -101,6 +108,8 @@ static CUresult instantiate(CUgraphExec *out, CUgraph handle, unsigned long long
 		return CUDA_ERROR_INVALID_VALUE;
 	if (flags & ~(unsigned long long)FLAGS)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	if (g->exec) /* memory has one place, and can be in one graph at a time */
+		return CUDA_ERROR_NOT_SUPPORTED;
 	list = flatten(g);
 	if (!list)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -111,6 +120,10 @@ static CUresult instantiate(CUgraphExec *out, CUgraph handle, unsigned long long
 	}
 	e->node = list;
 	e->flags = flags;
+	if (graph_has_memory(g)) {
+		e->memory = object_ref(g);
+		g->exec = e;
+	}
 	*out = e;
 	return CUDA_SUCCESS;
 }
@@ -189,7 +202,18 @@ static CUresult CUDAAPI cpu_cuGraphLaunch(CUgraphExec handle, CUstream stream)
 	w = work_new(WORK_EXEC);
 	w->exec.work = g_ptr_array_new();
 	collect(e->node, &w->exec);
-	return stream_submit_or_capture(s, w);
+	if (e->memory)
+		enter_error =
+			s->capture
+				? CUDA_ERROR_NOT_SUPPORTED
+				: graph_memory_launch(
+					  w->exec.work,
+					  e->flags &
+						  CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH);
+	if (!enter_error)
+		return stream_submit_or_capture(s, w);
+	work_free(w);
+	return enter_error;
 }
 
 static CUresult CUDAAPI cpu_cuGraphUpload(CUgraphExec handle, CUstream stream)
@@ -212,6 +236,10 @@ static CUgraphExecUpdateResult update(GPtrArray *old, GPtrArray *new, bool apply
 
 		if (a->type != b->type)
 			return CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED;
+		if ((a->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC ||
+		     a->type == CU_GRAPH_NODE_TYPE_MEM_FREE) &&
+		    a->work->free.id != b->work->free.id)
+			return CU_GRAPH_EXEC_UPDATE_ERROR_PARAMETERS_CHANGED;
 		if (a->before->len != b->before->len || !a->child != !b->child)
 			return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
 		for (unsigned int j = 0; j < a->before->len; j++)
@@ -314,7 +342,7 @@ static CUresult CUDAAPI cpu_cuGraphExecMemcpyNodeSetParams(CUgraphExec e, CUgrap
 	ENTER();
 	if (!object_find(ctx, OBJECT_CONTEXT))
 		return CUDA_ERROR_INVALID_CONTEXT;
-	enter_error = p ? copy_make(p, &w) : CUDA_ERROR_INVALID_VALUE;
+	enter_error = p ? copy_make(p, ACCESS_LATER, &w) : CUDA_ERROR_INVALID_VALUE;
 	return replace(e, n, CU_GRAPH_NODE_TYPE_MEMCPY, w, enter_error);
 }
 
@@ -327,7 +355,7 @@ static CUresult CUDAAPI cpu_cuGraphExecMemsetNodeSetParams(CUgraphExec e, CUgrap
 	ENTER();
 	if (!object_find(ctx, OBJECT_CONTEXT))
 		return CUDA_ERROR_INVALID_CONTEXT;
-	enter_error = p ? memset_make(p, &w) : CUDA_ERROR_INVALID_VALUE;
+	enter_error = p ? memset_make(p, ACCESS_LATER, &w) : CUDA_ERROR_INVALID_VALUE;
 	return replace(e, n, CU_GRAPH_NODE_TYPE_MEMSET, w, enter_error);
 }
 

@@ -41,12 +41,12 @@ CUresult params_event(CUevent handle, bool record, struct work **out)
 
 static CUresult params_copy(const CUDA_MEMCPY3D *p, struct work **out)
 {
-	return p ? copy_make(p, out) : CUDA_ERROR_INVALID_VALUE;
+	return p ? copy_make(p, ACCESS_LATER, out) : CUDA_ERROR_INVALID_VALUE;
 }
 
 static CUresult params_set(const CUDA_MEMSET_NODE_PARAMS *p, struct work **out)
 {
-	return p ? memset_make(p, out) : CUDA_ERROR_INVALID_VALUE;
+	return p ? memset_make(p, ACCESS_LATER, out) : CUDA_ERROR_INVALID_VALUE;
 }
 
 /* Puts `w` (unless making it failed) into the graph. */

@@ -27,8 +27,7 @@ static CUresult check(const CUfunction f, const struct launch *l)
 	}
 	if (threads > CPU_THREADS_MAX || (f->entry->max_threads && threads > f->entry->max_threads))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (l->shared > CPU_SHARED_OPTIN ||
-	    (l->shared + f->entry->shared > CPU_SHARED_MAX && (int)l->shared > f->dynamic_shared))
+	if (l->shared > CPU_SHARED_OPTIN || (int)l->shared > f->limit.dynamic_shared)
 		return CUDA_ERROR_INVALID_VALUE;
 	return CUDA_SUCCESS;
 }

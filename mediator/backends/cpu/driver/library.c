@@ -29,6 +29,7 @@ static CUresult add_kernels(CUlibrary l)
 			return CUDA_ERROR_OUT_OF_MEMORY;
 		k->library = l;
 		k->fn = l->module->function->pdata[i];
+		k->limit = k->fn->limit;
 		g_ptr_array_add(l->kernel, k);
 	}
 	return CUDA_SUCCESS;

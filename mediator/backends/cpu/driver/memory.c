@@ -70,7 +70,14 @@ static CUresult CUDAAPI cpu_cuMemFree_v2(CUdeviceptr dptr)
 	ENTER_CONTEXT(ctx);
 	if (!dptr)
 		return CUDA_SUCCESS;
-	if (!is_freeable(range_find(dptr), dptr))
+	r = range_find(dptr);
+	if (r && r->base == dptr && r->kind == RANGE_GRAPH) {
+		err = graph_memory_free(r);
+		if (!err)
+			graph_memory_gone(r);
+		return err;
+	}
+	if (!is_freeable(r, dptr))
 		return CUDA_ERROR_INVALID_VALUE;
 	err = context_wait(NULL);
 	if (err)
@@ -89,7 +96,7 @@ static CUresult CUDAAPI cpu_cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *s
 
 	ENTER_CONTEXT(ctx);
 	r = range_find(dptr);
-	if (!r)
+	if (!r || !r->readable)
 		return CUDA_ERROR_NOT_FOUND;
 	if (base)
 		*base = r->base;

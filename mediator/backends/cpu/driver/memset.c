@@ -22,7 +22,7 @@ static bool is_empty(const CUDA_MEMSET_NODE_PARAMS *m)
 	return !m->width || !m->height;
 }
 
-CUresult memset_check(const CUDA_MEMSET_NODE_PARAMS *m)
+CUresult memset_check(const CUDA_MEMSET_NODE_PARAMS *m, unsigned int later)
 {
 	size_t row, span;
 
@@ -36,7 +36,8 @@ CUresult memset_check(const CUDA_MEMSET_NODE_PARAMS *m)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (m->height > 1 && (m->pitch < row || m->pitch % m->elementSize))
 		return CUDA_ERROR_INVALID_VALUE;
-	return span_is_valid(m->dst, span, ACCESS_WRITE) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+	return span_is_valid(m->dst, span, ACCESS_WRITE | later) ? CUDA_SUCCESS
+								 : CUDA_ERROR_INVALID_VALUE;
 }
 
 static void fill(void *at, const CUDA_MEMSET_NODE_PARAMS *m)
@@ -69,9 +70,9 @@ CUresult memset_run(const CUDA_MEMSET_NODE_PARAMS *m)
 	return err;
 }
 
-CUresult memset_make(const CUDA_MEMSET_NODE_PARAMS *m, struct work **out)
+CUresult memset_make(const CUDA_MEMSET_NODE_PARAMS *m, unsigned int later, struct work **out)
 {
-	CUresult err = memset_check(m);
+	CUresult err = memset_check(m, later);
 
 	if (err)
 		return err;
@@ -88,7 +89,7 @@ static CUresult set(CUDA_MEMSET_NODE_PARAMS m, CUstream stream)
 	ENTER_CONTEXT(ctx);
 	enter_error = stream_find(ctx, stream, &s);
 	if (!enter_error)
-		enter_error = memset_make(&m, &w);
+		enter_error = memset_make(&m, s->capture ? ACCESS_LATER : 0, &w);
 	if (enter_error)
 		return enter_error;
 	return stream_submit_or_capture(s, w);

@@ -38,7 +38,8 @@ static CUresult add_functions(CUmodule m)
 		f->entry = m->ptx->entry->pdata[i];
 		f->builtin = builtin_find(f->entry);
 		f->global = g_ptr_array_ref(m->global);
-		f->carveout = -1;
+		f->limit.carveout = -1;
+		f->limit.dynamic_shared = MAX(0, (int)CPU_SHARED_MAX - (int)f->entry->shared);
 		g_ptr_array_add(m->function, f);
 	}
 	return CUDA_SUCCESS;

@@ -218,6 +218,7 @@ static CUresult alloc(CUdeviceptr *out, size_t size, CUmemoryPool pool, CUstream
 		      CUcontext ctx)
 {
 	struct range *r;
+	struct work *w;
 	CUresult err;
 	CUstream s;
 
@@ -227,8 +228,11 @@ static CUresult alloc(CUdeviceptr *out, size_t size, CUmemoryPool pool, CUstream
 	if (err)
 		return err;
 	if (s->capture) {
-		capture_invalidate(s->capture);
-		return CUDA_ERROR_NOT_SUPPORTED;
+		err = graph_memory_new(size, &w);
+		if (err)
+			return err;
+		*out = w->free.address;
+		return capture_add(s, w);
 	}
 	err = range_new(RANGE_POOL, size, ctx, &r);
 	if (err)
@@ -272,16 +276,23 @@ static CUresult CUDAAPI cpu_cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 		return enter_error;
 	r = range_find(dptr);
 	if (!r || r->base != dptr || r->leaving ||
-	    (r->kind != RANGE_DEVICE && r->kind != RANGE_POOL))
+	    (r->kind != RANGE_DEVICE && r->kind != RANGE_POOL && r->kind != RANGE_GRAPH))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (s->capture) {
+	if (s->capture && r->kind != RANGE_GRAPH) {
 		capture_invalidate(s->capture);
 		return CUDA_ERROR_NOT_SUPPORTED;
 	}
+	if (!s->capture && r->kind == RANGE_GRAPH)
+		enter_error = graph_memory_free(r);
+	if (enter_error)
+		return enter_error;
 	w = work_new(WORK_FREE);
 	w->free.id = r->id;
 	w->free.address = dptr;
-	r->leaving = true;
+	graph_memory_ref(&w->free);
+	if (s->capture)
+		return capture_add(s, w);
+	r->leaving = r->kind != RANGE_GRAPH;
 	enter_error = stream_submit(s, w, NULL);
 	if (enter_error)
 		r->leaving = false;

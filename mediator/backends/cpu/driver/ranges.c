@@ -184,6 +184,14 @@ void ranges_remove_of(CUcontext ctx)
 	}
 }
 
+static bool allows(const struct range *r, unsigned int access)
+{
+	if ((access & ACCESS_LATER) && r->kind == RANGE_GRAPH)
+		return true;
+	return (!(access & ACCESS_READ) || r->readable) &&
+	       (!(access & ACCESS_WRITE) || r->writable);
+}
+
 /* The ranges of a span go into `list`, if it is not NULL; false: there is a gap. */
 static bool walk(uintptr_t address, size_t size, unsigned int access, GPtrArray *list)
 {
@@ -193,8 +201,7 @@ static bool walk(uintptr_t address, size_t size, unsigned int access, GPtrArray 
 		struct range *r = ranges && i < ranges->len ? ranges->pdata[i] : NULL;
 		size_t part;
 
-		if (!r || r->base > address || ((access & ACCESS_READ) && !r->readable) ||
-		    ((access & ACCESS_WRITE) && !r->writable))
+		if (!r || r->base > address || !allows(r, access))
 			return false;
 		part = MIN(size, r->base + r->size - address);
 		if (list)

@@ -9,12 +9,14 @@
 #include "driver.h"
 
 static const struct cpu_symbols *const topics[] = {
-	&cpu_device_symbols,   &cpu_context_symbols, &cpu_memory_symbols,  &cpu_copy_symbols,
-	&cpu_memset_symbols,   &cpu_host_symbols,    &cpu_pool_symbols,    &cpu_vmm_symbols,
-	&cpu_array_symbols,    &cpu_texture_symbols, &cpu_stream_symbols,  &cpu_event_symbols,
-	&cpu_value_symbols,    &cpu_module_symbols,  &cpu_library_symbols, &cpu_link_symbols,
-	&cpu_function_symbols, &cpu_launch_symbols,  &cpu_graph_symbols,   &cpu_edge_symbols,
-	&cpu_node_symbols,     &cpu_exec_symbols,    &cpu_capture_symbols,
+	&cpu_device_symbols,  &cpu_context_symbols,  &cpu_memory_symbols,
+	&cpu_copy_symbols,    &cpu_memset_symbols,   &cpu_host_symbols,
+	&cpu_pool_symbols,    &cpu_vmm_symbols,      &cpu_array_symbols,
+	&cpu_texture_symbols, &cpu_stream_symbols,   &cpu_event_symbols,
+	&cpu_value_symbols,   &cpu_module_symbols,   &cpu_library_symbols,
+	&cpu_link_symbols,    &cpu_function_symbols, &cpu_launch_symbols,
+	&cpu_graph_symbols,   &cpu_edge_symbols,     &cpu_node_symbols,
+	&cpu_exec_symbols,    &cpu_capture_symbols,  &cpu_graph_memory_symbols,
 };
 
 static GArray *sorted; /* of struct cpu_symbol */

@@ -61,6 +61,10 @@ struct work *work_clone(const struct work *from)
 	case WORK_VALUE:
 		w->value.op = g_memdup2(from->value.op, from->value.n * sizeof(*from->value.op));
 		break;
+	case WORK_ALLOC:
+	case WORK_FREE:
+		graph_memory_ref(&w->free);
+		break;
 	case WORK_EXEC:
 		w->exec.work = clone_all(from->exec.work);
 		break;
@@ -96,6 +100,10 @@ void work_free(struct work *w)
 		break;
 	case WORK_RUNS:
 		g_free(w->runs.run);
+		break;
+	case WORK_ALLOC:
+	case WORK_FREE:
+		graph_memory_unref(&w->free);
 		break;
 	case WORK_EXEC:
 		for (unsigned int i = 0; i < w->exec.work->len; i++)
@@ -138,8 +146,20 @@ static CUresult run_free(const struct free_work *f)
 
 	pthread_mutex_lock(&drv.lock);
 	r = range_find(f->address);
-	if (r && r->base == f->address && r->id == f->id)
-		range_remove(r);
+	if (r && r->base == f->address && r->id == f->id) {
+		if (r->kind == RANGE_GRAPH)
+			graph_memory_gone(r);
+		else
+			range_remove(r);
+	}
+	pthread_mutex_unlock(&drv.lock);
+	return CUDA_SUCCESS;
+}
+
+static CUresult run_alloc(const struct free_work *f)
+{
+	pthread_mutex_lock(&drv.lock);
+	graph_memory_here(f);
 	pthread_mutex_unlock(&drv.lock);
 	return CUDA_SUCCESS;
 }
@@ -168,6 +188,8 @@ CUresult work_run(struct work *w)
 		return run_wait(&w->event);
 	case WORK_VALUE:
 		return value_run(&w->value);
+	case WORK_ALLOC:
+		return run_alloc(&w->free);
 	case WORK_FREE:
 		return run_free(&w->free);
 	case WORK_RUNS:
