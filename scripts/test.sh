@@ -75,45 +75,55 @@ run_shell() {
 	/usr/bin/python3 tests/vm/shell.py
 }
 
+# One fuzzer; what it found is shown.
+fuzz_one() { # TARGET SECONDS
+	local target=$1 name corpus seeds status=0
+	name=$(basename "$target")
+	corpus=$build/corpus/$name
+	mkdir -p "$corpus" "$build/crashes" "$build/log"
+	seeds=tests/fuzz/$(basename "$(dirname "$target")")/corpus/$name
+	[ -d "$seeds" ] || seeds=
+	"$target" -max_total_time="$2" -timeout=30 -rss_limit_mb=2048 \
+		-artifact_prefix="$build/crashes/$name-" -print_final_stats=1 "$corpus" \
+		${seeds:+"$seeds"} >"$build/log/$name.log" 2>&1 || status=$?
+	if [ "$status" = 0 ]; then
+		step "$name: $(grep -o 'cov: [0-9]* ft: [0-9]*' "$build/log/$name.log" | tail -n 1)," \
+			"$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/log/$name.log") runs"
+	else
+		tail -n 40 "$build/log/$name.log"
+		step "$name: FAILED"
+	fi
+	return "$status"
+}
+
+# Waits for one of those that run_fuzz started.
+collect_fuzzer() {
+	if wait -n; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+	running=$((running - 1))
+}
+
 run_fuzz() { # [SECONDS]
-	local seconds=${1:-60} failed=0 passed=0 target name corpus time seeds
+	local seconds=${1:-60} failed=0 passed=0 running=0 target time targets
 	need_packages "${packages_base[@]}" "${packages_dev[@]}"
 	[ -e "$build/fuzz/build.ninja" ] || CC=clang quietly meson-fuzz meson setup "$build/fuzz" \
 		-Dfuzz=true -Db_lundef=false -Dstatic_tools=false
 	step "building the fuzzers"
 	quietly ninja-fuzz ninja -C "$build/fuzz" fuzzers
-	for target in "$build"/fuzz/tests/fuzz/*/fuzz_*; do
-		[ -x "$target" ] && [ -f "$target" ] || continue
-		name=$(basename "$target")
-		corpus=$build/corpus/$name
-		mkdir -p "$corpus" "$build/crashes"
+	step "fuzzing, two at a time, each for $seconds s (fuzz_cuda for twice that)"
+	mapfile -t targets < <(find "$build/fuzz/tests/fuzz" -type f -executable -name 'fuzz_*' | sort)
+	for target in "${targets[@]}"; do
+		[ "$running" -lt 2 ] || collect_fuzzer
 		# Hundreds of calls are to be tried out.
 		time=$seconds
-		[ "$name" != fuzz_cuda ] || time=$((seconds * 2))
-		seeds=tests/fuzz/$(basename "$(dirname "$target")")/corpus/$name
-		[ -d "$seeds" ] || seeds=
-		step "$name for $time s"
-		if quietly_or_tell "$name" "$target" -max_total_time="$time" -timeout=10 \
-			-rss_limit_mb=2048 -artifact_prefix="$build/crashes/$name-" \
-			-print_final_stats=1 "$corpus" ${seeds:+"$seeds"}; then
-			grep -h 'stat::number_of_executed_units\|cov:' "$build/log/$name.log" | tail -n 2
-			passed=$((passed + 1))
-		else
-			failed=$((failed + 1))
-		fi
+		[[ $target != */fuzz_cuda ]] || time=$((seconds * 2))
+		fuzz_one "$target" "$time" &
+		running=$((running + 1))
+	done
+	while [ "$running" -gt 0 ]; do
+		collect_fuzzer
 	done
 	echo "fuzz: $passed passed, $failed failed"
 	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
-}
-
-quietly_or_tell() { # NAME COMMAND...
-	local name=$1
-	shift
-	mkdir -p "$build/log"
-	"$@" >"$build/log/$name.log" 2>&1 || {
-		tail -n 40 "$build/log/$name.log"
-		return 1
-	}
 }
 
 # The host side under sanitizers: every suite that needs no VM, then two VMs with
