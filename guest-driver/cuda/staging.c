@@ -34,6 +34,7 @@ struct slot {
 	uint8_t *data;
 	volatile uint64_t *fence; /* in pinned memory */
 	uint64_t wanted;          /* what the fence has when the device is done */
+	struct context *used_in;  /* by the latest copy */
 	uint8_t *to;              /* where the data goes that is being fetched */
 	size_t length;
 };
@@ -80,6 +81,20 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* The latest copy was in another stream, maybe of another context. */
+static CUresult other_wait(const struct slot *s)
+{
+	struct context *current = context_top();
+	CUresult r;
+
+	if (!s->used_in->alive)
+		return CUDA_SUCCESS; /* its work is over, too */
+	context_lend(s->used_in);
+	r = rpc_vgpuCtxSynchronize();
+	context_lend(current);
+	return r;
+}
+
 /* Waits until the device has done with a slot. */
 static CUresult slot_wait(struct slot *s)
 {
@@ -94,9 +109,8 @@ static CUresult slot_wait(struct slot *s)
 		if (now_ns() - began <= PATIENCE_NS)
 			continue;
 		r = rpc_cuStreamSynchronize(job.stream);
-		/* It may have been used in another stream the last time. */
 		if (r == CUDA_SUCCESS && *s->fence < s->wanted)
-			r = rpc_vgpuCtxSynchronize();
+			r = other_wait(s);
 		return r;
 	}
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -106,6 +120,7 @@ static CUresult slot_wait(struct slot *s)
 static CUresult mark(struct slot *s)
 {
 	s->wanted++;
+	s->used_in = context_top();
 	return rpc_cuStreamWriteValue64_v2(job.stream, (CUdeviceptr)(uintptr_t)s->fence, s->wanted,
 					   CU_STREAM_WRITE_VALUE_DEFAULT);
 }
