@@ -21,6 +21,7 @@
 #include "client.h"
 #include "context_priv.h"
 #include "cuda_rpc.h"
+#include "own_thread.h"
 #include "stream.h"
 #include "window.h"
 
@@ -250,19 +251,10 @@ static CUresult make_slots(void)
 static void make_threads(void)
 {
 	unsigned int n = wanted_threads();
-	pthread_attr_t detached;
 
 	threads = 1;
-	pthread_attr_init(&detached);
-	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-	while (threads < n) {
-		pthread_t t;
-
-		if (pthread_create(&t, &detached, helper, slots[threads]))
-			break;
+	while (threads < n && own_thread_start(helper, slots[threads], 0))
 		threads++;
-	}
-	pthread_attr_destroy(&detached);
 }
 
 /* The slots' memory goes with the context that it was made in. */
