@@ -306,7 +306,9 @@ CUresult staging_copy(unsigned int direction, CUdeviceptr device, void *host, si
 	CUresult r = CUDA_SUCCESS;
 
 	pthread_mutex_lock(&one_job);
-	if (slots_gone())
+	if (!__atomic_load_n(&context_top()->alive, __ATOMIC_ACQUIRE))
+		r = CUDA_ERROR_CONTEXT_IS_DESTROYED;
+	else if (slots_gone())
 		r = make_slots();
 	if (r == CUDA_SUCCESS && !threads)
 		make_threads();
@@ -317,4 +319,12 @@ CUresult staging_copy(unsigned int direction, CUdeviceptr device, void *host, si
 	if (r == CUDA_SUCCESS)
 		__atomic_fetch_add(&bytes_copied, n, __ATOMIC_RELAXED);
 	return r;
+}
+
+void staging_context_ends(const struct context *c)
+{
+	pthread_mutex_lock(&one_job);
+	if (slots_in == c)
+		slots_in = NULL;
+	pthread_mutex_unlock(&one_job);
 }
