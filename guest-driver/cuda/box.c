@@ -282,7 +282,17 @@ CUresult box_copy(const CUDA_MEMCPY3D *copy, CUstream stream, bool wait)
 	if (is_plain(&b))
 		return copy_plain(&b, src_far, stream, wait);
 	pthread_mutex_lock(&lock);
-	r = copy_parts(&b, src_far, stream);
+	r = __atomic_load_n(&context_top()->alive, __ATOMIC_ACQUIRE)
+		    ? copy_parts(&b, src_far, stream)
+		    : CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	pthread_mutex_unlock(&lock);
 	return r;
+}
+
+void box_context_ends(const struct context *c)
+{
+	pthread_mutex_lock(&lock);
+	if (bounce_in == c)
+		bounce_in = NULL;
+	pthread_mutex_unlock(&lock);
 }

@@ -19,6 +19,7 @@
 #include "client.h"
 #include "context.h"
 #include "cuda_rpc.h"
+#include "own_thread.h"
 
 struct callback {
 	unsigned long long id;
@@ -189,21 +190,14 @@ static void *run(void *unused)
 CUresult callbacks_start(void)
 {
 	CUresult r = client_notes_start();
-	pthread_attr_t detached;
-	pthread_t t;
 
 	if (r != CUDA_SUCCESS)
 		return r;
 	pthread_mutex_lock(&lock);
-	if (!running) {
-		pthread_attr_init(&detached);
-		pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-		if (pthread_create(&t, &detached, run, NULL))
-			r = CUDA_ERROR_OPERATING_SYSTEM;
-		else
-			running = true;
-		pthread_attr_destroy(&detached);
-	}
+	if (!running)
+		running = own_thread_start(run, NULL, 0);
+	if (!running)
+		r = CUDA_ERROR_OPERATING_SYSTEM;
 	pthread_mutex_unlock(&lock);
 	return r;
 }

@@ -6,35 +6,15 @@
  */
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "client_priv.h"
+#include "own_thread.h"
 
 #define STACK ((size_t)256 << 10)
 #define WATCH_MS 1000
 #define OTHERS_US 500
 #define AWAY_MS 50 /* how often a daemon is looked for that is not there */
-
-static bool start_thread(void *(*run)(void *))
-{
-	sigset_t all, before;
-	pthread_attr_t attr;
-	pthread_t thread;
-	int error;
-
-	if (pthread_attr_init(&attr))
-		return false;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, STACK);
-	/* the program's signals are for the program's threads */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&thread, &attr, run, NULL);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	return error == 0;
-}
 
 /* -------------------------------------------------------------------- notes */
 
@@ -73,7 +53,7 @@ CUresult client_notes_start(void)
 	pthread_mutex_lock(&starting);
 	if (!client.notes) {
 		__atomic_store_n(&client.notes, true, __ATOMIC_SEQ_CST);
-		if (!start_thread(receive_notes)) {
+		if (!own_thread_start(receive_notes, NULL, STACK)) {
 			__atomic_store_n(&client.notes, false, __ATOMIC_SEQ_CST);
 			r = CUDA_ERROR_OUT_OF_MEMORY;
 		}
@@ -106,5 +86,6 @@ void client_keeper_start(void)
 
 	vgpu_session_tend_fd(client.session, &needed);
 	if (needed)
-		start_thread(keep); /* without it a call must come soon after a restart */
+		own_thread_start(keep, NULL,
+				 STACK); /* without it a call must come soon after a restart */
 }

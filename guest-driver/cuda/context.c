@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "box.h"
 #include "capture.h"
 #include "context_priv.h"
 #include "cuda_rpc.h"
@@ -20,6 +21,7 @@
 #include "ranges.h"
 #include "register.h"
 #include "spare.h"
+#include "staging.h"
 #include "window.h"
 
 #define STACK_MAX 256
@@ -132,6 +134,8 @@ void context_ended(struct context *c)
 	register_context_ends(c);
 	range_forget_context(c);
 	spare_forget(c);
+	staging_context_ends(c);
+	box_context_ends(c);
 	window_context_ends(c);
 	top = before;
 }

@@ -88,23 +88,13 @@ struct function *code_publish(struct code *c, struct function *f, uint64_t handl
 
 /* ------------------------------------------------------------- by context */
 
-/* Called with the lock held. */
-static struct function *instance(const struct function *k)
+/* Asked at each launch, so without the lock: what is in the list stays there. */
+struct function *kernel_instance(struct function *k)
 {
-	struct function *f = k->instances;
+	struct function *f = __atomic_load_n(&k->instances, __ATOMIC_ACQUIRE);
 
 	while (f && f->in_host_context != context_current())
 		f = f->next;
-	return f;
-}
-
-struct function *kernel_instance(struct function *k)
-{
-	struct function *f;
-
-	pthread_mutex_lock(&lock);
-	f = instance(k);
-	pthread_mutex_unlock(&lock);
 	return f;
 }
 
@@ -113,7 +103,7 @@ struct function *kernel_publish(struct function *k, struct function *f, uint64_t
 	struct function *other;
 
 	pthread_mutex_lock(&lock);
-	other = instance(k);
+	other = kernel_instance(k);
 	if (!other) {
 		f->handle = handle;
 		f->owner = k->owner;
@@ -121,8 +111,8 @@ struct function *kernel_publish(struct function *k, struct function *f, uint64_t
 		f->context = context_top();
 		f->in_host_context = context_current();
 		f->next = k->instances;
-		k->instances = f;
 		handle_set_data(handle, f);
+		__atomic_store_n(&k->instances, f, __ATOMIC_RELEASE);
 	}
 	pthread_mutex_unlock(&lock);
 	if (!other)

@@ -72,16 +72,24 @@ CUresult cuKernelGetAttribute(int *pi, CUfunction_attribute attrib, CUkernel ker
 	return CUDA_SUCCESS;
 }
 
-/* But for this one the device may have rounded the value, which is asked for again then. */
-static void learn(struct function *f, CUfunction_attribute a, int value)
+/*
+ * But for this one the device may have rounded the value: it is asked for, since
+ * it is what answers about occupancy are kept by.
+ */
+static void learn(struct function *f, CUfunction_attribute a, int value, CUdevice dev)
 {
+	CUresult r = CUDA_SUCCESS;
+
 	if ((unsigned int)a >= f->nattributes)
 		return;
+	if (a != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES)
+		r = vgpu_cuda_handle_type(f->handle) == VGPU_CUDA_KERNEL
+			    ? rpc_cuKernelGetAttribute(&value, a, HANDLE_AS(CUkernel, f->handle),
+						       dev)
+			    : rpc_cuFuncGetAttribute(&value, a, HANDLE_AS(CUfunction, f->handle));
 	if (f->kernel)
 		f->own |= 1u << (unsigned int)a;
-	f->attribute[a] = a == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-				  ? value
-				  : (int32_t)VGPU_CUDA_UNKNOWN;
+	f->attribute[a] = r == CUDA_SUCCESS ? value : (int32_t)VGPU_CUDA_UNKNOWN;
 }
 
 CUresult cuFuncSetAttribute(CUfunction hfunc, CUfunction_attribute attrib, int value)
@@ -94,7 +102,7 @@ CUresult cuFuncSetAttribute(CUfunction hfunc, CUfunction_attribute attrib, int v
 	if (r == CUDA_SUCCESS)
 		r = rpc_cuFuncSetAttribute(hfunc, attrib, value);
 	if (r == CUDA_SUCCESS)
-		learn(f, attrib, value);
+		learn(f, attrib, value, context_top()->device);
 	return r;
 }
 
@@ -110,7 +118,7 @@ CUresult cuKernelSetAttribute(CUfunction_attribute attrib, int val, CUkernel ker
 	if (r == CUDA_SUCCESS)
 		r = rpc_cuKernelSetAttribute(attrib, val, kernel, dev);
 	if (r == CUDA_SUCCESS)
-		learn(f, attrib, val);
+		learn(f, attrib, val, dev);
 	return r;
 }
 

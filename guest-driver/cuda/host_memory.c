@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "capture.h"
-#include "context.h"
+#include "context_priv.h"
 #include "device.h"
 #include "ranges.h"
 #include "register.h"
@@ -54,6 +54,23 @@ CUresult cuMemAllocHost_v2(void **pp, size_t bytesize)
 	return cuMemHostAlloc(pp, bytesize, 0);
 }
 
+/*
+ * In the context that it was made in, whose work is waited for; and for that of
+ * the current one, which may use it as well.
+ */
+static CUresult give_back(const struct range *r)
+{
+	struct context *current = context_top();
+	CUresult result;
+
+	if (current && current != r->context && !capture_any())
+		cuCtxSynchronize();
+	context_lend(r->context);
+	result = window_free((void *)(uintptr_t)r->base);
+	context_lend(current);
+	return result;
+}
+
 CUresult cuMemFreeHost(void *p)
 {
 	struct range old;
@@ -68,7 +85,7 @@ CUresult cuMemFreeHost(void *p)
 		return r;
 	if (!range_remove_kind(old.base, RANGE_HOST)) /* another thread was faster */
 		return CUDA_ERROR_INVALID_VALUE;
-	r = window_free(p);
+	r = give_back(&old);
 	if (r != CUDA_SUCCESS)
 		range_add(&old);
 	return r;

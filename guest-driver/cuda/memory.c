@@ -96,7 +96,9 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pPitch, size_t WidthInByt
 		return r;
 	if (!dptr || !pPitch || !WidthInBytes || !Height)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = allocate(&w, dptr);
+	r = capture_allows();
+	if (r == CUDA_SUCCESS)
+		r = allocate(&w, dptr);
 	if (r == CUDA_SUCCESS)
 		*pPitch = pitch;
 	return r;

@@ -222,6 +222,7 @@ void global_add(CUdeviceptr address, size_t bytes, uint64_t owner)
 
 	if (!bytes || (range_find(address, &known) && known.base == address))
 		return;
+	range_evict(address, bytes);
 	range_add(&(struct range){.base = address,
 				  .size = bytes,
 				  .kind = RANGE_GLOBAL,

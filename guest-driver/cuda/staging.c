@@ -21,6 +21,7 @@
 #include "client.h"
 #include "context_priv.h"
 #include "cuda_rpc.h"
+#include "own_thread.h"
 #include "stream.h"
 #include "window.h"
 
@@ -34,6 +35,7 @@ struct slot {
 	uint8_t *data;
 	volatile uint64_t *fence; /* in pinned memory */
 	uint64_t wanted;          /* what the fence has when the device is done */
+	struct context *used_in;  /* by the latest copy */
 	uint8_t *to;              /* where the data goes that is being fetched */
 	size_t length;
 };
@@ -80,6 +82,20 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* The latest copy was in another stream, maybe of another context. */
+static CUresult other_wait(const struct slot *s)
+{
+	struct context *current = context_top();
+	CUresult r;
+
+	if (!s->used_in->alive)
+		return CUDA_SUCCESS; /* its work is over, too */
+	context_lend(s->used_in);
+	r = rpc_vgpuCtxSynchronize();
+	context_lend(current);
+	return r;
+}
+
 /* Waits until the device has done with a slot. */
 static CUresult slot_wait(struct slot *s)
 {
@@ -94,9 +110,8 @@ static CUresult slot_wait(struct slot *s)
 		if (now_ns() - began <= PATIENCE_NS)
 			continue;
 		r = rpc_cuStreamSynchronize(job.stream);
-		/* It may have been used in another stream the last time. */
 		if (r == CUDA_SUCCESS && *s->fence < s->wanted)
-			r = rpc_vgpuCtxSynchronize();
+			r = other_wait(s);
 		return r;
 	}
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -106,6 +121,7 @@ static CUresult slot_wait(struct slot *s)
 static CUresult mark(struct slot *s)
 {
 	s->wanted++;
+	s->used_in = context_top();
 	return rpc_cuStreamWriteValue64_v2(job.stream, (CUdeviceptr)(uintptr_t)s->fence, s->wanted,
 					   CU_STREAM_WRITE_VALUE_DEFAULT);
 }
@@ -235,19 +251,10 @@ static CUresult make_slots(void)
 static void make_threads(void)
 {
 	unsigned int n = wanted_threads();
-	pthread_attr_t detached;
 
 	threads = 1;
-	pthread_attr_init(&detached);
-	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-	while (threads < n) {
-		pthread_t t;
-
-		if (pthread_create(&t, &detached, helper, slots[threads]))
-			break;
+	while (threads < n && own_thread_start(helper, slots[threads], 0))
 		threads++;
-	}
-	pthread_attr_destroy(&detached);
 }
 
 /* The slots' memory goes with the context that it was made in. */
@@ -299,7 +306,9 @@ CUresult staging_copy(unsigned int direction, CUdeviceptr device, void *host, si
 	CUresult r = CUDA_SUCCESS;
 
 	pthread_mutex_lock(&one_job);
-	if (slots_gone())
+	if (!__atomic_load_n(&context_top()->alive, __ATOMIC_ACQUIRE))
+		r = CUDA_ERROR_CONTEXT_IS_DESTROYED;
+	else if (slots_gone())
 		r = make_slots();
 	if (r == CUDA_SUCCESS && !threads)
 		make_threads();
@@ -310,4 +319,12 @@ CUresult staging_copy(unsigned int direction, CUdeviceptr device, void *host, si
 	if (r == CUDA_SUCCESS)
 		__atomic_fetch_add(&bytes_copied, n, __ATOMIC_RELAXED);
 	return r;
+}
+
+void staging_context_ends(const struct context *c)
+{
+	pthread_mutex_lock(&one_job);
+	if (slots_in == c)
+		slots_in = NULL;
+	pthread_mutex_unlock(&one_job);
 }

@@ -7,6 +7,8 @@
 
 #include "api.h"
 
+struct context;
+
 /*
  * Through pinned memory, with several threads.  To the device: returns when
  * the data has left the program's memory.  From it: when it is there.
@@ -16,5 +18,11 @@ CUresult staging_copy(unsigned int direction, CUdeviceptr device, void *host, si
 
 /* Bytes that went this way so far. */
 unsigned long long staging_bytes(void);
+
+/*
+ * A context is about to end, and with it maybe the pinned memory: waits for the
+ * copy that is using it.  None begins in a context that is not `alive`.
+ */
+void staging_context_ends(const struct context *c);
 
 #endif /* CUDA_STAGING_H */

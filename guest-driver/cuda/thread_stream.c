@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "capture.h"
 #include "context_priv.h"
 #include "cuda_rpc.h"
 #include "handles.h"
@@ -28,6 +29,7 @@ static void end_of_thread(void *list)
 
 	for (; o; o = next) {
 		next = o->next;
+		capture_stream_ends(o->stream);
 		if (shim_enter() == CUDA_SUCCESS && o->context->alive &&
 		    o->context->host == o->host) {
 			/* The thread's stack of contexts may be gone already. */

@@ -99,6 +99,8 @@ CUresult cuMemMap(CUdeviceptr ptr, size_t size, size_t offset, CUmemGenericAlloc
 		r = CUDA_ERROR_INVALID_VALUE;
 	if (r == CUDA_SUCCESS)
 		r = rpc_cuMemMap(ptr, size, offset, handle, flags);
+	if (r == CUDA_SUCCESS)
+		range_evict(ptr, size);
 	if (r == CUDA_SUCCESS &&
 	    range_add(&(struct range){
 		    .base = ptr, .size = size, .kind = RANGE_MAPPED, .owner = handle}) < 0) {

@@ -231,6 +231,26 @@ static void ended_by_another_thread(void)
 	CK(cuCtxSynchronize());
 }
 
+static void *begin_in_own(void *unused)
+{
+	(void)unused;
+	CK(cuCtxSetCurrent(context));
+	CK(cuStreamBeginCapture(CU_STREAM_PER_THREAD, CU_STREAM_CAPTURE_MODE_GLOBAL));
+	return NULL;
+}
+
+/* A thread's own stream goes with it, and so does what was captured there. */
+static void gone_with_its_thread(void)
+{
+	if (!mediated())
+		skip("what the driver does with it is not known");
+	prepare();
+	elsewhere(begin_in_own, NULL);
+	CK(cuMemFree(device_alloc(100)));
+	expect_status(s, CU_STREAM_CAPTURE_STATUS_NONE);
+	CK(cuCtxSynchronize());
+}
+
 static void *unsafe_call(void *mode)
 {
 	CUstreamCaptureMode wanted = *(CUstreamCaptureMode *)mode;
@@ -269,6 +289,8 @@ static char memory[8192];
 
 static CUresult unsafe(int which, CUevent event)
 {
+	CUdeviceptr q;
+	size_t pitch;
 	void *p;
 
 	switch (which) {
@@ -282,6 +304,8 @@ static CUresult unsafe(int which, CUevent event)
 		return cuStreamSynchronize(t);
 	case 4:
 		return cuMemHostUnregister(memory); /* which the relaxed mode let in */
+	case 5:
+		return cuMemAllocPitch(&q, &pitch, 100, 10, 4);
 	default:
 		return cuEventQuery(event);
 	}
@@ -295,7 +319,7 @@ static void unsafe_calls(void)
 
 	prepare();
 	CK(cuEventCreate(&event, 0));
-	for (int which = 0; which < 6; which++) {
+	for (int which = 0; which < 7; which++) {
 		CK(cuStreamBeginCapture(s, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
 		EXPECT(unsafe(which, event), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
 		expect_status(s, CU_STREAM_CAPTURE_STATUS_INVALIDATED);
@@ -315,6 +339,7 @@ const struct test_case capture_cases[] = {
 	{"unmatched", unmatched, COMPLETE},
 	{"not_joined", not_joined, COMPLETE},
 	{"gone_with_its_stream", gone_with_its_stream, COMPLETE},
+	{"gone_with_its_thread", gone_with_its_thread, COMPLETE},
 	{"ended_by_another_thread", ended_by_another_thread, COMPLETE},
 	{"modes", modes, COMPLETE},
 	{"unsafe_calls", unsafe_calls, COMPLETE},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Copies of each kind and size between the program's memory and the device. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -315,6 +316,50 @@ static void little_may_be_pinned(void)
 	}
 }
 
+static unsigned int *closed;
+
+static void *open_later(void *unused)
+{
+	(void)unused;
+	usleep(200000);
+	gate_open(closed);
+	return NULL;
+}
+
+/* A copy that has yet to be done is not disturbed by one in another context. */
+static void two_contexts(void)
+{
+	size_t bytes = 256 << 10;
+	void *first = host_pattern(bytes, 1), *second = host_pattern(bytes, 2);
+	CUdeviceptr here, there;
+	pthread_t thread;
+	CUcontext other;
+	CUstream s;
+
+	start();
+	here = device_alloc(bytes);
+	closed = gate_new();
+	CK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	CK(cuMemcpyHtoD(here, second, bytes));
+	CK(cuCtxCreate(&other, NULL, 0, device));
+	there = device_alloc(bytes);
+	CK(cuMemcpyHtoD(there, first, bytes));
+	CK(cuCtxPopCurrent(&other));
+	CHECK(!pthread_create(&thread, NULL, open_later, NULL));
+	gate_close(closed, s);
+	CK(cuMemcpyHtoDAsync(here, first, bytes, s));
+	CK(cuCtxPushCurrent(other));
+	CK(cuMemcpyHtoD(there, second, bytes));
+	CK(cuMemcpyDtoH(first, there, bytes));
+	expect_pattern(first, bytes, 2);
+	CK(cuCtxPopCurrent(&other));
+	CHECK(!pthread_join(thread, NULL));
+	CK(cuStreamSynchronize(s));
+	CK(cuMemcpyDtoH(second, here, bytes));
+	expect_pattern(second, bytes, 1);
+	CK(cuCtxDestroy(other));
+}
+
 const struct test_case copy_cases[] = {
 	{"sizes", sizes, ANYWHERE},
 	{"mib_8", mib_8, ANYWHERE},
@@ -325,6 +370,7 @@ const struct test_case copy_cases[] = {
 	{"asynchronous", asynchronous, ANYWHERE},
 	{"two_dimensions", two_dimensions, COMPLETE},
 	{"three_dimensions", three_dimensions, COMPLETE},
+	{"two_contexts", two_contexts, COMPLETE},
 	{"little_may_be_pinned", little_may_be_pinned, COMPLETE},
 	{0},
 };

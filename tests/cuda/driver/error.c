@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Errors come where CUDA says and stay where they belong. */
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,6 +195,103 @@ static void forked(void)
 	expect_words(p, 8, 16);
 }
 
+static CUdeviceptr left;
+static CUstream left_stream;
+
+static void late(void)
+{
+	unsigned int word;
+
+	CK(cuCtxSetCurrent(context));
+	CK(cuMemcpyDtoH(&word, left, 4));
+	CK(cuMemFree(left));
+	CK(cuStreamDestroy(left_stream));
+	CK(cuDevicePrimaryCtxRelease(device));
+}
+
+static void *copy_for_ever(void *unused)
+{
+	size_t bytes = 2 << 20;
+	void *host = host_pattern(bytes, 1);
+	CUdeviceptr p;
+	CUstream s;
+
+	(void)unused;
+	if (cuCtxSetCurrent(context) || cuStreamCreate(&s, 0) || cuMemAlloc(&p, bytes))
+		return NULL;
+	for (;;) {
+		cuMemcpyHtoDAsync(p, host, bytes, s);
+		cuMemcpyDtoHAsync(host, p, bytes, s);
+	}
+}
+
+static void *copy_rows_for_ever(void *unused)
+{
+	CUDA_MEMCPY2D rows = {.srcMemoryType = CU_MEMORYTYPE_HOST,
+			      .srcHost = host_pattern(2 << 20, 1),
+			      .srcPitch = 2048,
+			      .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+			      .dstPitch = 2048,
+			      .WidthInBytes = 2000,
+			      .Height = 1000};
+
+	(void)unused;
+	if (cuCtxSetCurrent(context) || cuMemAlloc(&rows.dstDevice, 2 << 20))
+		return NULL;
+	for (;;)
+		cuMemcpy2D(&rows);
+}
+
+static void *work_for_ever(void *f)
+{
+	unsigned int n = 64, value = 1;
+	void *pinned, *args[] = {NULL, &value, &n};
+	CUdeviceptr p;
+	CUevent e;
+	CUstream s;
+
+	if (cuCtxSetCurrent(context) || cuStreamCreate(&s, 0) || cuEventCreate(&e, 0))
+		return NULL;
+	for (;;) {
+		if (cuMemAlloc(&p, n * 4))
+			return NULL;
+		args[0] = &p;
+		cuLaunchKernel(f, 1, 1, 1, 64, 1, 1, 0, s, args, NULL);
+		cuEventRecord(e, s);
+		cuEventSynchronize(e);
+		cuStreamQuery(s);
+		if (!cuMemAllocHost(&pinned, 4096))
+			cuMemFreeHost(pinned);
+		cuMemFree(p);
+	}
+}
+
+static void leave_at_work(void)
+{
+	static void *(*const run[])(void *) = {copy_for_ever, copy_rows_for_ever, work_for_ever};
+	pthread_t thread;
+	CUfunction f;
+
+	start();
+	f = kernel("fill");
+	left = device_alloc(4096);
+	CK(cuStreamCreate(&left_stream, 0));
+	atexit(late);
+	for (int i = 0; i < 3; i++)
+		CHECK(!pthread_create(&thread, NULL, run[i], f));
+	usleep(20000);
+}
+
+/* A program may end while its threads are in calls, and clean up after main(). */
+static void ends_at_work(void)
+{
+	if (!mediated())
+		skip("what the driver does with calls in a context that goes is not said");
+	for (int i = 0; i < 10; i++)
+		CHECK(in_child(leave_at_work));
+	use_memory();
+}
+
 /* A process that is killed in the middle of work leaves the device to others. */
 static void killed(void)
 {
@@ -239,6 +337,7 @@ const struct test_case error_cases[] = {
 	{"next_process_works", next_process_works, ANYWHERE},
 	{"faults_stay", faults_stay, ANYWHERE},
 	{"forked", forked, ANYWHERE},
+	{"ends_at_work", ends_at_work, COMPLETE},
 	{"killed", killed, ANYWHERE},
 	{0},
 };

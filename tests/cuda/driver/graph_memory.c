@@ -241,6 +241,43 @@ static void captured(void)
 	CK(cuGraphExecDestroy(frees));
 }
 
+/* Addresses that were a graph's serve for anything else, once it is gone. */
+static void addresses_again(void)
+{
+	CUmemAllocationProp property = {.type = CU_MEM_ALLOCATION_TYPE_PINNED,
+					.location = {.type = CU_MEM_LOCATION_TYPE_DEVICE}};
+	CUmemAccessDesc access = {.location = {.type = CU_MEM_LOCATION_TYPE_DEVICE},
+				  .flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
+	CUDA_MEM_ALLOC_NODE_PARAMS memory = {
+		.poolProps = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+			      .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = device}}};
+	CUmemGenericAllocationHandle handle;
+	CUdeviceptr p = 0, wish;
+	CUgraphNode made;
+	CUgraph graph;
+	size_t grain = 0;
+
+	begin();
+	CK(cuMemGetAllocationGranularity(&grain, &property, CU_MEM_ALLOC_GRANULARITY_MINIMUM));
+	memory.bytesize = 4 * grain;
+	CK(cuGraphCreate(&graph, 0));
+	CK(cuGraphAddMemAllocNode(&made, graph, NULL, 0, &memory));
+	CK(cuGraphDestroy(graph));
+	wish = (memory.dptr + grain - 1) / grain * grain;
+	CK(cuMemAddressReserve(&p, grain, 0, wish, 0));
+	if (p != wish)
+		skip("the driver gives other addresses");
+	CK(cuMemCreate(&handle, grain, &property, 0));
+	CK(cuMemMap(p, grain, 0, handle, 0));
+	CK(cuMemSetAccess(p, grain, &access, 1));
+	fill_words(p, 7, N, stream);
+	CK(cuStreamSynchronize(stream));
+	expect_words(p, 7, N);
+	CK(cuMemUnmap(p, grain));
+	CK(cuMemRelease(handle));
+	CK(cuMemAddressFree(p, grain));
+}
+
 const struct test_case graph_memory_cases[] = {
 	{"freed_outside", freed_outside, COMPLETE},
 	{"freed_early", freed_early, COMPLETE},
@@ -248,5 +285,6 @@ const struct test_case graph_memory_cases[] = {
 	{"freed_by_launch", freed_by_launch, COMPLETE},
 	{"freed_inside", freed_inside, COMPLETE},
 	{"captured", captured, COMPLETE},
+	{"addresses_again", addresses_again, COMPLETE},
 	{0},
 };

@@ -74,6 +74,28 @@ static void attributes(void)
 	CK(cuFuncSetCacheConfig(f, CU_FUNC_CACHE_PREFER_L1));
 }
 
+static int blocks_with(CUfunction f, int carveout)
+{
+	int blocks = 0;
+
+	CK(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, carveout));
+	CK(cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, f, 64, 16384));
+	return blocks;
+}
+
+/* What a multiprocessor has of shared memory is asked for each time that it is set anew. */
+static void carveout(void)
+{
+	CUfunction f;
+	int few;
+
+	start();
+	f = kernel("matmul");
+	few = blocks_with(f, 25);
+	CHECK(blocks_with(f, 100) > few);
+	CHECK_EQ(blocks_with(f, 25), few);
+}
+
 static void library(void)
 {
 	unsigned int count = 0, n = 1000, value = 6;
@@ -303,6 +325,7 @@ const struct test_case module_cases[] = {
 	{"globals", globals, COMPLETE},
 	{"names", names, ANYWHERE},
 	{"attributes", attributes, COMPLETE},
+	{"carveout", carveout, COMPLETE},
 	{"library", library, COMPLETE},
 	{"shared_limits", shared_limits, COMPLETE},
 	{"from_file", from_file, ANYWHERE},

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Host memory that kernels reach at the address that the program has. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "harness.h"
 
@@ -173,6 +175,65 @@ static void large(void)
 	CK(cuMemFreeHost(host));
 }
 
+static unsigned char *in_use;
+static size_t in_use_bytes;
+static CUcontext freed_in;
+
+/* Gives the memory back in that context, or in none, and takes as much again. */
+static void *free_and_take(void *unused)
+{
+	(void)unused;
+	CK(cuCtxSetCurrent(freed_in));
+	CK(cuMemFreeHost(in_use));
+	CK(cuCtxSetCurrent(context));
+	CK(cuMemAllocHost((void **)&in_use, in_use_bytes));
+	memset(in_use, 0x55, in_use_bytes);
+	return NULL;
+}
+
+/* Freeing waits for the copies that were asked for, whichever context the thread has. */
+static void free_while_busy(size_t bytes, CUcontext in)
+{
+	CUdeviceptr data = device_alloc(bytes);
+	unsigned int *gate = gate_new();
+	pthread_t thread;
+	CUstream s;
+
+	freed_in = in;
+	in_use_bytes = bytes;
+	CK(cuMemsetD8(data, 0xaa, bytes));
+	CK(cuMemAllocHost((void **)&in_use, bytes));
+	CK(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	CK(cuCtxSynchronize());
+	gate_close(gate, s);
+	CK(cuMemcpyDtoHAsync(in_use, data, bytes, s));
+	CHECK(!pthread_create(&thread, NULL, free_and_take, NULL));
+	usleep(200000);
+	gate_open(gate);
+	CHECK(!pthread_join(thread, NULL));
+	CK(cuStreamSynchronize(s));
+	for (size_t i = 0; i < bytes; i++)
+		CHECK_EQ(in_use[i], 0x55);
+	CK(cuMemFreeHost(in_use));
+	CK(cuMemFree(data));
+	CK(cuStreamDestroy(s));
+}
+
+static void freed_while_busy(void)
+{
+	CUcontext other;
+
+	start();
+	free_while_busy(8192, context);
+	free_while_busy(8192, NULL);
+	free_while_busy(4 * MIB, NULL);
+	CK(cuCtxCreate(&other, NULL, 0, device));
+	CK(cuCtxPopCurrent(&other));
+	free_while_busy(8192, other);
+	CK(cuCtxDestroy(other));
+	CK(cuCtxSynchronize());
+}
+
 const struct test_case pinned_cases[] = {
 	{"allocated", allocated, ANYWHERE},
 	{"registered", registered, COMPLETE},
@@ -181,5 +242,6 @@ const struct test_case pinned_cases[] = {
 	{"late_binding", late_binding, ANYWHERE},
 	{"many", many, ANYWHERE},
 	{"large", large, ANYWHERE},
+	{"freed_while_busy", freed_while_busy, COMPLETE},
 	{0},
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "harness.h"
 
@@ -285,6 +286,35 @@ static void signals(void)
 	CHECK(alarms > 100);
 }
 
+static void CUDA_CB nothing(void *unused)
+{
+	(void)unused;
+}
+
+/* A signal that the program's threads block is theirs to take, whatever threads there are. */
+static void signals_taken(void)
+{
+	struct sigaction action = {.sa_handler = on_alarm};
+	const struct timespec limit = {.tv_sec = 10};
+	size_t bytes = 8 << 20;
+	sigset_t mine;
+
+	if (!mediated())
+		skip("what threads the driver has is not known");
+	start();
+	CHECK(!sigaction(SIGUSR2, &action, NULL));
+	CK(cuMemcpyHtoD(device_alloc(bytes), host_pattern(bytes, 1), bytes));
+	CK(cuLaunchHostFunc(NULL, nothing, NULL));
+	CK(cuCtxSynchronize());
+	sigemptyset(&mine);
+	sigaddset(&mine, SIGUSR2);
+	CHECK(!pthread_sigmask(SIG_BLOCK, &mine, NULL));
+	CHECK(!kill(getpid(), SIGUSR2));
+	pause_us(50000); /* so that any other thread may be faster */
+	CHECK_EQ(sigtimedwait(&mine, NULL, &limit), SIGUSR2);
+	CHECK_EQ(alarms, 0);
+}
+
 const struct test_case thread_cases[] = {
 	{"streams", streams, ANYWHERE},
 	{"shared", shared, ANYWHERE},
@@ -293,5 +323,6 @@ const struct test_case thread_cases[] = {
 	{"init", init, ANYWHERE},
 	{"cancelled", cancelled, ANYWHERE},
 	{"signals", signals, ANYWHERE},
+	{"signals_taken", signals_taken, COMPLETE},
 	{0},
 };

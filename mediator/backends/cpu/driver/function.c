@@ -227,6 +227,17 @@ static CUresult CUDAAPI cpu_cuFuncIsLoaded(CUfunctionLoadingState *state, CUfunc
 	return function_find(f) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
+/* What blocks of `shared` bytes find on a multiprocessor; the carveout is a wish, so one always
+ * fits.
+ */
+static int fit_shared(const CUfunction f, size_t shared)
+{
+	size_t percent = f->limit.carveout < 0 ? 100 : (size_t)f->limit.carveout;
+	size_t fit = MULTIPROCESSOR_SHARED * percent / 100 / (shared + 1024);
+
+	return fit ? (int)fit : 1;
+}
+
 static int blocks(const CUfunction f, int threads, size_t dynamic)
 {
 	int fit = MULTIPROCESSOR_THREADS / ((threads + 31) / 32 * 32);
@@ -236,7 +247,7 @@ static int blocks(const CUfunction f, int threads, size_t dynamic)
 		return 0;
 	fit = MIN(fit, 65536 / (REGISTERS * ((threads + 31) / 32 * 32)));
 	if (shared)
-		fit = MIN(fit, (int)(MULTIPROCESSOR_SHARED / (shared + 1024)));
+		fit = MIN(fit, fit_shared(f, shared));
 	return MIN(fit, MULTIPROCESSOR_BLOCKS);
 }
 
