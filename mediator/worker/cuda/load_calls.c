@@ -83,7 +83,7 @@ CUresult host_cuModuleUnload(struct cuda_session *s, CUmodule module)
 
 CUresult host_cuLibraryUnload(struct cuda_session *s, CUlibrary library)
 {
-	CUresult r = s->drv->cuLibraryUnload ? session_drain_all(s) : CUDA_ERROR_NOT_SUPPORTED;
+	CUresult r = s->drv->cuLibraryUnload ? session_drain_each(s) : CUDA_ERROR_NOT_SUPPORTED;
 
 	return r == CUDA_SUCCESS ? s->drv->cuLibraryUnload(library) : r;
 }

@@ -528,9 +528,70 @@ static void test_bulk_behind(void)
 	g_assert_cmpuint(table[5].users, ==, 0); /* not begun */
 	QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 9));
 	assert_ok(calls_wait(NULL));
+	g_assert_cmpuint(table[5].users, ==, 0); /* let go of at once, not with the next call */
 	for (uint32_t i = 0; i < 400; i++)
 		g_assert_cmpuint(((const uint8_t *)read_bytes(at, 400))[i], ==,
 				 buffer_page(1, 0)[i < 300 ? i + 100 : i - 300]);
+	stop();
+}
+
+/* ... and so are many, which are made one after the other with no call between them. */
+static void test_bulk_many(void)
+{
+	const struct vgpu_desc desc = {.buffer = 5, .length = 64};
+	const uint64_t stream = HANDLE(STREAM, 7);
+	CUdeviceptr at;
+
+	start();
+	make_buffer(5, 1);
+	at = allocate(64);
+	make_stream(stream);
+	QUIET(vgpuCallback, CTX, REQ(vgpuCallback, .stream = stream, .id = 9));
+	for (unsigned int i = 0; i < 2 * VGPU_DESCS_MAX; i++)
+		calls_send_with(&desc, 1, CUDA_FN_vgpuCopy, CTX,
+				(struct part[]){REQ(vgpuCopy, .direction = VGPU_COPY_TO_DEVICE,
+						    .address = at, .bytes = 64, .stream = stream)},
+				1);
+	while (!calls_notes->len)
+		g_assert_cmpint(cuda_poll(test_worker), !=, CUDA_RESPONSE);
+	QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 9));
+	for (unsigned int i = 0; i < 2 * VGPU_DESCS_MAX; i++)
+		assert_ok(calls_wait(NULL));
+	g_assert_cmpuint(table[5].users, ==, 0);
+	stop();
+}
+
+/* Work in other streams does not wait for a host function that waits for it, in the program. */
+static void test_bulk_beside(void)
+{
+	const struct vgpu_desc desc = {.buffer = 5, .length = 64};
+	const uint64_t stream = HANDLE(STREAM, 7), beside = HANDLE(STREAM, 6);
+	CUdeviceptr at, freed;
+	bool answered = false;
+
+	start();
+	make_buffer(5, 1);
+	at = allocate(64);
+	freed = allocate(64);
+	make_stream(stream);
+	make_stream(beside);
+	QUIET(vgpuCallback, CTX, REQ(vgpuCallback, .stream = stream, .id = 9));
+	QUIET(cuMemFree_v2, CTX, REQ(cuMemFree_v2, .dptr = freed));
+	for (unsigned int i = 0; i < 2; i++)
+		calls_send_with(&desc, 1, CUDA_FN_vgpuCopy, CTX,
+				(struct part[]){REQ(vgpuCopy, .direction = VGPU_COPY_TO_DEVICE,
+						    .address = at, .bytes = 64,
+						    .stream = i ? beside : stream)},
+				1);
+	for (unsigned int i = 0; i < 10000 && !answered; i++) {
+		answered = cuda_poll(test_worker) == CUDA_RESPONSE;
+		g_usleep(100);
+	}
+	g_assert_true(answered);
+	while (!calls_notes->len)
+		g_assert_cmpint(cuda_poll(test_worker), !=, CUDA_RESPONSE);
+	QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 9));
+	assert_ok(calls_wait(NULL));
 	stop();
 }
 
@@ -678,6 +739,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/mediator/cuda-memory/unmap-elsewhere", test_unmap_elsewhere);
 	g_test_add_func("/mediator/cuda-memory/read-unregistered", test_read_unregistered);
 	g_test_add_func("/mediator/cuda-memory/bulk-behind", test_bulk_behind);
+	g_test_add_func("/mediator/cuda-memory/bulk-many", test_bulk_many);
+	g_test_add_func("/mediator/cuda-memory/bulk-beside", test_bulk_beside);
 	g_test_add_func("/mediator/cuda-memory/image", test_image);
 	g_test_add_func("/mediator/cuda-memory/graph-memory", test_graph_memory);
 	g_test_add_func("/mediator/cuda-memory/graph-launched", test_graph_launched);
