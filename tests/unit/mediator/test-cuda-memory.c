@@ -723,6 +723,80 @@ static void test_graph_launched(void)
 	stop();
 }
 
+/* ---- memory that a captured stream allocates */
+
+#define CAPTURED HANDLE(STREAM, 53)
+
+static CUresult alloc_async(CUdeviceptr *at, size_t bytes, CUstream stream)
+{
+	(void)bytes;
+	(void)stream;
+	*at = POOL;
+	return CUDA_SUCCESS;
+}
+
+static CUresult type_of_alloc(CUgraphNode node, CUgraphNodeType *type)
+{
+	(void)node;
+	*type = CU_GRAPH_NODE_TYPE_MEM_ALLOC;
+	return CUDA_SUCCESS;
+}
+
+static CUresult params_of_alloc(CUgraphNode node, CUDA_MEM_ALLOC_NODE_PARAMS *p)
+{
+	(void)node;
+	p->dptr = POOL;
+	return CUDA_SUCCESS;
+}
+
+static void start_capture(void)
+{
+	CUdeviceptr at;
+
+	start();
+	at = allocate(1);
+	driver()->cuMemAllocAsync = alloc_async;
+	driver()->cuGraphNodeGetType = type_of_alloc;
+	driver()->cuGraphMemAllocNodeGetParams = params_of_alloc;
+	make_stream(CAPTURED);
+	assert_ok(CALL(cuStreamBeginCapture_v2, CTX,
+		       REQ(cuStreamBeginCapture_v2, .hStream = CAPTURED,
+			   .mode = CU_STREAM_CAPTURE_MODE_RELAXED)));
+	assert_ok(CALL(cuMemAllocAsync, CTX,
+		       REQ(cuMemAllocAsync, .bytesize = 4096, .hStream = CAPTURED)));
+	assert_ok(CALL(cuMemsetD8Async, CTX,
+		       REQ(cuMemsetD8Async, .dstDevice = at, .N = 1, .hStream = CAPTURED)));
+	g_assert_true(is_ours());
+}
+
+static CUresult end_capture(void)
+{
+	return CALL(vgpuStreamEndCapture, CTX,
+		    REQ(vgpuStreamEndCapture, .stream = CAPTURED, .graph = GRAPH))
+		->result;
+}
+
+/* Addresses that only a capture knew go with it, unless its graph has them. */
+static void test_capture_memory(void)
+{
+	start_capture();
+	g_assert_cmpint(end_capture(), ==, CUDA_SUCCESS);
+	g_assert_true(is_ours());
+	end_graph();
+	g_assert_false(is_ours());
+	stop();
+	start_capture();
+	g_assert_cmpint(CALL(cuStreamQuery, CTX, REQ(cuStreamQuery, .hStream = CAPTURED))->result,
+			==, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+	g_assert_cmpint(end_capture(), ==, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+	g_assert_false(is_ours());
+	stop();
+	start_capture();
+	assert_ok(CALL(cuStreamDestroy_v2, CTX, REQ(cuStreamDestroy_v2, .hStream = CAPTURED)));
+	g_assert_false(is_ours());
+	stop();
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -744,5 +818,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/mediator/cuda-memory/image", test_image);
 	g_test_add_func("/mediator/cuda-memory/graph-memory", test_graph_memory);
 	g_test_add_func("/mediator/cuda-memory/graph-launched", test_graph_launched);
+	g_test_add_func("/mediator/cuda-memory/capture-memory", test_capture_memory);
 	return g_test_run();
 }
