@@ -504,6 +504,24 @@ static void test_unmap_elsewhere(void)
 	stop();
 }
 
+/* Likewise an array of a context that is not the caller's. */
+static void test_array_elsewhere(void)
+{
+	const uint64_t array = HANDLE(ARRAY, 4);
+	const CUDA_ARRAY_DESCRIPTOR desc = {
+		.Width = 16, .Height = 16, .Format = CU_AD_FORMAT_UNSIGNED_INT8, .NumChannels = 1};
+
+	start();
+	hold_stream();
+	assert_ok(CALL(cuArrayCreate_v2, OTHER, REQ(cuArrayCreate_v2, .pHandle = array),
+		       {&desc, sizeof(desc)}));
+	calls_send(CUDA_FN_cuArrayDestroy, CTX, 0,
+		   (struct part[]){REQ(cuArrayDestroy, .hArray = array)}, 1);
+	no_answer_yet();
+	hold_over();
+	stop();
+}
+
 /* Behind a host function a bulk copy is put off, with all that it names. */
 static void test_bulk_behind(void)
 {
@@ -811,6 +829,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/mediator/cuda-memory/bulk", test_bulk);
 	g_test_add_func("/mediator/cuda-memory/bulk-elsewhere", test_bulk_elsewhere);
 	g_test_add_func("/mediator/cuda-memory/unmap-elsewhere", test_unmap_elsewhere);
+	g_test_add_func("/mediator/cuda-memory/array-elsewhere", test_array_elsewhere);
 	g_test_add_func("/mediator/cuda-memory/read-unregistered", test_read_unregistered);
 	g_test_add_func("/mediator/cuda-memory/bulk-behind", test_bulk_behind);
 	g_test_add_func("/mediator/cuda-memory/bulk-many", test_bulk_many);
