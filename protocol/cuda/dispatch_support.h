@@ -264,6 +264,13 @@ static CUmemPoolProps *take_pool_props(struct call *c, uint64_t count)
 	return &copy;
 }
 
+/* The driver would wait for the object's context, whichever is the caller's. */
+static void in_own_context(struct call *c)
+{
+	if (c->implied)
+		c->context = c->implied;
+}
+
 /*
  * Last of the checks, since it may make a context.  A thread that has none may
  * still use a stream or an event, which has one of its own.

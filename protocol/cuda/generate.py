@@ -1051,6 +1051,8 @@ def emit_dispatch_function(f):
     if tests:
         out.append(f"\tif ({' || '.join(tests)})\n\t\treturn -EINVAL;\n")
     out += [f"\t{line}\n" for line in body]
+    if f.drains:
+        out.append("\tin_own_context(c);\n")
     if f.context:
         out.append("\tuse_context(c);\n")
     out.append("\tif (!all_taken(c))\n\t\treturn respond(c, c->error);\n")

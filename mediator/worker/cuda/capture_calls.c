@@ -153,12 +153,22 @@ CUresult host_cuStreamBeginCaptureToGraph(struct cuda_session *s, CUstream strea
 	return r;
 }
 
+/* The graph of a capture that ended well: known from before, or from now on. */
+static CUresult take_graph(struct cuda_session *s, uint64_t handle, CUgraph graph)
+{
+	uint64_t known = handles_find(s, VGPU_CUDA_GRAPH, graph);
+	CUresult r = known ? CUDA_SUCCESS : handles_set(s, handle, VGPU_CUDA_GRAPH, graph);
+
+	if (r == CUDA_SUCCESS)
+		graph_memory_captured(s, known ? known : handle, graph);
+	return known && known != handle ? CUDA_ERROR_INVALID_VALUE : r;
+}
+
 CUresult host_vgpuStreamEndCapture(struct cuda_session *s, CUstream stream,
 				   unsigned long long handle)
 {
 	const uint64_t origin = REQUEST(s, vgpuStreamEndCapture)->stream;
 	CUgraph graph = NULL;
-	uint64_t known;
 	CUresult r;
 
 	if (!s->drv->cuStreamEndCapture)
@@ -173,15 +183,9 @@ CUresult host_vgpuStreamEndCapture(struct cuda_session *s, CUstream stream,
 	if (r == CUDA_SUCCESS && !graph)
 		r = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
 	ended(s, origin, r == CUDA_SUCCESS);
-	if (r != CUDA_SUCCESS)
-		return r;
-	known = handles_find(s, VGPU_CUDA_GRAPH, graph);
-	if (known && known != handle)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (!known)
-		r = handles_set(s, handle, VGPU_CUDA_GRAPH, graph);
 	if (r == CUDA_SUCCESS)
-		graph_memory_captured(s, handle, graph);
+		r = take_graph(s, handle, graph);
+	graph_memory_sweep(s);
 	return r;
 }
 

@@ -61,6 +61,7 @@ void contexts_gone(struct cuda_session *s, struct cuda_object *o)
 
 	if (s->context == o->handle)
 		s->context = 0;
+	waits_leave(s, o->handle);
 	ranges_remove_owner(&s->ranges, o->handle);
 	ranges_remove_owner(&s->textures, o->handle);
 	ranges_remove_owner(&s->surfaces, o->handle);

@@ -39,18 +39,14 @@ static CUresult again(struct cuda_session *s, struct wait *w, CUresult r, struct
 	int err;
 
 	(void)r; /* what failed is over, too */
-	s->req = &req;
-	s->reply = reply;
 	s->waits->order_again = w->order;
 	s->waits->context_again = w->context;
 	s->waits->turns_again = w->turns;
-	err = cuda_dispatch(s, &req, reply);
+	err = session_make_call(s, &req, reply);
 	s->waits->order_again = 0;
 	s->waits->turns_again = 0;
 	if (err)
 		reply->result = err == HOST_PENDING ? HOST_PENDING : CUDA_ERROR_INVALID_VALUE;
-	s->req = NULL;
-	s->reply = NULL;
 	free(p);
 	return reply->result;
 }
@@ -105,11 +101,6 @@ bool session_has_put_off(const struct cuda_session *s)
 }
 
 CUresult session_drain(struct cuda_session *s)
-{
-	return put_off(s, NULL);
-}
-
-CUresult session_drain_turns(struct cuda_session *s)
 {
 	if (s->waits->turns_again >= TURNS_MAX && !callbacks_outstanding(s))
 		return CUDA_SUCCESS;

@@ -164,6 +164,17 @@ CUresult flow_new_stream(struct cuda_session *s)
 
 /* -------------------------------------------------------------- held calls */
 
+static size_t descs_of(uint32_t n)
+{
+	return n * sizeof(struct vgpu_desc);
+}
+
+/* All that a held call takes: a guest may hold very many very small ones. */
+static uint64_t bytes_of(uint32_t ndesc, uint32_t length)
+{
+	return sizeof(struct held) + descs_of(ndesc) + length;
+}
+
 bool flow_is_closed(struct cuda_session *s, uint32_t function)
 {
 	if (function == CUDA_FN_vgpuCallbackDone)
@@ -173,7 +184,8 @@ bool flow_is_closed(struct cuda_session *s, uint32_t function)
 
 CUresult flow_hold(struct cuda_session *s, const struct cuda_request_view *req)
 {
-	const size_t descs = req->ndesc * sizeof(req->desc[0]);
+	const size_t descs = descs_of(req->ndesc);
+	const uint64_t bytes = bytes_of(req->ndesc, req->length);
 	struct flow *f = &s->flow;
 	struct held *h;
 
@@ -181,9 +193,9 @@ CUresult flow_hold(struct cuda_session *s, const struct cuda_request_view *req)
 		f->again = true;
 		return (CUresult)HOST_PENDING;
 	}
-	if (f->bytes + req->length > HELD_BYTES_MAX)
+	if (f->bytes + bytes > HELD_BYTES_MAX)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	h = malloc(sizeof(*h) + descs + req->length);
+	h = malloc(bytes);
 	if (!h)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	*h = (struct held){
@@ -191,7 +203,7 @@ CUresult flow_hold(struct cuda_session *s, const struct cuda_request_view *req)
 	if (descs)
 		memcpy(h->data, req->desc, descs);
 	memcpy((uint8_t *)h->data + descs, req->body, req->length);
-	f->bytes += req->length;
+	f->bytes += bytes;
 	if (!f->head)
 		waits_moved(s->waits);
 	*f->tail = h;
@@ -207,8 +219,7 @@ bool flow_next(struct cuda_session *s, struct cuda_request_view *req)
 		return false;
 	*req = (struct cuda_request_view){.desc = (const void *)h->data,
 					  .ndesc = h->ndesc,
-					  .body = (const uint8_t *)h->data +
-						  h->ndesc * sizeof(req->desc[0]),
+					  .body = (const uint8_t *)h->data + descs_of(h->ndesc),
 					  .length = h->length,
 					  .id = h->id,
 					  .quiet = h->quiet};
@@ -229,7 +240,7 @@ bool flow_after(struct cuda_session *s)
 	f->head = h->next;
 	if (!f->head)
 		f->tail = &f->head;
-	f->bytes -= h->length;
+	f->bytes -= bytes_of(h->ndesc, h->length);
 	free(h);
 	return true;
 }

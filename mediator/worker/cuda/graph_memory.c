@@ -67,6 +67,12 @@ bool graph_memory_add(struct cuda_session *s, uint64_t graph, uint64_t at, bool 
 	return true;
 }
 
+/* Does the driver tell what a graph allocates? */
+static bool tells_of_nodes(const struct cuda_driver *drv)
+{
+	return drv->cuGraphGetNodes && drv->cuGraphNodeGetType && drv->cuGraphMemAllocNodeGetParams;
+}
+
 static void take_node(struct cuda_session *s, uint64_t handle, CUgraphNode node)
 {
 	CUDA_MEM_ALLOC_NODE_PARAMS p = {0};
@@ -75,7 +81,7 @@ static void take_node(struct cuda_session *s, uint64_t handle, CUgraphNode node)
 
 	if (s->drv->cuGraphNodeGetType(node, &type) != CUDA_SUCCESS)
 		return;
-	if (type == CU_GRAPH_NODE_TYPE_MEM_ALLOC && s->drv->cuGraphMemAllocNodeGetParams &&
+	if (type == CU_GRAPH_NODE_TYPE_MEM_ALLOC &&
 	    s->drv->cuGraphMemAllocNodeGetParams(node, &p) == CUDA_SUCCESS)
 		graph_memory_add(s, handle, p.dptr, false);
 	if (type == CU_GRAPH_NODE_TYPE_MEM_FREE && s->drv->cuGraphMemFreeNodeGetParams &&
@@ -89,7 +95,7 @@ void graph_memory_captured(struct cuda_session *s, uint64_t handle, CUgraph grap
 	size_t n = 0;
 
 	/* Most captures allocate nothing: spare them the questions. */
-	if (!s->captured_memory || !s->drv->cuGraphGetNodes || !s->drv->cuGraphNodeGetType ||
+	if (!s->captured_memory || !tells_of_nodes(s->drv) ||
 	    s->drv->cuGraphGetNodes(graph, NULL, &n) != CUDA_SUCCESS || n > NODES_MAX)
 		return;
 	node = calloc(n + 1, sizeof(node[0]));
@@ -98,7 +104,24 @@ void graph_memory_captured(struct cuda_session *s, uint64_t handle, CUgraph grap
 			take_node(s, handle, node[i]);
 	}
 	free(node);
-	s->captured_memory = s->captures;
+}
+
+/* Which capture a range is from nobody knows, so the last one to end clears up. */
+void graph_memory_sweep(struct cuda_session *s)
+{
+	struct cuda_ranges *r = &s->ranges;
+	uint32_t kept = 0;
+
+	if (s->captures || !s->captured_memory)
+		return;
+	s->captured_memory = false;
+	if (!tells_of_nodes(s->drv)) /* then they stay as long as the session */
+		return;
+	for (uint32_t i = 0; i < r->n; i++) {
+		if (r->range[i].kind != RANGE_GRAPH || r->range[i].flags)
+			r->range[kept++] = r->range[i];
+	}
+	r->n = kept;
 }
 
 struct graph_memory *graph_memory_share(struct cuda_session *s, uint64_t graph)

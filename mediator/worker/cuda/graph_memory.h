@@ -20,6 +20,9 @@ bool graph_memory_add(struct cuda_session *s, uint64_t graph, uint64_t at, bool 
 /* The same for all nodes of a graph that was captured. */
 void graph_memory_captured(struct cuda_session *s, uint64_t handle, CUgraph graph);
 
+/* A capture is over, however it ended: what it allocated may be no graph's. */
+void graph_memory_sweep(struct cuda_session *s);
+
 /* For an executable graph made from that one: its data; NULL if it needs none. */
 struct graph_memory *graph_memory_share(struct cuda_session *s, uint64_t graph);
 

@@ -190,6 +190,7 @@ static void drop_data(struct cuda_session *s, struct cuda_object *o)
 		break;
 	case VGPU_CUDA_STREAM:
 		captures_gone(s, o);
+		graph_memory_sweep(s);
 		break;
 	case VGPU_CUDA_FUNCTION:
 	case VGPU_CUDA_KERNEL:

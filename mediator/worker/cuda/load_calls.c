@@ -70,16 +70,20 @@ CUresult host_vgpuLibraryLoad(struct cuda_session *s, CUlibrary *library, unsign
 CUresult host_cuModuleUnload(struct cuda_session *s, CUmodule module)
 {
 	const uint64_t owner = handles_parent(s, REQUEST(s, cuModuleUnload)->hmod);
-	CUresult r = s->drv->cuModuleUnload ? session_drain(s) : CUDA_ERROR_NOT_SUPPORTED;
+	CUresult r = s->drv->cuModuleUnload ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
 
 	if (vgpu_cuda_handle_type(owner) == VGPU_CUDA_LIBRARY) /* it goes with that */
 		return CUDA_ERROR_NOT_PERMITTED;
+	if (r == CUDA_SUCCESS)
+		r = session_context(s, owner); /* it is this one's work that is waited for */
+	if (r == CUDA_SUCCESS)
+		r = session_drain(s);
 	return r == CUDA_SUCCESS ? s->drv->cuModuleUnload(module) : r;
 }
 
 CUresult host_cuLibraryUnload(struct cuda_session *s, CUlibrary library)
 {
-	CUresult r = s->drv->cuLibraryUnload ? session_drain_all(s) : CUDA_ERROR_NOT_SUPPORTED;
+	CUresult r = s->drv->cuLibraryUnload ? session_drain_each(s) : CUDA_ERROR_NOT_SUPPORTED;
 
 	return r == CUDA_SUCCESS ? s->drv->cuLibraryUnload(library) : r;
 }

@@ -76,7 +76,7 @@ CUresult host_cuMemFree_v2(struct cuda_session *s, CUdeviceptr dptr)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = session_context(s, range->owner); /* it is this one's work that is waited for */
 	if (r == CUDA_SUCCESS)
-		r = session_drain_turns(s);
+		r = session_drain(s);
 	return r == CUDA_SUCCESS ? give_back(s, dptr) : r;
 }
 

@@ -221,10 +221,10 @@ static struct cuda_reply reply_in(struct worker *w)
 	return (struct cuda_reply){.data = w->rsp.bytes + before, .room = CUDA_REPLY_MAX};
 }
 
-static int make_call(struct worker *w, const struct cuda_request_view *req,
-		     struct cuda_reply *reply)
+int session_make_call(struct cuda_session *s, const struct cuda_request_view *req,
+		      struct cuda_reply *reply)
 {
-	struct cuda_session *s = w->cuda;
+	struct buffers *b = &s->worker->buffers;
 	int err;
 
 	waits_pin(s);
@@ -237,8 +237,8 @@ static int make_call(struct worker *w, const struct cuda_request_view *req,
 	s->new_parent = 0;
 	s->new_second = 0;
 	s->new_data = NULL;
-	if (w->buffers.nheld)
-		buffers_release(&w->buffers);
+	if (b->nheld)
+		buffers_release(b);
 	return err;
 }
 
@@ -251,7 +251,7 @@ static int dispatch(struct worker *w, const struct cuda_request_view *req, struc
 	if (!w->cuda)
 		return -EOPNOTSUPP;
 	if (!flow_is_closed(w->cuda, function_of(req)))
-		return make_call(w, req, reply);
+		return session_make_call(w->cuda, req, reply);
 	r = flow_hold(w->cuda, req);
 	if (r == (CUresult)HOST_PENDING)
 		return HOST_PENDING;
@@ -266,7 +266,7 @@ static enum cuda_progress make_held(struct worker *w, const struct cuda_request_
 	struct cuda_reply reply = reply_in(w);
 	const uint64_t id = req->id;
 	const bool quiet = req->quiet;
-	int err = make_call(w, req, &reply);
+	int err = session_make_call(s, req, &reply);
 
 	if (!flow_after(s))
 		return CUDA_NOTHING;

@@ -128,6 +128,10 @@ static inline void session_forget_context(struct cuda_session *s)
 	s->context = 0;
 }
 
+/* Dispatches a call, for the first time or once more; nothing of it is left in the session. */
+int session_make_call(struct cuda_session *s, const struct cuda_request_view *req,
+		      struct cuda_reply *reply);
+
 /* Opens the driver where that has not happened yet, and initialises it. */
 CUresult session_open(struct cuda_session *s);
 
@@ -141,15 +145,11 @@ void session_release_backend(struct cuda_session *s);
  * Before a call that would block until the GPU has come far enough, since this
  * thread is needed meanwhile: for other threads of the program, whose calls the
  * GPU may wait for.  CUDA_SUCCESS: go on; HOST_PENDING: the call is dispatched
- * again when its context is idle.
+ * again when its context is idle.  One that is given new work all the time is not
+ * waited for for ever: after some turns, each of which saw all done that was asked
+ * for before it, the call may block for the little that came since.
  */
 CUresult session_drain(struct cuda_session *s);
-/*
- * The same, but a context that is given new work all the time is not waited for
- * for ever: after some turns, each of which saw all done that was asked for
- * before it, the call may block for the little that came since.
- */
-CUresult session_drain_turns(struct cuda_session *s);
 /* Is there a call that was put off? */
 bool session_has_put_off(const struct cuda_session *s);
 /*

@@ -229,11 +229,20 @@ void waits_pin(struct cuda_session *s)
 /*
  * Calls of one context that were put off are made in the order they came in: a
  * context is not to go before memory in it that is freed, and was, in the program.
+ * One that waits for a stream alone follows those of that stream: what others
+ * wait for may be what the program does once this one is answered.
  */
+static bool follows(const struct wait *w, const struct wait *o)
+{
+	if (!o->only_later || o->context != w->context || o->order >= w->order)
+		return false;
+	return w->on != WAIT_STREAM || (o->on == WAIT_STREAM && o->stream == w->stream);
+}
+
 static bool is_next(const struct cuda_session *s, const struct wait *w)
 {
 	for (const struct wait *o = s->waits->head; o && w->only_later; o = o->next) {
-		if (o->only_later && o->context == w->context && o->order < w->order)
+		if (follows(w, o))
 			return false;
 	}
 	return true;
@@ -346,6 +355,14 @@ struct wait *waits_look(struct cuda_session *s)
 	}
 	rotate(ws, at);
 	return NULL;
+}
+
+void waits_leave(struct cuda_session *s, uint64_t context)
+{
+	for (struct wait *w = s->waits->head; w; w = w->next) {
+		if (w->context == context)
+			w->context = 0;
+	}
 }
 
 void waits_put_back(struct cuda_session *s, struct wait *w)

@@ -102,6 +102,12 @@ void waits_pin(struct cuda_session *s);
 /* Asks about some of the waits; one that is done is taken out and returned. */
 struct wait *waits_look(struct cuda_session *s);
 
+/*
+ * A context has gone, and with it what its waits stand for: they end with
+ * CUDA_ERROR_CONTEXT_IS_DESTROYED, also if the guest gives its handle to another.
+ */
+void waits_leave(struct cuda_session *s, uint64_t context);
+
 /* ... and put back, because its answer cannot go out yet. */
 void waits_put_back(struct cuda_session *s, struct wait *w);
 

@@ -11,6 +11,7 @@
 #include "fuzz_cuda.h"
 #include "session.h"
 #include "waits.h"
+#include "windows.h"
 #include "worker.h"
 
 #define CHECK(what)              \
@@ -454,6 +455,22 @@ static void drop_windows(void)
 	nwindows = 0;
 }
 
+/* Those that stay taken, as graphs might hold their addresses: none is left. */
+static void forget_windows(void)
+{
+	struct windows *all = worker.cuda->windows;
+
+	while (all && all->head) {
+		struct window *w = all->head;
+
+		CHECK(w->kept && munmap((void *)(uintptr_t)w->start, w->length) == 0);
+		all->head = w->next;
+		all->n--;
+		free(w);
+	}
+	worker.cuda->has_graphs = false;
+}
+
 static void drop_memory(void)
 {
 	struct cuda_ranges *r = &worker.cuda->ranges;
@@ -511,6 +528,7 @@ void bench_end(void)
 	drop_all(VGPU_CUDA_ALLOCATION, CUDA_FN_cuMemRelease);
 	bench_forgive();
 	handles_clear(worker.cuda);
+	forget_windows();
 	ranges_free(&worker.cuda->ranges);
 	worker.cuda->deferred = CUDA_SUCCESS;
 	buffers_release(&worker.buffers);

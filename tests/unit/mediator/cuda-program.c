@@ -59,7 +59,7 @@ void synchronize(void)
 	assert_ok(calls_make(CUDA_FN_vgpuCtxSynchronize, CTX, 0, NULL, 0));
 }
 
-void load(uint64_t module)
+static void begin_blob(void)
 {
 	g_assert_cmpint(QUIET(vgpuBlobBegin, 0, REQ(vgpuBlobBegin, .blob = 5, .bytes = sizeof(ptx)))
 				->status,
@@ -68,8 +68,25 @@ void load(uint64_t module)
 			      {ptx, sizeof(ptx)})
 				->status,
 			==, 1);
-	assert_ok(CALL(vgpuModuleLoad, CTX, REQ(vgpuModuleLoad, .module = module, .blob = 5)));
+}
+
+static void end_blob(void)
+{
 	g_assert_cmpint(QUIET(vgpuBlobEnd, 0, REQ(vgpuBlobEnd, .blob = 5))->status, ==, 1);
+}
+
+void load(uint64_t module)
+{
+	begin_blob();
+	assert_ok(CALL(vgpuModuleLoad, CTX, REQ(vgpuModuleLoad, .module = module, .blob = 5)));
+	end_blob();
+}
+
+void load_library(uint64_t library)
+{
+	begin_blob();
+	assert_ok(CALL(vgpuLibraryLoad, 0, REQ(vgpuLibraryLoad, .library = library, .blob = 5)));
+	end_blob();
 }
 
 struct vgpu_function_info *find(uint64_t module, uint64_t function, const char *name)

@@ -17,6 +17,7 @@ const void *read_bytes(CUdeviceptr at, uint32_t bytes);
 void synchronize(void);
 /* vector_add(), print_value(), wait_flag(address, value). */
 void load(uint64_t module);
+void load_library(uint64_t library);
 struct vgpu_function_info *find(uint64_t module, uint64_t function, const char *name);
 void launch(uint64_t function, unsigned int threads, const void *params, uint32_t bytes);
 /* wait_flag() as function `function`, in a stream: until the number at `flag` is 1. */

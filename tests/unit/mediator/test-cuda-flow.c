@@ -197,6 +197,29 @@ static void test_exhaustion(void)
 	stop();
 }
 
+/* Very small ones count with all that is kept of them. */
+static void test_small(void)
+{
+	const struct vgpu_desc desc[VGPU_DESCS_MAX] = {{0}};
+	struct flow *f;
+
+	start();
+	block(STREAM, 7);
+	f = &test_worker->cuda->flow;
+	while (!f->head)
+		fill(STREAM, 1);
+	for (unsigned int i = 0; i < 64; i++) {
+		calls_give(desc, VGPU_DESCS_MAX);
+		QUIET(vgpuBlobEnd, 0, REQ(vgpuBlobEnd, .blob = 1));
+	}
+	g_assert_cmpuint(f->bytes, >, 64 * sizeof(desc));
+	unblock(7);
+	while (f->head)
+		cuda_poll(test_worker);
+	g_assert_cmpuint(f->bytes, ==, 0);
+	stop();
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -207,5 +230,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/mediator/cuda-flow/waits", test_waits);
 	g_test_add_func("/mediator/cuda-flow/streams", test_streams);
 	g_test_add_func("/mediator/cuda-flow/exhaustion", test_exhaustion);
+	g_test_add_func("/mediator/cuda-flow/small", test_small);
 	return g_test_run();
 }

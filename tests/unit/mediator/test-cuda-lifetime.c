@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cuda-calls.h"
+#include "waits.h"
 
 #define HANDLE(type, index) vgpu_cuda_handle(VGPU_CUDA_##type, 1, index)
 #define CTX HANDLE(CONTEXT, 1)
@@ -266,6 +267,30 @@ static void test_kernel_function(void)
 	stop();
 }
 
+/* The refusal does not wait for the context, nor comes a second time. */
+static void test_library_module(void)
+{
+	const uint64_t module = HANDLE(MODULE, 53);
+	struct vgpu_cuMemAlloc_v2_rsp gate;
+	const struct outcome *o;
+
+	start();
+	load_library();
+	OK(vgpuLibraryGetModule, CTX,
+	   REQ(vgpuLibraryGetModule, .module = module, .library = LIBRARY));
+	o = CALL(cuMemAlloc_v2, CTX, REQ(cuMemAlloc_v2, .bytesize = 4));
+	memcpy(&gate, o->data, sizeof(gate));
+	memset((void *)(uintptr_t)gate.dptr, 0, 4);
+	OK(cuStreamWaitValue32_v2, CTX,
+	   REQ(cuStreamWaitValue32_v2, .stream = STREAM, .addr = gate.dptr, .value = 1));
+	IS(CUDA_ERROR_NOT_PERMITTED, cuModuleUnload, CTX, REQ(cuModuleUnload, .hmod = module));
+	OK(cuStreamWriteValue32_v2, CTX,
+	   REQ(cuStreamWriteValue32_v2, .addr = gate.dptr, .value = 1));
+	OK(cuStreamSynchronize, CTX, REQ(cuStreamSynchronize, .hStream = STREAM));
+	g_assert_cmpuint(test_worker->cuda->waits->n, ==, 0);
+	stop();
+}
+
 static void test_pool_twice(void)
 {
 	const uint64_t a = HANDLE(MEMPOOL, 60), b = HANDLE(MEMPOOL, 61);
@@ -297,6 +322,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/mediator/cuda-lifetime/child", test_child);
 	g_test_add_func("/mediator/cuda-lifetime/node-twice", test_node_twice);
 	g_test_add_func("/mediator/cuda-lifetime/kernel-function", test_kernel_function);
+	g_test_add_func("/mediator/cuda-lifetime/library-module", test_library_module);
 	g_test_add_func("/mediator/cuda-lifetime/pool-twice", test_pool_twice);
 	return g_test_run();
 }

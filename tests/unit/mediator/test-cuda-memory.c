@@ -504,6 +504,24 @@ static void test_unmap_elsewhere(void)
 	stop();
 }
 
+/* Likewise an array of a context that is not the caller's. */
+static void test_array_elsewhere(void)
+{
+	const uint64_t array = HANDLE(ARRAY, 4);
+	const CUDA_ARRAY_DESCRIPTOR desc = {
+		.Width = 16, .Height = 16, .Format = CU_AD_FORMAT_UNSIGNED_INT8, .NumChannels = 1};
+
+	start();
+	hold_stream();
+	assert_ok(CALL(cuArrayCreate_v2, OTHER, REQ(cuArrayCreate_v2, .pHandle = array),
+		       {&desc, sizeof(desc)}));
+	calls_send(CUDA_FN_cuArrayDestroy, CTX, 0,
+		   (struct part[]){REQ(cuArrayDestroy, .hArray = array)}, 1);
+	no_answer_yet();
+	hold_over();
+	stop();
+}
+
 /* Behind a host function a bulk copy is put off, with all that it names. */
 static void test_bulk_behind(void)
 {
@@ -528,9 +546,70 @@ static void test_bulk_behind(void)
 	g_assert_cmpuint(table[5].users, ==, 0); /* not begun */
 	QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 9));
 	assert_ok(calls_wait(NULL));
+	g_assert_cmpuint(table[5].users, ==, 0); /* let go of at once, not with the next call */
 	for (uint32_t i = 0; i < 400; i++)
 		g_assert_cmpuint(((const uint8_t *)read_bytes(at, 400))[i], ==,
 				 buffer_page(1, 0)[i < 300 ? i + 100 : i - 300]);
+	stop();
+}
+
+/* ... and so are many, which are made one after the other with no call between them. */
+static void test_bulk_many(void)
+{
+	const struct vgpu_desc desc = {.buffer = 5, .length = 64};
+	const uint64_t stream = HANDLE(STREAM, 7);
+	CUdeviceptr at;
+
+	start();
+	make_buffer(5, 1);
+	at = allocate(64);
+	make_stream(stream);
+	QUIET(vgpuCallback, CTX, REQ(vgpuCallback, .stream = stream, .id = 9));
+	for (unsigned int i = 0; i < 2 * VGPU_DESCS_MAX; i++)
+		calls_send_with(&desc, 1, CUDA_FN_vgpuCopy, CTX,
+				(struct part[]){REQ(vgpuCopy, .direction = VGPU_COPY_TO_DEVICE,
+						    .address = at, .bytes = 64, .stream = stream)},
+				1);
+	while (!calls_notes->len)
+		g_assert_cmpint(cuda_poll(test_worker), !=, CUDA_RESPONSE);
+	QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 9));
+	for (unsigned int i = 0; i < 2 * VGPU_DESCS_MAX; i++)
+		assert_ok(calls_wait(NULL));
+	g_assert_cmpuint(table[5].users, ==, 0);
+	stop();
+}
+
+/* Work in other streams does not wait for a host function that waits for it, in the program. */
+static void test_bulk_beside(void)
+{
+	const struct vgpu_desc desc = {.buffer = 5, .length = 64};
+	const uint64_t stream = HANDLE(STREAM, 7), beside = HANDLE(STREAM, 6);
+	CUdeviceptr at, freed;
+	bool answered = false;
+
+	start();
+	make_buffer(5, 1);
+	at = allocate(64);
+	freed = allocate(64);
+	make_stream(stream);
+	make_stream(beside);
+	QUIET(vgpuCallback, CTX, REQ(vgpuCallback, .stream = stream, .id = 9));
+	QUIET(cuMemFree_v2, CTX, REQ(cuMemFree_v2, .dptr = freed));
+	for (unsigned int i = 0; i < 2; i++)
+		calls_send_with(&desc, 1, CUDA_FN_vgpuCopy, CTX,
+				(struct part[]){REQ(vgpuCopy, .direction = VGPU_COPY_TO_DEVICE,
+						    .address = at, .bytes = 64,
+						    .stream = i ? beside : stream)},
+				1);
+	for (unsigned int i = 0; i < 10000 && !answered; i++) {
+		answered = cuda_poll(test_worker) == CUDA_RESPONSE;
+		g_usleep(100);
+	}
+	g_assert_true(answered);
+	while (!calls_notes->len)
+		g_assert_cmpint(cuda_poll(test_worker), !=, CUDA_RESPONSE);
+	QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 9));
+	assert_ok(calls_wait(NULL));
 	stop();
 }
 
@@ -662,6 +741,80 @@ static void test_graph_launched(void)
 	stop();
 }
 
+/* ---- memory that a captured stream allocates */
+
+#define CAPTURED HANDLE(STREAM, 53)
+
+static CUresult alloc_async(CUdeviceptr *at, size_t bytes, CUstream stream)
+{
+	(void)bytes;
+	(void)stream;
+	*at = POOL;
+	return CUDA_SUCCESS;
+}
+
+static CUresult type_of_alloc(CUgraphNode node, CUgraphNodeType *type)
+{
+	(void)node;
+	*type = CU_GRAPH_NODE_TYPE_MEM_ALLOC;
+	return CUDA_SUCCESS;
+}
+
+static CUresult params_of_alloc(CUgraphNode node, CUDA_MEM_ALLOC_NODE_PARAMS *p)
+{
+	(void)node;
+	p->dptr = POOL;
+	return CUDA_SUCCESS;
+}
+
+static void start_capture(void)
+{
+	CUdeviceptr at;
+
+	start();
+	at = allocate(1);
+	driver()->cuMemAllocAsync = alloc_async;
+	driver()->cuGraphNodeGetType = type_of_alloc;
+	driver()->cuGraphMemAllocNodeGetParams = params_of_alloc;
+	make_stream(CAPTURED);
+	assert_ok(CALL(cuStreamBeginCapture_v2, CTX,
+		       REQ(cuStreamBeginCapture_v2, .hStream = CAPTURED,
+			   .mode = CU_STREAM_CAPTURE_MODE_RELAXED)));
+	assert_ok(CALL(cuMemAllocAsync, CTX,
+		       REQ(cuMemAllocAsync, .bytesize = 4096, .hStream = CAPTURED)));
+	assert_ok(CALL(cuMemsetD8Async, CTX,
+		       REQ(cuMemsetD8Async, .dstDevice = at, .N = 1, .hStream = CAPTURED)));
+	g_assert_true(is_ours());
+}
+
+static CUresult end_capture(void)
+{
+	return CALL(vgpuStreamEndCapture, CTX,
+		    REQ(vgpuStreamEndCapture, .stream = CAPTURED, .graph = GRAPH))
+		->result;
+}
+
+/* Addresses that only a capture knew go with it, unless its graph has them. */
+static void test_capture_memory(void)
+{
+	start_capture();
+	g_assert_cmpint(end_capture(), ==, CUDA_SUCCESS);
+	g_assert_true(is_ours());
+	end_graph();
+	g_assert_false(is_ours());
+	stop();
+	start_capture();
+	g_assert_cmpint(CALL(cuStreamQuery, CTX, REQ(cuStreamQuery, .hStream = CAPTURED))->result,
+			==, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+	g_assert_cmpint(end_capture(), ==, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+	g_assert_false(is_ours());
+	stop();
+	start_capture();
+	assert_ok(CALL(cuStreamDestroy_v2, CTX, REQ(cuStreamDestroy_v2, .hStream = CAPTURED)));
+	g_assert_false(is_ours());
+	stop();
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -676,10 +829,14 @@ int main(int argc, char **argv)
 	g_test_add_func("/mediator/cuda-memory/bulk", test_bulk);
 	g_test_add_func("/mediator/cuda-memory/bulk-elsewhere", test_bulk_elsewhere);
 	g_test_add_func("/mediator/cuda-memory/unmap-elsewhere", test_unmap_elsewhere);
+	g_test_add_func("/mediator/cuda-memory/array-elsewhere", test_array_elsewhere);
 	g_test_add_func("/mediator/cuda-memory/read-unregistered", test_read_unregistered);
 	g_test_add_func("/mediator/cuda-memory/bulk-behind", test_bulk_behind);
+	g_test_add_func("/mediator/cuda-memory/bulk-many", test_bulk_many);
+	g_test_add_func("/mediator/cuda-memory/bulk-beside", test_bulk_beside);
 	g_test_add_func("/mediator/cuda-memory/image", test_image);
 	g_test_add_func("/mediator/cuda-memory/graph-memory", test_graph_memory);
 	g_test_add_func("/mediator/cuda-memory/graph-launched", test_graph_launched);
+	g_test_add_func("/mediator/cuda-memory/capture-memory", test_capture_memory);
 	return g_test_run();
 }

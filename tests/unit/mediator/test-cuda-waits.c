@@ -122,10 +122,143 @@ static void test_helpers(void)
 	calls_stop();
 }
 
+/* ---- calls that were put off, while the program goes on giving work */
+
+static bool unloaded;
+
+/* The real one waits for the little that is under way. */
+static CUresult unload_module(CUmodule module)
+{
+	(void)module;
+	unloaded = true;
+	return CUDA_SUCCESS;
+}
+
+static CUresult unload_library(CUlibrary library)
+{
+	(void)library;
+	return unload_module(NULL);
+}
+
+/* Streams are never idle all at once, but what each was given before ends. */
+static void assert_unloads(void)
+{
+	for (unsigned int i = 0; i < STREAMS - 1 && !unloaded; i++) {
+		launch_wait(FUNCTION, STREAM((i + 1) % 2), (uintptr_t)&flags[i + 1]);
+		set_flag(i);
+		for (unsigned int k = 0; k < 1000 && !unloaded; k++) {
+			cuda_poll(test_worker);
+			g_usleep(10);
+		}
+	}
+	g_assert_true(unloaded);
+	for (unsigned int i = 0; i < STREAMS; i++)
+		set_flag(i);
+	synchronize();
+	calls_stop();
+}
+
+static void start_work(void)
+{
+	start();
+	unloaded = false;
+	make_stream(STREAM(0));
+	make_stream(STREAM(1));
+	launch_wait(FUNCTION, STREAM(0), (uintptr_t)&flags[0]);
+}
+
+static void test_unload_amid_work(void)
+{
+	start_work();
+	load(HANDLE(MODULE, 7));
+	driver()->cuModuleUnload = unload_module;
+	calls_send(CUDA_FN_cuModuleUnload, CTX, 0,
+		   (struct part[]){REQ(cuModuleUnload, .hmod = HANDLE(MODULE, 7))}, 1);
+	assert_unloads();
+}
+
+static void test_unload_library_amid_work(void)
+{
+	start_work();
+	load_library(HANDLE(LIBRARY, 7));
+	driver()->cuLibraryUnload = unload_library;
+	calls_send(CUDA_FN_cuLibraryUnload, CTX, 0,
+		   (struct part[]){REQ(cuLibraryUnload, .library = HANDLE(LIBRARY, 7))}, 1);
+	assert_unloads();
+}
+
+/* ---- contexts that go before what waits in them */
+
+#define OTHER HANDLE(CONTEXT, 8)
+#define HELD STREAM(1)
+
+/* A stream of another context, which goes on at set_flag(0). */
+static void hold_other(void)
+{
+	start();
+	assert_ok(CALL(vgpuCtxCreate, 0, REQ(vgpuCtxCreate, .ctx = OTHER)));
+	assert_ok(CALL(cuStreamCreate, OTHER,
+		       REQ(cuStreamCreate, .phStream = HELD, .Flags = CU_STREAM_NON_BLOCKING)));
+	assert_ok(CALL(cuStreamWaitValue32_v2, OTHER,
+		       REQ(cuStreamWaitValue32_v2, .stream = HELD, .addr = (uintptr_t)flags,
+			   .value = 1, .flags = CU_STREAM_WAIT_VALUE_EQ)));
+}
+
+static bool stream_is_idle(void)
+{
+	return CALL(cuStreamQuery, OTHER, REQ(cuStreamQuery, .hStream = HELD))->result ==
+	       CUDA_SUCCESS;
+}
+
+/* The handle of a context that went is another's: what waited in the first one is over. */
+static void test_context_again(void)
+{
+	hold_other();
+	calls_send(
+		CUDA_FN_vgpuRead, OTHER, 0,
+		(struct part[]){REQ(vgpuRead, .src = (uintptr_t)flags, .stream = HELD, .bytes = 4)},
+		1);
+	set_flag(0);
+	while (!stream_is_idle())
+		g_usleep(100);
+	assert_ok(CALL(vgpuCtxDestroy, 0, REQ(vgpuCtxDestroy, .ctx = OTHER)));
+	assert_ok(CALL(vgpuCtxCreate, 0, REQ(vgpuCtxCreate, .ctx = OTHER)));
+	g_assert_cmpint(calls_wait(NULL)->result, ==, CUDA_ERROR_CONTEXT_IS_DESTROYED);
+	g_assert_null(((struct cuda_context *)handles_object(&test_worker->cuda->handles, OTHER,
+							     VGPU_CUDA_CONTEXT)
+			       ->data)
+			      ->free_events);
+	calls_stop();
+}
+
+/* A call that was put off ends the context of an event which another one waits for. */
+static void test_event_goes(void)
+{
+	const uint64_t event = HANDLE(EVENT, 9);
+
+	hold_other();
+	assert_ok(CALL(cuEventCreate, OTHER, REQ(cuEventCreate, .phEvent = event)));
+	assert_ok(CALL(cuEventRecord, OTHER, REQ(cuEventRecord, .hEvent = event, .hStream = HELD)));
+	calls_send(CUDA_FN_vgpuCtxDestroy, 0, 0, (struct part[]){REQ(vgpuCtxDestroy, .ctx = OTHER)},
+		   1);
+	calls_send(CUDA_FN_cuEventSynchronize, CTX, 0,
+		   (struct part[]){REQ(cuEventSynchronize, .hEvent = event)}, 1);
+	set_flag(0);
+	g_usleep(100000); /* no call: before any the wait would get an event of ours */
+	assert_ok(calls_wait(NULL));
+	assert_ok(calls_wait(NULL));
+	calls_stop();
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/mediator/cuda-waits/age", test_age);
 	g_test_add_func("/mediator/cuda-waits/helpers", test_helpers);
+	g_test_add_func("/mediator/cuda-waits/unload-amid-work", test_unload_amid_work);
+	g_test_add_func("/mediator/cuda-waits/unload-library-amid-work",
+			test_unload_library_amid_work);
+	g_test_add_func("/mediator/cuda-waits/context-again", test_context_again);
+	g_test_add_func("/mediator/cuda-waits/event-goes", test_event_goes);
 	return g_test_run();
 }

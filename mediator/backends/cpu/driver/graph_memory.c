@@ -185,6 +185,25 @@ static CUresult CUDAAPI cpu_cuGraphAddMemFreeNode(CUgraphNode *out, CUgraph hand
 	return graph_add(g, CU_GRAPH_NODE_TYPE_MEM_FREE, w, NULL, before, n, out);
 }
 
+static CUresult CUDAAPI cpu_cuGraphMemAllocNodeGetParams(CUgraphNode handle,
+							 CUDA_MEM_ALLOC_NODE_PARAMS *p)
+{
+	const struct range *r;
+	CUgraphNode n;
+
+	ENTER();
+	n = object_find(handle, OBJECT_NODE);
+	if (!n || n->type != CU_GRAPH_NODE_TYPE_MEM_ALLOC || !p)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = range_of(&n->work->free);
+	*p = (CUDA_MEM_ALLOC_NODE_PARAMS){
+		.poolProps = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+			      .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE}},
+		.bytesize = r ? r->size : 0,
+		.dptr = n->work->free.address};
+	return CUDA_SUCCESS;
+}
+
 static CUresult CUDAAPI cpu_cuGraphMemFreeNodeGetParams(CUgraphNode handle, CUdeviceptr *out)
 {
 	CUgraphNode n;
@@ -198,4 +217,4 @@ static CUresult CUDAAPI cpu_cuGraphMemFreeNodeGetParams(CUgraphNode handle, CUde
 }
 
 CPU_SYMBOLS(cpu_graph_memory_symbols, CPU_FN(cuGraphAddMemAllocNode), CPU_FN(cuGraphAddMemFreeNode),
-	    CPU_FN(cuGraphMemFreeNodeGetParams));
+	    CPU_FN(cuGraphMemAllocNodeGetParams), CPU_FN(cuGraphMemFreeNodeGetParams));
