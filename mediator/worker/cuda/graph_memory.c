@@ -96,9 +96,9 @@ void graph_memory_captured(struct cuda_session *s, uint64_t handle, CUgraph grap
 
 	/* Most captures allocate nothing: spare them the questions. */
 	if (!s->captured_memory || !tells_of_nodes(s->drv) ||
-	    s->drv->cuGraphGetNodes(graph, NULL, &n) != CUDA_SUCCESS || n > NODES_MAX)
+	    s->drv->cuGraphGetNodes(graph, NULL, &n) != CUDA_SUCCESS || !n || n > NODES_MAX)
 		return;
-	node = calloc(n + 1, sizeof(node[0]));
+	node = calloc(n, sizeof(node[0]));
 	if (node && s->drv->cuGraphGetNodes(graph, node, &n) == CUDA_SUCCESS) {
 		for (size_t i = 0; i < n; i++)
 			take_node(s, handle, node[i]);

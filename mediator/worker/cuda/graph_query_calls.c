@@ -24,6 +24,9 @@ uint64_t graphs_node(struct cuda_session *s, CUgraphNode node, uint64_t graph,
 	return handle;
 }
 
+/* A list of no places is an error to the driver, even if it has nothing to put there. */
+#define ROOM_FOR_NONE 1u
+
 CUresult host_vgpuGraphNodes(struct cuda_session *s, CUgraph graph, unsigned int which,
 			     unsigned int first, unsigned int room, const uint64_t *fresh,
 			     uint64_t *nodes, unsigned int *total, unsigned int *used)
@@ -41,9 +44,10 @@ CUresult host_vgpuGraphNodes(struct cuda_session *s, CUgraph graph, unsigned int
 	r = get(graph, NULL, &n);
 	if (r != CUDA_SUCCESS)
 		return r;
-	node = n <= NODES_MAX ? calloc(n + 1, sizeof(node[0])) : NULL;
+	node = n <= NODES_MAX ? calloc(n + ROOM_FOR_NONE, sizeof(node[0])) : NULL;
 	if (!node)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	n += ROOM_FOR_NONE;
 	r = get(graph, node, &n);
 	*total = (unsigned int)n;
 	for (size_t i = first; i < n && i - first < room && r == CUDA_SUCCESS; i++)
@@ -58,7 +62,7 @@ CUresult host_vgpuGraphEdges(struct cuda_session *s, CUgraph graph, unsigned int
 			     unsigned int *total)
 {
 	CUgraphEdgeData *edge;
-	CUgraphNode *node;
+	CUgraphNode *node, *other;
 	size_t n = 0;
 	CUresult r = s->drv->cuGraphGetEdges_v2
 			     ? s->drv->cuGraphGetEdges_v2(graph, NULL, NULL, NULL, &n)
@@ -68,14 +72,16 @@ CUresult host_vgpuGraphEdges(struct cuda_session *s, CUgraph graph, unsigned int
 		return r;
 	if (n > NODES_MAX)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	node = calloc(2 * n + 1, sizeof(node[0]));
-	edge = calloc(n + 1, sizeof(edge[0]));
-	r = node && edge ? s->drv->cuGraphGetEdges_v2(graph, node, node + n, edge, &n)
+	n += ROOM_FOR_NONE;
+	node = calloc(2 * n, sizeof(node[0]));
+	other = node + n;
+	edge = calloc(n, sizeof(edge[0]));
+	r = node && edge ? s->drv->cuGraphGetEdges_v2(graph, node, other, edge, &n)
 			 : CUDA_ERROR_OUT_OF_MEMORY;
 	*total = (unsigned int)n;
 	for (size_t i = first; i < n && i - first < room && r == CUDA_SUCCESS; i++) {
 		from[i - first] = graphs_node(s, node[i], 0, NULL);
-		to[i - first] = graphs_node(s, node[n + i], 0, NULL);
+		to[i - first] = graphs_node(s, other[i], 0, NULL);
 		data[i - first] = edge[i];
 	}
 	free(node);
@@ -99,8 +105,9 @@ CUresult host_vgpuGraphNeighbours(struct cuda_session *s, CUgraphNode node, unsi
 		return r;
 	if (n > NODES_MAX)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	other = calloc(n + 1, sizeof(other[0]));
-	edge = calloc(n + 1, sizeof(edge[0]));
+	n += ROOM_FOR_NONE;
+	other = calloc(n, sizeof(other[0]));
+	edge = calloc(n, sizeof(edge[0]));
 	r = other && edge ? get(node, other, edge, &n) : CUDA_ERROR_OUT_OF_MEMORY;
 	*total = (unsigned int)n;
 	for (size_t i = first; i < n && i - first < room && r == CUDA_SUCCESS; i++) {

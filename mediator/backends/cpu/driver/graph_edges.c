@@ -6,10 +6,10 @@
 
 #include "graph.h"
 
-/* Fills what there is room for; without room only the number is given. */
+/* Fills what there is room for; without a list only the number is given. */
 static CUresult give(const GPtrArray *list, CUgraphNode *out, size_t *n)
 {
-	if (!n)
+	if (!n || (out && !*n)) /* as the real one has it */
 		return CUDA_ERROR_INVALID_VALUE;
 	for (size_t i = 0; out && i < *n; i++)
 		out[i] = i < list->len ? list->pdata[i] : NULL;
@@ -52,7 +52,7 @@ static CUresult CUDAAPI cpu_cuGraphGetEdges_v2(CUgraph handle, CUgraphNode *from
 
 	ENTER();
 	g = object_find(handle, OBJECT_GRAPH);
-	if (!g || !n || !from != !to)
+	if (!g || !n || !from != !to || (from && !*n))
 		return CUDA_ERROR_INVALID_VALUE;
 	for (unsigned int i = 0; i < g->node->len; i++) {
 		const CUgraphNode node = g->node->pdata[i];
