@@ -125,7 +125,7 @@ xen_root_disk() { # FILE
 			[ -e "$root/usr/bin/$applet" ] || [ -e "$root/usr/sbin/$applet" ] ||
 			ln -s /bin/busybox "$root/bin/$applet"
 	done
-	mkdir -p "$root"/{dev,proc,sys,run,tmp,root,opt/vgpu,etc,var/log,var/lib/xen}
+	mkdir -p "$root"/{dev,proc,sys,run,tmp,root,opt/vgpu,etc,var/lock,var/log,var/lib/xen}
 	rm -rf "$root/var/run"
 	ln -s ../run "$root/var/run"
 	echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"

@@ -3,8 +3,8 @@
 
 Host is QEMU (always TCG, which emulates SVM with nested paging) with Debian's
 Xen and a dom0 whose root shell sits on a virtio port.  Domain is an HVM guest
-that dom0's xl makes; its shell is on its Xen console, which `xl console`
-brings to another virtio port.  Both have the methods of vm.Shell.
+that dom0's xl makes; its shell is on its Xen console, which xenconsole brings to
+another virtio port.  Both have the methods of vm.Shell.
 """
 
 import pathlib
@@ -96,7 +96,7 @@ tsc_mode = "native"
 device_model_version = "qemu-xen"
 {config}
 '''
-        self.port = None
+        self.port = self.domid = None
 
     def create(self, options=""):
         """`xl create`; the domain runs, unless options say -p."""
@@ -108,9 +108,11 @@ device_model_version = "qemu-xen"
         result = host.run(f"xl create {options} /tmp/{self.name}.cfg", 240)
         if result.status != 0:
             raise Failure(f"{self.name}: {result}; {self.console()}")
-        # The virtio ports' numbers: 1 is dom0's shell.
-        host.check(f"xl console {self.name} </dev/vport0p{self.port + 2} "
-                   f">/dev/vport0p{self.port + 2} 2>/tmp/{self.name}.console &")
+        # A port has one user at a time; dom0's shell has the first.  `xl console` would not
+        # read what is no terminal.
+        self.domid = int(host.check(f"xl domid {self.name}"))
+        host.check(f"exec 5<>/dev/vport0p{self.port + 2} && xenconsole {self.domid} --type pv "
+                   f"--interactive <&5 >&5 2>/tmp/{self.name}.console &")
         return self
 
     def ended(self):
