@@ -12,6 +12,8 @@ packages_base=(
 )
 # A QEMU of one's own (graft).
 packages_graft=(libfdt-dev libpixman-1-dev flex bison)
+# A device model for Xen, and the disks of the machine that Xen is tried in.
+packages_xen=(libxen-dev e2fsprogs)
 # Lint, fuzzers and sanitizers.
 packages_dev=(
 	clang clang-format clang-tidy libclang-rt-14-dev sparse shellcheck mandoc
@@ -36,6 +38,6 @@ need_packages() { # PACKAGE...
 }
 
 run_setup() {
-	need_packages "${packages_base[@]}" "${packages_graft[@]}" "${packages_dev[@]}"
+	need_packages "${packages_base[@]}" "${packages_graft[@]}" "${packages_xen[@]}" "${packages_dev[@]}"
 	step "all packages are there"
 }
