@@ -3,6 +3,7 @@
 # Packages: Debian's from debian/, XCP-ng's from xcp-ng/rpm, each tried out.
 
 packages_deb=(debhelper dh-dkms dkms fakeroot lintian)
+packages_rpm=(rpm dkms fakeroot)
 
 # The tree as it is here, without what git ignores.
 package_tree() { # FOLDER
@@ -29,4 +30,21 @@ run_deb() {
 	step "installing and removing them, in a root that is thrown away"
 	tests/packages/throwaway.sh "$out" tests/packages/deb.sh "$(guest_kernel)"
 	step "built: build/deb/*.deb"
+}
+
+run_rpm() { # [OPTIONS of rpmbuild, such as --without cuda]
+	local out=$build/rpm spec=xcp-ng/rpm/vgpu-stub.spec name
+	need_packages "${packages_base[@]}" "${packages_rpm[@]}"
+	name=vgpu-stub-$(sed -n 's/^Version: *//p' "$spec")
+	rm -rf "$out"
+	package_tree "$out/$name"
+	mkdir -p "$out/SOURCES"
+	tar -C "$out" -czf "$out/SOURCES/$name.tar.gz" "$name"
+	step "building the RPMs"
+	# What they need is Debian's here, and by other names.
+	quietly rpm rpmbuild -ba --nodeps --define "_topdir $out" --define 'debug_package %{nil}' \
+		"$@" "$spec"
+	step "installing and removing them, in a root that is thrown away"
+	tests/packages/throwaway.sh "$out/RPMS" tests/packages/rpm.sh "$(guest_kernel)"
+	step "built: build/rpm/RPMS and SRPMS"
 }

@@ -6,7 +6,7 @@
 set -euo pipefail
 
 kernel=$1
-packages=(gpu-mediator qemu-system-vgpu-stub vgpu-stub-dkms vgpu-stub-tools)
+packages=(gpu-mediator qemu-system-vgpu-stub vgpu-stub-dkms vgpu-stub-tools vgpu-stub-xen)
 libdir=/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null)
 log=/tmp/log
 passed=0
@@ -48,7 +48,7 @@ installs() {
 	systemd-analyze --man=no verify gpu_mediator.service >"$log" 2>&1 || die "systemd-analyze verify"
 	ok "systemd understands the unit"
 	man -w gpu_mediator gpu_mediator-worker gpu_mediator.conf gpu_test vgpu_stub qemu-vgpu-stub \
-		gpu_mediator-cuda >"$log" 2>&1 || die "man pages are missing"
+		gpu_mediator-cuda vgpu-stub-xen >"$log" 2>&1 || die "man pages are missing"
 	ok "man finds the pages"
 }
 
@@ -121,6 +121,17 @@ module() {
 	ok "gpu_test runs, and says that there is no device"
 }
 
+xen() {
+	local status=0
+	vgpu-stub-xen --version | grep -q . || die "vgpu-stub-xen --version"
+	# No Xen here: what matters is that it says so
+	vgpu-stub-xen --domid 1 --pid-file /tmp/xen.pid >"$log" 2>&1 || status=$?
+	[ "$status" = 1 ] || die "the exit status of vgpu-stub-xen is $status"
+	grep -q XenStore "$log" || die "vgpu-stub-xen does not say what is missing"
+	[ -e "$libdir/gpu_mediator/libvgpu-foreign-xen.so" ] || die "no module for the memory of domains"
+	ok "vgpu-stub-xen runs, and says that there is no Xen"
+}
+
 dkms_version() {
 	sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' /usr/src/vgpu_stub-*/dkms.conf
 }
@@ -144,6 +155,7 @@ start_daemon
 cuda
 device
 stop_daemon
+xen
 module
 removes
 echo "packages: $passed passed, 0 failed"

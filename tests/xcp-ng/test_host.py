@@ -253,7 +253,7 @@ class Plugin(unittest.TestCase):
 
 class Old(unittest.TestCase):
     def test_python_3_6(self):
-        for script in HOST.iterdir():
+        for script in (HOST / "qemu-wrapper", HOST / "plugin"):
             ast.parse(script.read_text(), feature_version=(3, 6))
 
 
