@@ -381,11 +381,23 @@ def check_pages(tree):
             fault(f"doc/man/{page.name}", "no other page names it")
 
 
+def check_version(tree):
+    """The version stands in each file that some packager reads."""
+    version = re.search(r"^  version: '([^']+)'", tree.text("meson.build"), re.M).group(1)
+    for name, pattern in (("guest-driver/module/dkms.conf", r'^PACKAGE_VERSION="([^"]+)"'),
+                          ("guest-driver/module/Makefile", r"/usr/src/vgpu_stub-(\S+)"),
+                          ("debian/changelog", r"\A\S+ \(([^)]+)\)"),
+                          ("xcp-ng/rpm/vgpu-stub.spec", r"^Version: +(\S+)")):
+        there = re.search(pattern, tree.text(name), re.M)
+        if not there or there.group(1) != version:
+            fault(name, f"the version is not {version}, that of meson.build")
+
+
 def main(argv):
     tree = Tree(argv[1] if len(argv) > 1 else pathlib.Path(__file__).resolve().parents[1])
     for check in (check_abi, check_socket, check_cuda, check_config, check_example,
                   check_programs, check_gpu_test, check_device, check_module, check_environment,
-                  check_pages):
+                  check_pages, check_version):
         check(tree)
     for text in faults:
         print(text, file=sys.stderr)

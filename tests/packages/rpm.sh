@@ -76,9 +76,10 @@ dom0() {
 	ok "a VM without the key goes to the stock wrapper"
 	doubles on
 	! "$wrapper" 7 -xen-domid 7 >"$log" 2>&1 || die "there is no Xen, but the wrapper did not mind"
-	grep -q '^vgpu-stub: .*XenStore' "$log" || die "the wrapper does not say what the emulator said"
+	grep -q '^vgpu-stub: .*vgpu-stub-xen.7.log says why' "$log" || die "the wrapper does not say why"
+	grep -q XenStore /var/log/vgpu-stub-xen.7.log || die "nor does the emulator's log"
 	! grep -q stock "$log" || die "the VM starts without the device"
-	ok "a VM with the key starts the emulator, whose reason is told"
+	ok "a VM with the key starts the emulator, and does not start without it"
 	rm -rf /usr/lib64/xen /usr/local/bin/xenstore-read
 	/etc/xapi.d/plugins/vgpu-stub status >"$log" 2>&1 || die "the plug-in"
 	grep -q '^gpu_mediator: ' "$log" || die "the plug-in does not say how the daemon is"
@@ -110,6 +111,7 @@ removes() {
 }
 
 depmod "$kernel" 2>/dev/null
+mkdir -p /etc/xapi.d/plugins # xapi has it
 inventory >/tmp/before
 installs
 daemon
