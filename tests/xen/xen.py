@@ -9,7 +9,6 @@ another virtio port.  Both have the methods of vm.Shell.
 
 import pathlib
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "vm"))
 from vm import BUILD, Emulated, Failure, Shell, quote, wait_until  # noqa: E402,F401
