@@ -300,7 +300,8 @@ def long_options(text):
 
 def check_programs(tree):
     for page, pattern in (("doc/man/gpu_mediator.8", "mediator/daemon/*.c"),
-                          ("doc/man/gpu_mediator-worker.8", "mediator/worker/*.c")):
+                          ("doc/man/gpu_mediator-worker.8", "mediator/worker/*.c"),
+                          ("doc/man/vgpu-stub-xen.8", "xcp-ng/emulator/*.c")):
         # GLib brings --help along.
         compare(page, "option", glib_options(tree.sources(pattern)),
                 set(long_options(tree.text(page))) - {"help"})

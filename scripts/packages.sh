@@ -7,6 +7,7 @@ packages_base=(
 	build-essential meson ninja-build pkg-config python3 xz-utils dpkg-dev git
 	libglib2.0-dev libsystemd-dev libjansson-dev liblz4-dev libzstd-dev
 	qemu-system-x86 qemu-system-data seabios
+	libxen-dev libseccomp-dev
 	busybox-static cpio pciutils linux-headers-cloud-amd64 kmod squashfs-tools
 )
 # A QEMU of one's own (graft).
