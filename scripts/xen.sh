@@ -158,6 +158,7 @@ xen_programs() {
 	rm -rf "$root"
 	mkdir -p "$root/bin" "$root/guest"
 	install -m 755 -s "$build"/host/mediator/gpu_mediator{,-worker} \
+		"$build"/host/mediator/libvgpu-foreign-xen.so \
 		"$build/xen-graft/qemu-system-x86_64" "$root/bin/"
 	install -m 755 tests/vm/guest/shell "$root/bin/"
 	cp "$build/image/vmlinuz" "$build/image/initramfs.cpio.gz" "$root/guest/"
