@@ -9,7 +9,6 @@ another virtio port.  Both have the methods of vm.Shell.
 
 import pathlib
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "vm"))
 from vm import BUILD, Emulated, Failure, Shell, quote, wait_until  # noqa: E402,F401
@@ -60,8 +59,10 @@ class Host(Emulated):
     def ready(self, seconds=BOOT_SECONDS):
         return super().ready(seconds)
 
-    def start_mediator(self, options=""):
-        self.check(f"gpu_mediator --backend cpu --socket-path {SOCKET} --runtime-dir /run/vgpu "
+    def start_mediator(self, options="", domains="root"):
+        """The daemon; `domains` says who may name a domain's memory (gpu_mediator.conf(5))."""
+        self.check(f"printf '[xen]\\ndomains={domains}\\n' >/run/mediator.conf")
+        self.check(f"gpu_mediator --config /run/mediator.conf --backend cpu --socket-path {SOCKET} --runtime-dir /run/vgpu "
                    f"--log-file /var/log/mediator.log {options} </dev/null >/var/log/mediator.err "
                    "2>&1 & echo $! >/run/mediator.pid")
         wait_until("the daemon's socket in dom0",
