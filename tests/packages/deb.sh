@@ -53,7 +53,7 @@ installs() {
 }
 
 start_daemon() {
-	mkdir -p /run/gpu_mediator
+	[ -d /run/gpu_mediator ] || die "no directory for devices to wait for the daemon in"
 	gpu_mediator --foreground --backend cpu >/tmp/daemon.log 2>&1 &
 	daemon=$!
 	for _ in $(seq 300); do

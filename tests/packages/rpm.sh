@@ -43,6 +43,7 @@ installs() {
 
 daemon() {
 	getent group vgpu >/dev/null || die "there is no group vgpu"
+	! has vgpu-stub-xen || [ -d /run/gpu_mediator ] || die "no directory to wait for the daemon in"
 	mkdir -p /run/gpu_mediator
 	gpu_mediator --foreground --backend cpu >"$log" 2>&1 &
 	for _ in $(seq 300); do

@@ -117,7 +117,8 @@ class Wrapper(unittest.TestCase):
         self.assertEqual(self.prepare(ARGV, emulator, platform__vgpu_stub="on,queues=4,slot=29"), ARGV)
         self.assertEqual(emulator.calls, [[
             "/usr/sbin/vgpu-stub-xen", "--daemon", "--domid=7",
-            "--socket=/run/gpu_mediator/gpu_mediator.sock", "--queues=4", "--slot=29"]])
+            "--socket=/run/gpu_mediator/gpu_mediator.sock", "--socket-group=vgpu", "--queues=4",
+            "--slot=29"]])
         self.assertEqual(self.said, ["domain 7: emulator, 4 queues, slot 29", "words"])
 
     def test_emulator_fails(self):
