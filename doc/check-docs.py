@@ -300,7 +300,8 @@ def long_options(text):
 
 def check_programs(tree):
     for page, pattern in (("doc/man/gpu_mediator.8", "mediator/daemon/*.c"),
-                          ("doc/man/gpu_mediator-worker.8", "mediator/worker/*.c")):
+                          ("doc/man/gpu_mediator-worker.8", "mediator/worker/*.c"),
+                          ("doc/man/vgpu-stub-xen.8", "xcp-ng/emulator/*.c")):
         # GLib brings --help along.
         compare(page, "option", glib_options(tree.sources(pattern)),
                 set(long_options(tree.text(page))) - {"help"})
@@ -380,11 +381,23 @@ def check_pages(tree):
             fault(f"doc/man/{page.name}", "no other page names it")
 
 
+def check_version(tree):
+    """The version stands in each file that some packager reads."""
+    version = re.search(r"^  version: '([^']+)'", tree.text("meson.build"), re.M).group(1)
+    for name, pattern in (("guest-driver/module/dkms.conf", r'^PACKAGE_VERSION="([^"]+)"'),
+                          ("guest-driver/module/Makefile", r"/usr/src/vgpu_stub-(\S+)"),
+                          ("debian/changelog", r"\A\S+ \(([^)]+)\)"),
+                          ("xcp-ng/rpm/vgpu-stub.spec", r"^Version: +(\S+)")):
+        there = re.search(pattern, tree.text(name), re.M)
+        if not there or there.group(1) != version:
+            fault(name, f"the version is not {version}, that of meson.build")
+
+
 def main(argv):
     tree = Tree(argv[1] if len(argv) > 1 else pathlib.Path(__file__).resolve().parents[1])
     for check in (check_abi, check_socket, check_cuda, check_config, check_example,
                   check_programs, check_gpu_test, check_device, check_module, check_environment,
-                  check_pages):
+                  check_pages, check_version):
         check(tree)
     for text in faults:
         print(text, file=sys.stderr)

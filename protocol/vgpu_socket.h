@@ -50,6 +50,7 @@ enum vgpu_msg {
 #define VGPU_PF_INFLIGHT (1ull << 12)  /* session pages, kept by the front-end */
 #define VGPU_PF_MEM_SLOTS (1ull << 15) /* ADD_MEM_REG and REM_MEM_REG */
 #define VGPU_PF_XEN_MMAP (1ull << 17)  /* regions by (domid, frame) */
+/* What any front-end may offer; one in a Xen domain's service offers XEN_MMAP, too. */
 #define VGPU_PF_ALL (VGPU_PF_REPLY_ACK | VGPU_PF_INFLIGHT | VGPU_PF_MEM_SLOTS)
 
 #define VGPU_NAME_MAX 64u
@@ -86,24 +87,28 @@ struct vgpu_msg_hello_reply {
 	uint64_t protocol_features; /* a subset of those offered */
 };
 
+#define VGPU_XEN_FOREIGN 0x1u
+#define VGPU_XEN_GRANT 0x2u
+#define VGPU_XEN_DOMID_END 0x7ff0u /* domains of guests are 1 to below this */
+
 /* As vhost-user's, with the two fields of XEN_MMAP always there. */
 struct vgpu_mem_region {
 	uint64_t guest_addr;
 	uint64_t size;
 	uint64_t user_addr; /* reserved */
 	uint64_t mmap_offset;
-	uint32_t xen_flags; /* bit 0 foreign, bit 1 grant; 0 = by fd */
+	uint32_t xen_flags; /* VGPU_XEN_*; 0 = by fd */
 	uint32_t domid;
 };
 
-/* SET_MEM_TABLE: replaces the table; an fd for each region. */
+/* SET_MEM_TABLE: replaces the table; an fd for each region that is not by domain. */
 struct vgpu_msg_mem_table {
 	uint32_t nregions;
 	uint32_t reserved;
 	struct vgpu_mem_region regions[VGPU_MSG_REGIONS_MAX];
 };
 
-/* ADD_MEM_REG (one fd) and REM_MEM_REG (none). */
+/* ADD_MEM_REG (one fd, by domain none) and REM_MEM_REG (none). */
 struct vgpu_msg_mem_region {
 	uint64_t reserved;
 	struct vgpu_mem_region region;

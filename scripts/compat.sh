@@ -243,18 +243,24 @@ compat_device() { # SUITE
 # A QEMU tree of the user's own, in the oldest suite.  It is copied: what git
 # would bring as submodules may be missing, and then comes from the suite's QEMU.
 compat_tree() { # DIRECTORY
-	local dir=$cache/compat/tree version
+	local dir=$cache/compat/tree oldest=${compat_suites[0]} version
 	version=$(cat "$1/VERSION" 2>/dev/null) || die "$1 is no QEMU source tree (it has no VERSION)"
+	if ! { compat_log compat-apt-tree compat_update "$oldest" &&
+		compat_log compat-root-tree compat_root "$oldest" "$(compat_headers "$oldest")" &&
+		compat_log compat-qemu-source-tree compat_qemu "$oldest"; }; then
+		compat_row skipped QEMU "own tree" "$version" "$oldest is not served; see build/log/compat-*-tree.log"
+		return
+	fi
 	rm -rf "$dir"
 	mkdir -p "$dir"
-	ln -s "../${compat_suites[0]}/root" "$dir/root"
+	ln -s "../$oldest/root" "$dir/root"
 	cp -a "$1" "$dir/qemu"
 	[ -e "$dir/qemu/ui/keycodemapdb/README" ] || [ -e "$dir/qemu/subprojects/keycodemapdb" ] ||
-		cp -a "$cache/compat/${compat_suites[0]}/qemu/ui/keycodemapdb" "$dir/qemu/ui/"
+		cp -a "$cache/compat/$oldest/qemu/ui/keycodemapdb" "$dir/qemu/ui/"
 	rm -rf "$dir/qemu/.git"
 	if compat_log compat-qemu-tree compat_in tree env CPPFLAGS=-Werror \
 		/tree/qemu-device/qemu/build-plugin.sh /qemu /work/plugin; then
-		compat_row passed QEMU "own tree" "$version" "compiled in ${compat_suites[0]}"
+		compat_row passed QEMU "own tree" "$version" "compiled in $oldest"
 	else
 		compat_row failed QEMU "own tree" "$version" "see build/log/compat-qemu-tree.log"
 	fi

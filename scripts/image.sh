@@ -49,6 +49,7 @@ build_image() {
 	install -m 755 "$build/host/tests/bench/guest/vgpu_bench" "$root/bin/"
 	install -m 755 "$build/host/tests/vm/guest/hostile" "$root/bin/"
 	strip --strip-debug "$root"/lib/modules/*.ko
+	install -m 755 tests/vm/guest/shell "$root/bin/"
 	install -m 755 tests/vm/guest/init "$root/init"
 	(cd "$root" && find . | LC_ALL=C sort | cpio -o -H newc --quiet -R 0:0) |
 		gzip -1 >"$build/image/initramfs.cpio.gz.tmp"

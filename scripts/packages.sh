@@ -7,10 +7,13 @@ packages_base=(
 	build-essential meson ninja-build pkg-config python3 xz-utils dpkg-dev git
 	libglib2.0-dev libsystemd-dev libjansson-dev liblz4-dev libzstd-dev
 	qemu-system-x86 qemu-system-data seabios
+	libxen-dev libseccomp-dev
 	busybox-static cpio pciutils linux-headers-cloud-amd64 kmod squashfs-tools
 )
 # A QEMU of one's own (graft).
 packages_graft=(libfdt-dev libpixman-1-dev flex bison)
+# A device model for Xen, and the disks of the machine that Xen is tried in.
+packages_xen=(libxen-dev e2fsprogs)
 # Lint, fuzzers and sanitizers.
 packages_dev=(
 	clang clang-format clang-tidy libclang-rt-14-dev sparse shellcheck mandoc
@@ -35,6 +38,6 @@ need_packages() { # PACKAGE...
 }
 
 run_setup() {
-	need_packages "${packages_base[@]}" "${packages_graft[@]}" "${packages_dev[@]}"
+	need_packages "${packages_base[@]}" "${packages_graft[@]}" "${packages_xen[@]}" "${packages_dev[@]}"
 	step "all packages are there"
 }

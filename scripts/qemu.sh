@@ -53,11 +53,21 @@ build_plugin() {
 	quietly plugin qemu-device/qemu/build-plugin.sh "$dir" "$build/plugin"
 }
 
-run_graft() {
-	local dir=${1:-}
+run_graft() { # [--patches FOLDER] [QEMU-SOURCE]
+	local dir patches=
+	if [ "${1:-}" = --patches ]; then
+		patches=${2:?a folder for the patches}
+		shift 2
+	fi
+	dir=${1:-}
 	need_packages "${packages_base[@]}" "${packages_graft[@]}"
 	[ -n "$dir" ] || dir=$(qemu_source)
 	[ -e "$dir/configure" ] || die "$dir is no QEMU source tree (it has no configure)"
+	if [ -n "$patches" ]; then
+		step "writing the device as patches for QEMU $(cat "$dir/VERSION")"
+		qemu-device/qemu/patches.sh "$dir" "$patches"
+		return
+	fi
 	step "building QEMU with the device in it (two to three minutes)"
 	quietly graft qemu-device/qemu/build-graft.sh "$dir" "$build/graft"
 	step "built: build/graft/qemu-system-x86_64"

@@ -30,7 +30,7 @@
 enum ctl_type {
 	/* daemon to worker */
 	CTL_SETUP = 1,   /* fds: kick, call, session page, lifeline[, ring] */
-	CTL_MEM = 2,     /* the whole memory table; an fd for each region */
+	CTL_MEM = 2,     /* the whole memory table; an fd for each region that is not by domain */
 	CTL_ADOPTED = 3, /* the daemon knows the worker and takes it */
 	/* worker to daemon */
 	CTL_READY = 0x80,  /* answer to SETUP and the first MEM */
@@ -52,6 +52,7 @@ struct ctl_setup {
 struct ctl_mem {
 	uint32_t type;
 	uint32_t nregions;
+	/* user_addr: of a region by domain, its generation; see struct memtable. */
 	struct vgpu_mem_region region[VGPU_MEM_REGIONS_MAX];
 };
 

@@ -238,6 +238,7 @@ struct client *client_new(struct daemon *d, int fd)
 	c->name = g_strdup("unknown");
 	c->queues = g_hash_table_new(NULL, NULL);
 	framing_init(&c->in);
+	memtable_init(&c->mem);
 	outbox_init(&c->out, fd);
 	c->out.failed = on_outbox_failed;
 	c->out.gone = on_outbox_gone;

@@ -77,6 +77,10 @@ void client_hello(struct client *c)
 		r.max_queues = c->max_queues;
 		r.features = h.features & VGPU_F_ALL;
 		r.protocol_features = h.protocol_features & VGPU_PF_ALL;
+		if (h.protocol_features & VGPU_PF_XEN_MMAP)
+			client_judge_domain(c);
+		if (c->mem.by_domain)
+			r.protocol_features |= VGPU_PF_XEN_MMAP;
 		log_connected(c, &r);
 	} else {
 		if (client_may_log(c))

@@ -50,7 +50,7 @@ static void memory_done(struct client *c, int status, const char *why)
 static int check_fds(const int *fds, uint32_t n, const char **why)
 {
 	for (uint32_t i = 0; i < n; i++) {
-		if (!fdio_is_memory(fds[i])) {
+		if (fds[i] >= 0 && !fdio_is_memory(fds[i])) {
 			*why = "guest RAM must be a memfd or a file of a tmpfs or a hugetlbfs";
 			return -EINVAL;
 		}
@@ -63,11 +63,12 @@ void client_set_mem_table(struct client *c)
 	struct vgpu_msg_mem_table t;
 	int fds[VGPU_MSG_REGIONS_MAX];
 	const char *why = NULL;
+	uint32_t used = 0;
 	int status;
 
 	framing_payload(&c->in, &t, sizeof(t));
 	for (uint32_t i = 0; i < t.nregions; i++)
-		fds[i] = framing_take_fd(&c->in, i);
+		fds[i] = t.regions[i].xen_flags ? -1 : framing_take_fd(&c->in, used++);
 	status = check_fds(fds, t.nregions, &why);
 	if (!status)
 		status = memtable_set(&c->mem, t.regions, fds, t.nregions, &why);

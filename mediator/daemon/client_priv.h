@@ -16,6 +16,9 @@ void client_fill_status(struct vgpu_msg_status *s, int status, const char *reaso
 /* Answers the message at hand with a bare status. */
 void client_send_status(struct client *c, uint32_t request, int status, const char *reason);
 
+/* client_domain.c: decides whose memory this device may name, if anybody's. */
+void client_judge_domain(struct client *c);
+
 /* One for each message; the message is in c->in. */
 void client_hello(struct client *c);         /* client_hello.c */
 void client_set_mem_table(struct client *c); /* client_memory.c */

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum kind { STRING, PATH, NUMBER, MODE, BOOL, LEVEL, BACKEND };
+enum kind { STRING, PATH, NUMBER, MODE, BOOL, LEVEL, BACKEND, DOMAINS };
 
 struct key {
 	const char *group;
@@ -48,6 +48,8 @@ static const struct key keys[] = {
 	KEY("worker", "path", PATH, worker_path, 0, 0, true),
 	KEY("worker", "user", STRING, worker_user, 0, 0, true),
 	KEY("worker", "spin-us", NUMBER, spin_us, 0, 10000, false),
+	KEY("xen", "domains", DOMAINS, xen_domains, 0, 0, false),
+	KEY("xen", "uid-base", NUMBER, xen_uid_base, 1, 2000000000, false),
 };
 
 static void *field(const struct config *c, const struct key *k)
@@ -57,7 +59,7 @@ static void *field(const struct config *c, const struct key *k)
 
 static bool is_string(const struct key *k)
 {
-	return k->kind == STRING || k->kind == PATH || k->kind == BACKEND;
+	return k->kind == STRING || k->kind == PATH || k->kind == BACKEND || k->kind == DOMAINS;
 }
 
 struct config *config_new(void)
@@ -79,6 +81,8 @@ struct config *config_new(void)
 	c->start_timeout = 8;
 	c->adopt_timeout = 10;
 	c->spin_us = 50;
+	c->xen_domains = g_strdup("none");
+	c->xen_uid_base = 65535;
 	c->worker_uid = (uid_t)-1;
 	c->worker_gid = (gid_t)-1;
 	c->socket_gid = (gid_t)-1;
@@ -153,6 +157,11 @@ static const char *store(struct config *c, const struct key *k, const char *text
 		if (strcmp(text, "auto") != 0 && strcmp(text, "cpu") != 0 &&
 		    strcmp(text, "cuda") != 0)
 			return "auto, cpu or cuda";
+		break;
+	case DOMAINS:
+		if (strcmp(text, "none") != 0 && strcmp(text, "user") != 0 &&
+		    strcmp(text, "root") != 0)
+			return "none, user or root";
 		break;
 	case NUMBER:
 		g_snprintf(range, sizeof(range), "a number from %u to %u", k->min, k->max);

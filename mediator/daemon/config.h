@@ -38,6 +38,9 @@ struct config {
 	char *worker_path; /* NULL: beside the daemon, then the installed place */
 	char *worker_user; /* NULL: the daemon's own */
 	guint spin_us;
+	/* [xen] */
+	char *xen_domains; /* none, user, root */
+	guint xen_uid_base;
 	/* Found from the above. */
 	uid_t worker_uid;
 	gid_t worker_gid;

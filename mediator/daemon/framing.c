@@ -16,7 +16,7 @@ static const struct kind {
 	{VGPU_MSG_HELLO, "HELLO", sizeof(struct vgpu_msg_hello), 0, 0},
 	{VGPU_MSG_SET_MEM_TABLE, "SET_MEM_TABLE", sizeof(struct vgpu_msg_mem_table), 0,
 	 VGPU_MSG_REGIONS_MAX},
-	{VGPU_MSG_ADD_MEM_REG, "ADD_MEM_REG", sizeof(struct vgpu_msg_mem_region), 1, 1},
+	{VGPU_MSG_ADD_MEM_REG, "ADD_MEM_REG", sizeof(struct vgpu_msg_mem_region), 0, 1},
 	{VGPU_MSG_REM_MEM_REG, "REM_MEM_REG", sizeof(struct vgpu_msg_mem_region), 0, 0},
 	{VGPU_MSG_RESET_DEVICE, "RESET_DEVICE", 0, 0, 0},
 	{VGPU_MSG_QUEUE_START, "QUEUE_START", sizeof(struct vgpu_msg_queue_start), 2, 2},
@@ -90,13 +90,18 @@ static bool region_is_zero(const struct vgpu_mem_region *r)
 	return memcmp(r, &zero, sizeof(zero)) == 0;
 }
 
+/* A region by domain has no descriptor. */
 static const char *check_table(const struct vgpu_msg_mem_table *t, size_t nfds)
 {
+	size_t by_fd = 0;
+
 	if (t->reserved)
 		return "a reserved field that is not 0";
 	if (t->nregions > VGPU_MSG_REGIONS_MAX)
 		return "a memory table of too many regions";
-	if (t->nregions != nfds)
+	for (uint32_t i = 0; i < t->nregions; i++)
+		by_fd += !t->regions[i].xen_flags;
+	if (by_fd != nfds)
 		return "a memory table with another number of descriptors than regions";
 	for (uint32_t i = t->nregions; i < VGPU_MSG_REGIONS_MAX; i++) {
 		if (!region_is_zero(&t->regions[i]))
@@ -131,6 +136,11 @@ static const char *check_payload(const struct framing *f)
 	case VGPU_MSG_SET_MEM_TABLE:
 		return check_table(&p.table, f->nfds);
 	case VGPU_MSG_ADD_MEM_REG:
+		if (p.region.region.xen_flags && f->nfds)
+			return "a region by domain with a descriptor";
+		if (!p.region.region.xen_flags && !f->nfds)
+			return "a message with too few descriptors";
+		/* fall through */
 	case VGPU_MSG_REM_MEM_REG:
 		reserved = p.region.reserved || p.region.region.user_addr;
 		break;

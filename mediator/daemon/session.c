@@ -203,6 +203,8 @@ int session_send_memory(const struct session *s)
 {
 	const struct memtable *t = &s->client->mem;
 	struct ctl_mem mem = {.type = CTL_MEM};
+	int fds[VGPU_MEM_REGIONS_MAX];
+	uint32_t nfds = 0;
 	ssize_t ret;
 
 	/* A HOST_RING session has no business with the guest's RAM. */
@@ -210,7 +212,11 @@ int session_send_memory(const struct session *s)
 		mem.nregions = t->n;
 		memcpy(mem.region, t->region, t->n * sizeof(t->region[0]));
 	}
-	ret = fdio_send(s->control, &mem, sizeof(mem), t->fd, mem.nregions);
+	for (uint32_t i = 0; i < mem.nregions; i++) {
+		if (t->fd[i] >= 0)
+			fds[nfds++] = t->fd[i];
+	}
+	ret = fdio_send(s->control, &mem, sizeof(mem), fds, nfds);
 	return ret < 0 ? (int)ret : 0;
 }
 

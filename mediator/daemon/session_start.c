@@ -67,6 +67,7 @@ static int launch(struct session *s, int control, GError **err)
 {
 	const struct config *c = s->d->config;
 	GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
+	uint32_t domid = memtable_domain(&s->client->mem);
 	int pidfd;
 
 	g_ptr_array_add(argv, g_strdup(s->d->worker_path));
@@ -79,6 +80,8 @@ static int launch(struct session *s, int control, GError **err)
 		g_ptr_array_add(argv, g_strdup_printf("--uid=%u", c->worker_uid));
 		g_ptr_array_add(argv, g_strdup_printf("--gid=%u", c->worker_gid));
 	}
+	if (domid != MEMTABLE_NO_DOMAIN && s->queue != VGPU_QUEUE_REGISTERS)
+		g_ptr_array_add(argv, g_strdup_printf("--xen-domid=%u", domid));
 	g_ptr_array_add(argv, NULL);
 	pidfd = launch_worker((char *const *)argv->pdata, control, -1, &s->pid, err);
 	g_ptr_array_free(argv, TRUE);

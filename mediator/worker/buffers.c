@@ -186,10 +186,10 @@ static int cut(struct buffers *b, const struct buffer *buf, const struct vgpu_de
 	       uint32_t align, struct vgpu_operand *op)
 {
 	const struct runs *runs = &buf->runs;
+	int err;
 
 	if (desc->length != buf->length) {
 		struct runs *own = &b->operand[b->noperands++];
-		int err;
 
 		own->n = 0;
 		err = runs_slice(own, runs, desc->offset, desc->length);
@@ -198,7 +198,8 @@ static int cut(struct buffers *b, const struct buffer *buf, const struct vgpu_de
 		runs = own;
 	}
 	*op = (struct vgpu_operand){.run = runs->run, .nruns = runs->n, .length = desc->length};
-	return check_alignment(runs, align);
+	err = check_alignment(runs, align);
+	return err ? err : memory_touch(b->mem, runs);
 }
 
 int buffers_get(struct buffers *b, const struct vgpu_desc *desc, uint32_t access, uint32_t align,
@@ -240,10 +241,14 @@ void buffers_release(struct buffers *b)
 	}
 	b->nheld = 0;
 	b->noperands = 0;
+	if (b->mem)
+		memory_release(b->mem);
 }
 
-void buffers_keep(struct buffers *b, struct buffers_hold *hold)
+void buffers_keep(struct buffers *b, struct buffers_hold *hold, bool mapped)
 {
+	if (mapped)
+		memory_keep(b->mem, &hold->mapped);
 	hold->n = b->nheld;
 	for (uint32_t i = 0; i < b->nheld; i++) {
 		hold->index[i] = b->held[i];
@@ -260,4 +265,5 @@ void buffers_let_go(struct buffers *b, struct buffers_hold *hold)
 			__atomic_store_n(&b->table[index].users, 0, __ATOMIC_RELEASE);
 	}
 	hold->n = 0;
+	memory_let_go(b->mem, &hold->mapped);
 }

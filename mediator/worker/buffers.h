@@ -41,6 +41,7 @@ struct buffers {
 struct buffers_hold {
 	uint32_t index[VGPU_DESCS_MAX];
 	uint32_t n;
+	struct frames_hold mapped;
 };
 
 /* 0 or -ENOMEM. */
@@ -64,9 +65,10 @@ void buffers_release(struct buffers *b);
 /*
  * Before buffers_release(): what this request uses stays in use until
  * buffers_let_go(), so that the guest's kernel cannot free its pages.  The
- * runs of its operands do not stay.
+ * runs of its operands do not stay, and what is mapped where they say only with
+ * `mapped`.  The hold must not move meanwhile, and be zero before.
  */
-void buffers_keep(struct buffers *b, struct buffers_hold *hold);
+void buffers_keep(struct buffers *b, struct buffers_hold *hold, bool mapped);
 void buffers_let_go(struct buffers *b, struct buffers_hold *hold);
 
 #endif /* VGPU_WORKER_BUFFERS_H */

@@ -116,17 +116,34 @@ void control_command(struct worker *w, const struct request *r, int status, uint
 		send_line(w, &line, "", 0);
 }
 
+/* An fd for each region that has one, -1 for those by domain.  False: they are too few or many. */
+static bool spread_fds(const struct ctl_mem *mem, const int *fds, size_t nfds, int *each)
+{
+	size_t used = 0;
+
+	for (uint32_t i = 0; i < mem->nregions; i++) {
+		bool by_domain = mem->region[i].xen_flags;
+
+		if (!by_domain && used == nfds)
+			return false;
+		each[i] = by_domain ? -1 : fds[used++];
+	}
+	return used == nfds;
+}
+
 int control_memory(struct worker *w, const struct ctl_mem *mem, size_t size, int *fds, size_t nfds)
 {
+	int each[VGPU_MEM_REGIONS_MAX];
 	unsigned int bad = 0;
 	char words[128];
 	int err;
 
-	if (size != sizeof(*mem) || mem->nregions > VGPU_MEM_REGIONS_MAX || mem->nregions != nfds) {
+	if (size != sizeof(*mem) || mem->nregions > VGPU_MEM_REGIONS_MAX ||
+	    !spread_fds(mem, fds, nfds, each)) {
 		fdio_close_all(fds, nfds);
 		return -EINVAL;
 	}
-	err = memory_replace(&w->mem, mem->region, fds, mem->nregions, &bad);
+	err = memory_replace(&w->mem, mem->region, each, mem->nregions, &bad);
 	fdio_close_all(fds, nfds);
 	if (err) {
 		snprintf(words, sizeof(words),

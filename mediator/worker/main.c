@@ -18,6 +18,7 @@
 #include "confine.h"
 #include "cuda/entry.h"
 #include "fdio.h"
+#include "foreign_load.h"
 #include "sanitized.h"
 #include "worker.h"
 
@@ -28,6 +29,7 @@ struct options {
 	int device;
 	int uid;
 	int gid;
+	int xen_domid;
 	gboolean probe;
 	gboolean version;
 };
@@ -43,6 +45,8 @@ static bool parse(struct options *o, int argc, char **argv, GError **err)
 		{"device", 0, 0, G_OPTION_ARG_INT, &o->device, "Number of the GPU", "N"},
 		{"uid", 0, 0, G_OPTION_ARG_INT, &o->uid, "Become this user", "UID"},
 		{"gid", 0, 0, G_OPTION_ARG_INT, &o->gid, "Become this group", "GID"},
+		{"xen-domid", 0, 0, G_OPTION_ARG_INT, &o->xen_domid,
+		 "The guest's memory is that of this domain", "DOMID"},
 		{"probe", 0, 0, G_OPTION_ARG_NONE, &o->probe, "Try the backend and end", NULL},
 		{"version", 0, 0, G_OPTION_ARG_NONE, &o->version, "Print the version", NULL},
 		G_OPTION_ENTRY_NULL,
@@ -98,6 +102,15 @@ static GLogWriterOutput write_log(GLogLevelFlags level, const GLogField *field, 
 	return G_LOG_WRITER_HANDLED;
 }
 
+/* Before confinement, which takes the privilege for it away. */
+static bool open_memory(struct worker *w, const struct options *o, GError **err)
+{
+	if (o->xen_domid < 0)
+		return true;
+	w->mem.frames = &w->frames;
+	return foreign_open(&w->frames, (uint32_t)o->xen_domid, o->libdir, err);
+}
+
 static int serve(const struct options *o, const struct vgpu_backend_ops *ops)
 {
 	static struct worker w; /* large */
@@ -114,9 +127,9 @@ static int serve(const struct options *o, const struct vgpu_backend_ops *ops)
 	w.thread = g_thread_self();
 	g_log_set_writer_func(write_log, &w, NULL);
 	fcntl(CTL_WORKER_FD, F_SETFD, FD_CLOEXEC);
-	if (!confine(&c, &err) || ops->open(&w.be, (unsigned int)o->device, &err) < 0) {
-		control_status(&w, CTL_READY, -EIO,
-			       err ? err->message : "the backend cannot start");
+	if (!open_memory(&w, o, &err) || !confine(&c, &err) ||
+	    ops->open(&w.be, (unsigned int)o->device, &err) < 0) {
+		control_status(&w, CTL_READY, -EIO, err ? err->message : "the worker cannot start");
 		g_clear_error(&err);
 		return WORKER_EXIT_SETUP;
 	}
@@ -142,7 +155,7 @@ static void leave_high_addresses(char **argv)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.uid = -1, .gid = -1};
+	struct options o = {.uid = -1, .gid = -1, .xen_domid = -1};
 	const struct vgpu_backend_ops *ops = NULL;
 	GError *err = NULL;
 

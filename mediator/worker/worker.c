@@ -84,7 +84,7 @@ static void take_setup(struct worker *w)
 		refuse(w, -ENOMEM, "the ring cannot be mapped");
 }
 
-static void *find_ring(const struct worker *w)
+static void *find_ring(struct worker *w)
 {
 	const struct vgpu_msg_queue_start *s = &w->setup.start;
 
@@ -92,17 +92,17 @@ static void *find_ring(const struct worker *w)
 		return w->host_ring;
 	if (s->ring_addr % VGPU_PAGE)
 		return NULL;
-	return memory_at(&w->mem, s->ring_addr, vgpu_ring_bytes(s->req_slots, s->rsp_slots));
+	return memory_fix(&w->mem, s->ring_addr, vgpu_ring_bytes(s->req_slots, s->rsp_slots));
 }
 
-static void *find_table(const struct worker *w)
+static void *find_table(struct worker *w)
 {
 	const struct vgpu_msg_queue_start *s = &w->setup.start;
 
 	if (s->table_addr % sizeof(struct vgpu_buffer_entry))
 		return NULL;
-	return memory_at(&w->mem, s->table_addr,
-			 (uint64_t)s->nbuffers * sizeof(struct vgpu_buffer_entry));
+	return memory_fix(&w->mem, s->table_addr,
+			  (uint64_t)s->nbuffers * sizeof(struct vgpu_buffer_entry));
 }
 
 /* The first memory table, then the ring and the buffer table in it. */

@@ -37,6 +37,7 @@ struct worker {
 	int device;                /* of the backend */
 	struct cuda_session *cuda; /* NULL: no CUDA call came yet */
 	struct memory mem;
+	struct frames frames; /* with --xen-domid */
 	struct buffers buffers;
 	struct queue queue;
 

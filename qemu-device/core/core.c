@@ -64,7 +64,7 @@ void core_interrupt(struct vgpu_core *c, uint32_t bits)
 /* What the guest is offered: nothing without shareable RAM, never more than the daemon knows. */
 uint64_t core_features(const struct vgpu_core *c)
 {
-	return c->mem.n ? VGPU_F_ALL & c->link.features : 0;
+	return memory_is_shared(c) ? VGPU_F_ALL & c->link.features : 0;
 }
 
 /*
@@ -153,6 +153,8 @@ struct vgpu_core *vgpu_core_new(const struct vgpu_core_config *config,
 	queue_init(core_reg_queue(c), VGPU_QUEUE_REGISTERS);
 	link_init(&c->link);
 	c->link.max_queues = c->nqueues;
+	c->link.offered = VGPU_PF_ALL | (config->by_domain ? VGPU_PF_XEN_MMAP : 0);
+	c->link.by_domain = config->by_domain;
 	c->log.left = LOG_BURST;
 	reset_registers(c);
 	return c;

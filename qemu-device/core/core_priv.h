@@ -67,7 +67,9 @@ struct link {
 	uint32_t pending; /* replies outstanding */
 	uint32_t pending_mem;
 	uint32_t pending_reset;
+	uint64_t offered;  /* protocol features */
 	uint64_t features; /* agreed with the daemon */
+	bool by_domain;    /* it maps memory by domain, as far as we know */
 	uint32_t max_queues;
 };
 
@@ -189,6 +191,8 @@ bool link_agreed(const struct vgpu_core *c);
 const char *link_text(const char *src, size_t size, char *buf, size_t len);
 
 /* memory.c */
+bool memory_is_shared(const struct vgpu_core *c);
+void memory_judge(struct vgpu_core *c, bool by_domain);
 void memory_send_all(struct vgpu_core *c);
 
 /* msg.c */

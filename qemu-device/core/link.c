@@ -135,7 +135,7 @@ static void send_hello(struct vgpu_core *c)
 		.abi_version = VGPU_ABI_VERSION,
 		.max_queues = c->nqueues,
 		.features = VGPU_F_ALL,
-		.protocol_features = VGPU_PF_ALL,
+		.protocol_features = c->link.offered,
 	};
 
 	memcpy(m.uuid, c->uuid, sizeof(m.uuid));
@@ -213,7 +213,7 @@ static bool features_fit(struct vgpu_core *c, const struct vgpu_msg_hello_reply 
 {
 	uint64_t used = c->features_ok ? c->driver_features : 0;
 
-	if ((r->features & ~VGPU_F_ALL) || (r->protocol_features & ~VGPU_PF_ALL))
+	if ((r->features & ~VGPU_F_ALL) || (r->protocol_features & ~c->link.offered))
 		link_break(c, true, "it accepted features that were not offered");
 	else if (PF_NEEDED & ~r->protocol_features)
 		link_break(c, true, "it lacks protocol features 0x%llx",
@@ -246,6 +246,7 @@ bool link_hello_reply(struct vgpu_core *c, const void *payload, size_t size)
 	if (!features_fit(c, &r))
 		return true;
 	c->link.features = r.features;
+	memory_judge(c, r.protocol_features & VGPU_PF_XEN_MMAP);
 	c->link.max_queues = r.max_queues < c->nqueues ? r.max_queues : c->nqueues;
 	c->link.state = LINK_RESUMING;
 	memory_send_all(c);

@@ -29,7 +29,7 @@ static uint32_t read_status(const struct vgpu_core *c)
 
 	if (vgpu_core_link_up(c))
 		s |= VGPU_STATUS_LINK;
-	return s | (c->mem.n ? VGPU_STATUS_QUEUES : VGPU_STATUS_UNSHARED);
+	return s | (memory_is_shared(c) ? VGPU_STATUS_QUEUES : VGPU_STATUS_UNSHARED);
 }
 
 static uint32_t read_control(const struct vgpu_core *c)

@@ -35,12 +35,18 @@ enum vgpu_log_level {
 	VGPU_LOG_GUEST, /* the guest did something it should not */
 };
 
-/* A piece of guest RAM that another process can map.  `fd` stays the shell's. */
+/*
+ * A piece of guest RAM that another process can map: part of a file, whose `fd`
+ * stays the shell's, or with `by_domain` memory of a Xen domain (no fd, no offset).
+ * All pieces are of one kind.
+ */
 struct vgpu_core_region {
 	uint64_t guest_addr;
 	uint64_t size;
 	uint64_t offset; /* in the file */
 	int fd;
+	bool by_domain;
+	uint16_t domid;
 };
 
 /*
@@ -88,6 +94,7 @@ struct vgpu_core_config {
 	uint32_t queues;  /* 1 to VGPU_QUEUES_MAX */
 	uint8_t uuid[16]; /* random, of this device instance */
 	const char *name; /* of the VM, for logs; copied */
+	bool by_domain;   /* its RAM will be given by domain */
 };
 
 /* MSI-X vectors of a device with so many queues: one of its own and one each, up to a limit. */
@@ -133,6 +140,9 @@ void vgpu_core_lifeline_hup(struct vgpu_core *c, uint32_t q);
  * VGPU_MEM_REGIONS_MAX regions are used.
  */
 void vgpu_core_set_memory(struct vgpu_core *c, const struct vgpu_core_region *region, size_t n);
+
+/* Other pages are behind RAM by domain now (a balloon): what is mapped of it is void. */
+void vgpu_core_memory_changed(struct vgpu_core *c);
 
 /* A reset of the device from outside (bus, machine): as CONTROL.RESET, and more at once. */
 void vgpu_core_reset(struct vgpu_core *c);

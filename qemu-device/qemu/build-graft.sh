@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Grafts the device into a QEMU source tree and builds a small x86_64 emulator:
 # OUT/qemu-system-x86_64.  Give it -nodefaults and the firmware's folders
-# (-L /usr/share/qemu -L /usr/share/seabios).
-# Usage: build-graft.sh QEMU_SOURCE OUT      (JOBS: how many compilers, default: all CPUs)
+# (-L /usr/share/qemu -L /usr/share/seabios).  With --xen it is a device model
+# for xl's HVM guests instead (device_model_override), and needs libxen-dev.
+# Usage: build-graft.sh [--xen] QEMU_SOURCE OUT
+#                                    (JOBS: how many compilers, default: all CPUs)
 set -euo pipefail
 
 die() {
@@ -11,7 +13,12 @@ die() {
 	exit 1
 }
 
-[ $# -eq 2 ] || die "usage: build-graft.sh QEMU_SOURCE OUT"
+accelerators=(--enable-kvm --enable-tcg)
+if [ "${1:-}" = --xen ]; then
+	accelerators=(--enable-xen --disable-kvm --disable-tcg)
+	shift
+fi
+[ $# -eq 2 ] || die "usage: build-graft.sh [--xen] QEMU_SOURCE OUT"
 here=$(cd "$(dirname "$0")" && pwd)
 "$here/graft.sh" "$1"
 src=$(cd "$1" && pwd)
@@ -23,14 +30,17 @@ export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
 devices=$src/configs/devices/x86_64-softmmu/vgpu.mak
 cmp -s "$here/graft/vgpu.mak" "$devices" || cp "$here/graft/vgpu.mak" "$devices"
 
-if [ ! -e "$tree/.vgpu-configured" ] || [ "$(cat "$tree/.vgpu-configured")" != "$src" ]; then
+configured="$src ${accelerators[*]}"
+if [ "$(cat "$tree/.vgpu-configured" 2>/dev/null)" != "$configured" ]; then
 	rm -rf "$tree"
 	mkdir -p "$tree"
+	# The firmware blobs that Debian's tarball lacks are not needed for this.
 	(cd "$tree" && "$src/configure" --target-list=x86_64-softmmu --without-default-features \
-		--without-default-devices --with-devices-x86_64=vgpu --enable-kvm --enable-tcg \
+		--without-default-devices --with-devices-x86_64=vgpu "${accelerators[@]}" \
 		--enable-fdt=system --disable-tools --disable-docs --disable-werror \
+		--disable-install-blobs \
 		>configure.log 2>&1) || die "configure failed; see $tree/configure.log"
-	echo "$src" >"$tree/.vgpu-configured"
+	echo "$configured" >"$tree/.vgpu-configured"
 fi
 ninja -C "$tree" -j"${JOBS:-$(nproc)}" qemu-system-x86_64 >"$tree/build.log" 2>&1 ||
 	die "the build failed; see $tree/build.log"

@@ -82,16 +82,18 @@ trace_files() {
 }
 
 compile() {
-	local cflags
-	read -ra cflags <<<"${CPPFLAGS:-} $(pkg-config --cflags glib-2.0)"
+	local cflags ldflags
+	read -ra cflags <<<"${CFLAGS:-} ${CPPFLAGS:-} $(pkg-config --cflags glib-2.0)"
+	read -ra ldflags <<<"${LDFLAGS:-}"
 	"${CC:-gcc}" -shared -fPIC -std=gnu11 -O2 -g -Wall -fvisibility=hidden -fno-strict-aliasing \
 		-fno-common -fwrapv -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVGPU_STUB_PLUGIN \
 		-DVGPU_PLUGIN_API="$(plugin_api)" \
 		-I"$out" -I"$out/trace" -I"$here" -I"$core" -I"$protocol" \
 		-I"$tree" -I"$tree/qapi" -I"$src/include" -iquote "$src" -iquote "$tree" \
-		"${cflags[@]}" "$here"/plugin.c "$here"/vgpu-*.c "$core"/*.c -o "$out/.vgpu-stub.so"
-	"${CC:-gcc}" -shared -fPIC -std=gnu11 -O2 -g -Wall -Wextra -D_GNU_SOURCE "$here/preload.c" \
-		-o "$out/.vgpu-stub-preload.so" -ldl
+		"${cflags[@]}" "$here"/plugin.c "$here"/vgpu-*.c "$core"/*.c "${ldflags[@]}" \
+		-o "$out/.vgpu-stub.so"
+	"${CC:-gcc}" -shared -fPIC -std=gnu11 -O2 -g -Wall -Wextra -D_GNU_SOURCE "${cflags[@]}" \
+		"$here/preload.c" "${ldflags[@]}" -o "$out/.vgpu-stub-preload.so" -ldl
 }
 
 configure_qemu

@@ -254,4 +254,26 @@ static inline int vgpu_compat_forbid_discards(bool forbid)
 #endif
 }
 
+/*
+ * The Xen domain whose memory QEMU emulates, or -1.  The device models for Xen
+ * load no plugins.  5.2 and 10.0 moved the header.
+ */
+#ifndef VGPU_STUB_PLUGIN
+#include "hw/xen/xen.h"
+#if VGPU_QEMU_AT_LEAST(10, 0)
+#include "system/xen.h"
+#elif VGPU_QEMU_AT_LEAST(5, 2)
+#include "sysemu/xen.h"
+#endif
+#endif
+static inline int vgpu_compat_domid(void)
+{
+#ifndef VGPU_STUB_PLUGIN
+    if (xen_enabled()) {
+        return xen_domid;
+    }
+#endif
+    return -1;
+}
+
 #endif /* VGPU_STUB_COMPAT_H */

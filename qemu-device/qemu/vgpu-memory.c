@@ -9,16 +9,42 @@
 #include "vgpu-stub.h"
 #include "trace.h"
 
-/* Private pages behind an fd would be copies in another process. */
-static bool vgpu_shareable(const MemoryRegionSection *section)
+static bool vgpu_ordinary_ram(const MemoryRegionSection *section)
 {
     MemoryRegion *mr = section->mr;
 
     return memory_region_is_ram(mr) && !memory_region_is_rom(mr) &&
            !memory_region_is_ram_device(mr) && !section->readonly &&
            !(section->offset_within_address_space % VGPU_PAGE) &&
-           !(int128_get64(section->size) % VGPU_PAGE) &&
-           memory_region_get_fd(mr) >= 0 && qemu_ram_is_shared(mr->ram_block);
+           !(int128_get64(section->size) % VGPU_PAGE);
+}
+
+/*
+ * Under Xen guest RAM has no fd: the worker maps it by domain and frame number,
+ * which the guest-physical address is.
+ */
+static bool vgpu_describe(const MemoryRegionSection *section,
+                          struct vgpu_core_region *r)
+{
+    MemoryRegion *mr = section->mr;
+    int domid = vgpu_compat_domid();
+
+    memset(r, 0, sizeof(*r));       /* tables are compared byte by byte */
+    if (!vgpu_ordinary_ram(section)) {
+        return false;
+    }
+    r->guest_addr = section->offset_within_address_space;
+    r->size = int128_get64(section->size);
+    r->fd = -1;
+    if (domid >= 0) {
+        r->by_domain = true;
+        r->domid = domid;
+        return true;
+    }
+    r->offset = section->offset_within_region + vgpu_compat_ram_offset(mr);
+    r->fd = memory_region_get_fd(mr);
+    /* Private pages behind an fd would be copies in another process. */
+    return r->fd >= 0 && qemu_ram_is_shared(mr->ram_block);
 }
 
 static void vgpu_memory_begin(MemoryListener *listener)
@@ -35,15 +61,9 @@ static void vgpu_memory_add(MemoryListener *listener,
     VgpuStub *s = container_of(listener, VgpuStub, listener);
     struct vgpu_core_region r;
 
-    if (!vgpu_shareable(section)) {
+    if (!vgpu_describe(section, &r)) {
         return;
     }
-    memset(&r, 0, sizeof(r));       /* tables are compared byte by byte */
-    r.guest_addr = section->offset_within_address_space;
-    r.size = int128_get64(section->size);
-    r.offset = section->offset_within_region +
-               vgpu_compat_ram_offset(section->mr);
-    r.fd = memory_region_get_fd(section->mr);
     g_array_append_val(s->gather, r);
     memory_region_ref(section->mr);
     g_ptr_array_add(s->gather_mr, section->mr);

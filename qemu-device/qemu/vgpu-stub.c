@@ -247,7 +247,9 @@ static const struct vgpu_core_ops vgpu_ops = {
 
 static bool vgpu_make_core(VgpuStub *s, Error **errp)
 {
-    struct vgpu_core_config config = { .queues = s->queues };
+    struct vgpu_core_config config = {
+        .queues = s->queues, .by_domain = vgpu_compat_domid() >= 0,
+    };
     const char *name = qemu_get_vm_name();
     g_autofree char *fallback = g_strdup_printf("qemu-%d", (int)getpid());
     QemuUUID uuid;

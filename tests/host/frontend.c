@@ -247,14 +247,14 @@ int frontend_mem_table(struct frontend *f, const struct vgpu_mem_region *r, cons
 	struct vgpu_msg_mem_table t = {.nregions = n};
 
 	memcpy(t.regions, r, n * sizeof(r[0]));
-	return with_status(f, VGPU_MSG_SET_MEM_TABLE, &t, sizeof(t), fds, n);
+	return with_status(f, VGPU_MSG_SET_MEM_TABLE, &t, sizeof(t), fds, fds ? n : 0);
 }
 
 int frontend_mem_add(struct frontend *f, const struct vgpu_mem_region *r, int fd)
 {
 	const struct vgpu_msg_mem_region m = {.region = *r};
 
-	return with_status(f, VGPU_MSG_ADD_MEM_REG, &m, sizeof(m), &fd, 1);
+	return with_status(f, VGPU_MSG_ADD_MEM_REG, &m, sizeof(m), &fd, fd >= 0);
 }
 
 int frontend_mem_remove(struct frontend *f, const struct vgpu_mem_region *r)

@@ -122,6 +122,7 @@ void frontend_expect_closed(struct frontend *f);
 
 int frontend_hello(struct frontend *f, struct vgpu_msg_hello *h);
 void frontend_fill_hello(const struct frontend *f, struct vgpu_msg_hello *h);
+/* By domain: no fds. */
 int frontend_mem_table(struct frontend *f, const struct vgpu_mem_region *r, const int *fds,
 		       uint32_t n);
 int frontend_mem_add(struct frontend *f, const struct vgpu_mem_region *r, int fd);

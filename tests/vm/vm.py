@@ -206,70 +206,26 @@ class Result:
         return f"{self.command!r} -> {self.status}: {self.output!r}"
 
 
-class VM:
-    """One QEMU with the device; `daemon` is a Daemon or a socket's path."""
+class Shell:
+    """A root shell at the other end of a socket (tests/vm/guest/shell).
 
-    def __init__(self, daemon, name="vm1", memory="512M", smp=1, shared=True, device=True,
-                 device_options="", append="", extra=(), initrd=None,
-                 reboot=False):
-        self.name = name
-        self._dir = tempfile.TemporaryDirectory(prefix=f"vgpu-{name}-")
-        self.folder = pathlib.Path(self._dir.name)
-        self.socket = daemon.socket if isinstance(daemon, Daemon) else daemon
-        self.accel = accelerator()
+    For those who have one: `name`, and `_shell`, which is connected by then."""
+
+    name = "?"
+    _shell = None
+
+    def __init__(self):
         self.buffer = b""
-        image = BUILD / "image"
-        backend = (f"memory-backend-memfd,id=ram,size={memory},share=on" if shared
-                   else f"memory-backend-ram,id=ram,size={memory}")
-        self.argv = qemu_command() + [
-            "-name", name, "-machine", "pc,memory-backend=ram", "-object", backend,
-            "-m", memory, "-smp", str(smp), "-display", "none",
-            *([] if reboot else ["-no-reboot"]),
-            "-accel", "tcg,thread=multi" if self.accel == "tcg" else self.accel,
-            "-kernel", str(image / "vmlinuz"),
-            "-initrd", str(initrd or image / "initramfs.cpio.gz"),
-            "-append", f"console=ttyS0 quiet loglevel=4 panic=-1 nokaslr "
-                       f"vgpu.hostname={name} {append}",
-            "-serial", f"file:{self.folder / 'console.log'}",
-            "-chardev", f"socket,id=shell,path={self.folder / 'shell'},server=on,wait=off",
-            "-serial", "chardev:shell",
-            "-qmp", f"unix:{self.folder / 'qmp'},server=on,wait=off",
-        ]
-        if device:
-            self.argv += ["-device", self.device_argument(device_options)]
-        self.argv += list(extra)
-        self.process = None
 
-    def device_argument(self, options=""):
-        return f"vgpu-stub,id=vgpu0,socket={self.socket}" + (f",{options}" if options else "")
+    def ended(self):
+        """Why nothing more can come, or None."""
 
-    def start(self):
-        self.errors = open(self.folder / "qemu.err", "ab")
-        self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL,
-                                        stdout=self.errors, stderr=self.errors)
-        self._shell = self._connect("shell")
-        self._qmp = self._connect("qmp").makefile("rw")
-        json.loads(self._qmp.readline())
-        self.qmp("qmp_capabilities")
-        return self
-
-    def _connect(self, name):
-        path = self.folder / name
-
-        def attempt():
-            if self.process.poll() is not None:
-                raise Failure(f"{self.name}: QEMU ended at once: {self.stderr()}")
-            s = socket.socket(socket.AF_UNIX)
-            try:
-                s.connect(str(path))
-                return s
-            except OSError:
-                s.close()
-                return None
-        return wait_until(f"QEMU's {name} socket", attempt)
+    def console(self):
+        """What to show of the machine when something fails."""
+        return ""
 
     def ready(self, seconds=600):
-        """Waits for the guest's shell."""
+        """Waits for the shell."""
         self._read_until(rb"@@ready\r?\n", seconds, "the guest's init")
         return self
 
@@ -288,14 +244,14 @@ class VM:
             if readable:
                 data = self._shell.recv(65536)
                 if not data:
-                    raise Failure(f"{self.name}: QEMU ended while waiting for {what}: "
-                                  f"{self.stderr()} {self.console()[-2000:]}")
+                    raise Failure(f"{self.name}: the shell ended while waiting for {what}: "
+                                  f"{self.ended() or ''} {self.console()[-2000:]}")
                 self.buffer += data
-            elif self.process.poll() is not None:
-                raise Failure(f"{self.name}: QEMU ended: {self.stderr()}")
+            elif self.ended() is not None:
+                raise Failure(f"{self.name}: {self.ended()}")
 
     def send(self, command):
-        """Starts a command in the guest's shell; finish() takes its result."""
+        """Starts a command in the shell; finish() takes its result."""
         nonce = f"@@{next(_nonce)}@"
         script = f"( {command}\n)\necho \"{nonce} $?\"\n"
         body = base64.b64encode(script.encode())
@@ -314,7 +270,7 @@ class VM:
         raise Failure(f"{self.name}: {command!r} did not arrive whole in five attempts")
 
     def run(self, command, seconds=300):
-        """Runs a command in the guest: a Result with exit status and output."""
+        """Runs a command: a Result with exit status and output."""
         self.send(command)
         return self.finish(seconds)
 
@@ -336,21 +292,44 @@ class VM:
         status = int(self.check(f"cat /tmp/{tag}.rc"))
         return Result(tag, status, self.check(f"cat /tmp/{tag}.out"))
 
-    def qmp(self, command, **arguments):
-        request = {"execute": command}
-        if arguments:
-            request["arguments"] = {k.replace("_", "-"): v for k, v in arguments.items()}
-        self._qmp.write(json.dumps(request) + "\n")
-        self._qmp.flush()
-        while True:
-            line = self._qmp.readline()
-            if not line:
-                raise Failure(f"{self.name}: QMP closed: {self.stderr()}")
-            reply = json.loads(line)
-            if "return" in reply:
-                return reply["return"]
-            if "error" in reply:
-                raise Failure(f"{self.name}: QMP {command}: {reply['error']['desc']}")
+
+class Emulated(Shell):
+    """A QEMU process of ours, its files in a temporary folder; `argv` starts it."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.name = name
+        self._dir = tempfile.TemporaryDirectory(prefix=f"vgpu-{name}-")
+        self.folder = pathlib.Path(self._dir.name)
+        self.process = None
+        self.argv = []
+        self._sockets = []
+
+    def start(self):
+        self.errors = open(self.folder / "qemu.err", "ab")
+        self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL,
+                                        stdout=self.errors, stderr=self.errors)
+        self._shell = self._connect("shell")
+        return self
+
+    def _connect(self, name):
+        path = self.folder / name
+
+        def attempt():
+            if self.process.poll() is not None:
+                raise Failure(f"{self.name}: QEMU ended at once: {self.stderr()}")
+            s = socket.socket(socket.AF_UNIX)
+            try:
+                s.connect(str(path))
+                self._sockets.append(s)
+                return s
+            except OSError:
+                s.close()
+                return None
+        return wait_until(f"QEMU's {name} socket", attempt)
+
+    def ended(self):
+        return None if self.process.poll() is None else f"QEMU ended: {self.stderr()}"
 
     def stderr(self):
         return (self.folder / "qemu.err").read_text(errors="replace")
@@ -385,11 +364,68 @@ class VM:
     def __exit__(self, *exc):
         try:
             self.stop()
-            self._shell.close()
-            self._qmp.close()
+            for s in self._sockets:
+                s.close()
             self.errors.close()
         finally:
             self._dir.cleanup()
+
+
+class VM(Emulated):
+    """One QEMU with the device; `daemon` is a Daemon or a socket's path."""
+
+    def __init__(self, daemon, name="vm1", memory="512M", smp=1, shared=True, device=True,
+                 device_options="", append="", extra=(), initrd=None,
+                 reboot=False):
+        super().__init__(name)
+        self.socket = daemon.socket if isinstance(daemon, Daemon) else daemon
+        self.accel = accelerator()
+        image = BUILD / "image"
+        backend = (f"memory-backend-memfd,id=ram,size={memory},share=on" if shared
+                   else f"memory-backend-ram,id=ram,size={memory}")
+        self.argv = qemu_command() + [
+            "-name", name, "-machine", "pc,memory-backend=ram", "-object", backend,
+            "-m", memory, "-smp", str(smp), "-display", "none",
+            *([] if reboot else ["-no-reboot"]),
+            "-accel", "tcg,thread=multi" if self.accel == "tcg" else self.accel,
+            "-kernel", str(image / "vmlinuz"),
+            "-initrd", str(initrd or image / "initramfs.cpio.gz"),
+            "-append", f"console=ttyS0 quiet loglevel=4 panic=-1 nokaslr "
+                       f"vgpu.hostname={name} {append}",
+            "-serial", f"file:{self.folder / 'console.log'}",
+            "-chardev", f"socket,id=shell,path={self.folder / 'shell'},server=on,wait=off",
+            "-serial", "chardev:shell",
+            "-qmp", f"unix:{self.folder / 'qmp'},server=on,wait=off",
+        ]
+        if device:
+            self.argv += ["-device", self.device_argument(device_options)]
+        self.argv += list(extra)
+
+    def device_argument(self, options=""):
+        return f"vgpu-stub,id=vgpu0,socket={self.socket}" + (f",{options}" if options else "")
+
+    def start(self):
+        super().start()
+        self._qmp = self._connect("qmp").makefile("rw")
+        json.loads(self._qmp.readline())
+        self.qmp("qmp_capabilities")
+        return self
+
+    def qmp(self, command, **arguments):
+        request = {"execute": command}
+        if arguments:
+            request["arguments"] = {k.replace("_", "-"): v for k, v in arguments.items()}
+        self._qmp.write(json.dumps(request) + "\n")
+        self._qmp.flush()
+        while True:
+            line = self._qmp.readline()
+            if not line:
+                raise Failure(f"{self.name}: QMP closed: {self.stderr()}")
+            reply = json.loads(line)
+            if "return" in reply:
+                return reply["return"]
+            if "error" in reply:
+                raise Failure(f"{self.name}: QMP {command}: {reply['error']['desc']}")
 
 
 def quote(text):

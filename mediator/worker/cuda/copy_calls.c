@@ -214,7 +214,7 @@ CUresult host_vgpuCopy(struct cuda_session *s, unsigned int direction, CUdevicep
 		address += s->req->desc[i].length;
 	}
 	/* Parts may be under way even if another failed. */
-	buffers_keep(&s->worker->buffers, &b->hold);
+	buffers_keep(&s->worker->buffers, &b->hold, true);
 	w->arg[0] = r;
 	return waits_stream(s, w, stream);
 }

@@ -2,9 +2,6 @@
 /*
  * Host memory at one address on both sides: the guest's pages appear in this
  * process where its program has them, and the driver registers them there.
- *
- * A mapping of guest RAM is duplicated without its file descriptor: mremap()
- * with an old size of 0 does that for shared mappings.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -38,7 +35,7 @@ CUresult host_vgpuHostRelease(struct cuda_session *s, unsigned long long address
 /* ------------------------------------------------------------------- maps */
 
 /* The runs of an operand, one after the other from *at on. */
-static CUresult place(const struct vgpu_operand *op, uint64_t *at)
+static CUresult place(const struct memory *m, const struct vgpu_operand *op, uint64_t *at)
 {
 	for (uint32_t i = 0; i < op->nruns; i++) {
 		void *to = (void *)(uintptr_t)*at;
@@ -46,7 +43,7 @@ static CUresult place(const struct vgpu_operand *op, uint64_t *at)
 
 		if ((uintptr_t)run->base % VGPU_PAGE || run->length % VGPU_PAGE)
 			return CUDA_ERROR_INVALID_VALUE;
-		if (mremap(run->base, 0, run->length, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to)
+		if (memory_alias(m, run->base, run->length, to) < 0)
 			return CUDA_ERROR_OUT_OF_MEMORY;
 		*at += run->length;
 	}
@@ -68,7 +65,7 @@ static CUresult place_all(struct cuda_session *s, struct window *w, uint32_t acc
 			return CUDA_ERROR_OUT_OF_MEMORY;
 		w->runs += op.nruns;
 		s->windows->runs += op.nruns;
-		r = place(&op, &at);
+		r = place(&s->worker->mem, &op, &at);
 		if (r != CUDA_SUCCESS)
 			return r;
 	}
@@ -115,7 +112,7 @@ CUresult host_vgpuHostMap(struct cuda_session *s, unsigned long long address,
 	if (r == CUDA_SUCCESS)
 		r = register_with_driver(s, w, flags);
 	if (r == CUDA_SUCCESS) {
-		buffers_keep(&s->worker->buffers, &w->hold);
+		buffers_keep(&s->worker->buffers, &w->hold, false); /* it has its own maps */
 		return CUDA_SUCCESS;
 	}
 	if (w->inside && !windows_clear(w)) /* as long as they are there they are held */

@@ -62,7 +62,10 @@ static void check_table(const struct memtable *t)
 	for (uint32_t i = 0; i < t->n; i++) {
 		const struct vgpu_mem_region *r = &t->region[i];
 
-		CHECK(r->size && r->guest_addr + r->size > r->guest_addr && !r->xen_flags);
+		CHECK(r->size && r->guest_addr + r->size > r->guest_addr);
+		CHECK(!r->xen_flags ||
+		      (r->xen_flags == VGPU_XEN_FOREIGN && r->domid && r->domid == t->domid));
+		CHECK(r->xen_flags || !r->domid);
 		for (uint32_t k = 0; k < i; k++)
 			CHECK(r->guest_addr >= t->region[k].guest_addr + t->region[k].size ||
 			      t->region[k].guest_addr >= r->guest_addr + r->size);
@@ -88,10 +91,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int fds[VGPU_MSG_FDS_MAX];
-	struct memtable t = {0};
+	struct memtable t;
 	struct framing f;
 	int ret = 0;
 
+	memtable_init(&t);
+	t.by_domain = true;
 	framing_init(&f);
 	given = dropped = 0;
 	while (size > 2 && ret >= 0) {

@@ -192,9 +192,10 @@ static const struct vgpu_core_ops ops = {
 
 /* ----------------------------------------------------------------- the device */
 
-struct fake *fake_new(void)
+static struct fake *make(bool by_domain)
 {
-	struct vgpu_core_config config = {.queues = FAKE_QUEUES, .name = "vm1"};
+	struct vgpu_core_config config = {
+		.queues = FAKE_QUEUES, .name = "vm1", .by_domain = by_domain};
 	struct fake *f = g_new0(struct fake, 1);
 
 	memset(config.uuid, 0xab, sizeof(config.uuid));
@@ -211,6 +212,16 @@ struct fake *fake_new(void)
 	f->c = vgpu_core_new(&config, &ops, f);
 	g_assert_nonnull(f->c);
 	return f;
+}
+
+struct fake *fake_new(void)
+{
+	return make(false);
+}
+
+struct fake *fake_new_xen(void)
+{
+	return make(true);
 }
 
 void fake_free(struct fake *f)

@@ -58,6 +58,7 @@ struct fake {
 };
 
 struct fake *fake_new(void);
+struct fake *fake_new_xen(void); /* its RAM will be that of a domain */
 void fake_free(struct fake *f);
 struct fake_queue *fake_q(struct fake *f, uint32_t id);
 

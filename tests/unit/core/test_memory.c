@@ -127,6 +127,60 @@ static void test_too_many(void)
 	fake_free(f);
 }
 
+/* A Xen domain's memory: named, not passed; and changed behind its addresses. */
+static void test_by_domain(void)
+{
+	const struct vgpu_core_region r[2] = {
+		{.size = 1 << 20, .by_domain = true, .domid = 5, .fd = -1},
+		{.guest_addr = 1ull << 32,
+		 .size = 2 << 20,
+		 .by_domain = true,
+		 .domid = 5,
+		 .fd = -1}};
+	struct vgpu_msg_hello_reply hello = good_hello();
+	struct fake *f = fake_new_xen();
+	struct vgpu_msg_mem_table m;
+	struct vgpu_msg_hello h;
+	const struct sent *s;
+
+	vgpu_core_set_memory(f->c, r, 2);
+	vgpu_core_start(f->c);
+	memcpy(&h, expect(f, VGPU_MSG_HELLO)->payload, sizeof(h));
+	g_assert_cmphex(h.protocol_features, ==, VGPU_PF_ALL | VGPU_PF_XEN_MMAP);
+	hello.protocol_features |= VGPU_PF_XEN_MMAP;
+	answer_hello(f, &hello);
+	s = expect(f, VGPU_MSG_SET_MEM_TABLE);
+	memcpy(&m, s->payload, sizeof(m));
+	g_assert_cmpuint(s->nfds, ==, 0);
+	g_assert_cmpuint(m.nregions, ==, 2);
+	g_assert_cmphex(m.regions[1].guest_addr, ==, 1ull << 32);
+	g_assert_cmphex(m.regions[1].xen_flags, ==, VGPU_XEN_FOREIGN);
+	g_assert_cmpuint(m.regions[1].domid, ==, 5);
+	answer(f, VGPU_MSG_SET_MEM_TABLE, 0);
+	g_assert_cmphex(reg(f, VGPU_REG_STATUS), ==, VGPU_STATUS_LINK | VGPU_STATUS_QUEUES);
+	vgpu_core_memory_changed(f->c);
+	expect_region(f, VGPU_MSG_ADD_MEM_REG, 0, 1 << 20, -1);
+	expect_region(f, VGPU_MSG_ADD_MEM_REG, 1ull << 32, 2 << 20, -1);
+	drop_link(f);
+	vgpu_core_memory_changed(f->c); /* it will be told anyway */
+	expect_nothing(f);
+
+	/* A daemon that does not: registers only, said once to the log and to the guest. */
+	set_reg(f, VGPU_REG_INT_STATUS, VGPU_INT_ALL);
+	pass(f, 100);
+	expect(f, VGPU_MSG_HELLO);
+	hello.protocol_features &= ~VGPU_PF_XEN_MMAP;
+	answer_hello(f, &hello);
+	expect_nothing(f);
+	vgpu_core_memory_changed(f->c);
+	vgpu_core_set_memory(f->c, r, 1);
+	expect_nothing(f);
+	g_assert_true(reg(f, VGPU_REG_STATUS) & VGPU_STATUS_UNSHARED);
+	g_assert_cmphex(reg(f, VGPU_REG_FEATURES_LO), ==, 0);
+	g_assert_true(reg(f, VGPU_REG_INT_STATUS) & VGPU_INT_LINK);
+	fake_free(f);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -135,5 +189,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/memory/all-gone", test_all_gone);
 	g_test_add_func("/memory/offline-changes", test_offline_changes);
 	g_test_add_func("/memory/too-many", test_too_many);
+	g_test_add_func("/memory/by-domain", test_by_domain);
 	return g_test_run();
 }
