@@ -161,7 +161,8 @@ xen_programs() {
 		"$build"/host/mediator/libvgpu-foreign-xen.so \
 		"$build/xen-graft/qemu-system-x86_64" "$root/bin/"
 	install -m 755 tests/vm/guest/shell "$root/bin/"
-	cp "$build/image/vmlinuz" "$build/image/initramfs.cpio.gz" "$root/guest/"
+	/usr/bin/python3 tests/xen/preload.py "$build/image/vmlinuz" \
+		"$build/image/initramfs.cpio.gz" "$root/guest"
 	xen_disk "$root" "$build/xen/programs.img"
 }
 

@@ -7,10 +7,13 @@ that dom0's xl makes; its shell is on its Xen console, which xenconsole brings t
 another virtio port.  Both have the methods of vm.Shell.
 """
 
+import json
 import pathlib
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "vm"))
+import preload  # noqa: E402
 from vm import BUILD, Emulated, Failure, Shell, quote, wait_until  # noqa: E402,F401
 
 XEN = BUILD / "xen"
@@ -78,23 +81,27 @@ class Host(Emulated):
 
 
 class Domain(Shell):
-    """An HVM guest of `host`; `device` are lines of xl.cfg that bring the device."""
+    """An HVM guest of `host`.
 
-    def __init__(self, host, name, memory=256, config="", append=""):
+    `config` are further lines of xl.cfg, `arguments` go to its device model."""
+
+    def __init__(self, host, name, memory=256, config="", arguments=(), append=""):
         super().__init__()
         self.host, self.name = host, name
+        arguments = json.dumps(preload.arguments(XEN / "programs/guest", "/opt/vgpu/guest") +
+                               list(arguments))
         self.config = f'''name = "{name}"
 type = "hvm"
 memory = {memory}
 vcpus = 1
-kernel = "/opt/vgpu/guest/vmlinuz"
-ramdisk = "/opt/vgpu/guest/initramfs.cpio.gz"
+kernel = "/opt/vgpu/guest/boot"
 cmdline = "console=hvc0 quiet loglevel=1 panic=-1 nokaslr vgpu.hostname={name} vgpu.shell=hvc0 {append}"
 vga = "none"
 vnc = 0
 usb = 0
 tsc_mode = "native"
 device_model_version = "qemu-xen"
+device_model_args_hvm = {arguments}
 {config}
 '''
         self.port = self.domid = None
@@ -135,9 +142,8 @@ device_model_version = "qemu-xen"
         self.port = None
 
 
-def with_device(options=""):
-    """Lines of xl.cfg: the QEMU that has the device in it."""
+def in_qemu(options=""):
+    """For Domain: the QEMU that has the device in it."""
     device = f"vgpu-stub,id=vgpu0,socket={SOCKET}{',' + options if options else ''}"
-    arguments = ["-L", "/usr/share/qemu", "-L", "/usr/share/seabios", "-device", device]
-    return (f'device_model_override = "{DEVICE_MODEL}"\n'
-            f"device_model_args_hvm = {arguments}\n".replace("'", '"'))
+    return {"config": f'device_model_override = "{DEVICE_MODEL}"',
+            "arguments": ["-L", "/usr/share/qemu", "-L", "/usr/share/seabios", "-device", device]}
