@@ -10,6 +10,7 @@ another virtio port.  Both have the methods of vm.Shell.
 import json
 import pathlib
 import sys
+import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "vm"))
@@ -21,6 +22,12 @@ PORTS = 4                       # how many domains can have a shell at once
 DEVICE_MODEL = "/opt/vgpu/bin/qemu-system-x86_64"
 SOCKET = "/run/vgpu.sock"
 BOOT_SECONDS = 300              # on a loaded machine: a quiet one needs a tenth
+
+
+def skip_without_xen():
+    """For setUpClass: ./run makes the disks, or says why it cannot."""
+    if not (XEN / "base/dom0.img").exists() or not (XEN / "programs.img").exists():
+        raise unittest.SkipTest("Xen's packages were not to be had; see ./run xen-test")
 
 
 class Host(Emulated):
