@@ -37,14 +37,16 @@ class Host(Emulated):
         super().__init__("xen")
         base = XEN / "base"
         ports = ["shell", *(f"domain{n}" for n in range(PORTS))]
-        # Without -smap dom0 dies at once; cpuidle=0 keeps Xen away from mwait.
+        # Without -smap dom0 dies at once; cpuidle=0 keeps Xen away from mwait; with lazy
+        # switching of FPU registers guests that are emulated so get each other's.
         self.argv = [
             "qemu-system-x86_64", "-nodefaults", "-name", "xen", "-machine", "pc",
             "-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max,-smap,-rdtscp",
             "-smp", "1", "-m", str(memory), "-display", "none", "-no-reboot",
             "-kernel", str(base / "xen"),
             "-append", "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all sched=credit "
-                       f"dom0_mem={dom0_memory}M,max:{dom0_memory}M dom0_max_vcpus=1 cpuidle=0",
+                       f"dom0_mem={dom0_memory}M,max:{dom0_memory}M dom0_max_vcpus=1 cpuidle=0 "
+                       "spec-ctrl=eager-fpu",
             "-initrd", f"{base / 'vmlinuz'} console=hvc0 loglevel=4 panic=5 mitigations=off,"
                        f"{base / 'initrd'}",
             "-serial", f"file:{self.folder / 'console.log'}",
