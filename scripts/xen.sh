@@ -7,7 +7,7 @@
 xen_packages=(
 	xen-hypervisor-4.17-amd64 xen-utils-4.17 xenstore-utils
 	qemu-system-xen qemu-system-data seabios busybox-static
-	libglib2.0-0 libsystemd0 libjansson4 liblz4-1 libzstd1 # for the programs under test
+	libglib2.0-0 libsystemd0 libjansson4 liblz4-1 libzstd1 libseccomp2 # for the programs under test
 )
 # Named by dependencies, and of no use here.
 xen_unwanted='^(adduser|debconf|dpkg|iso-codes|libpython3.*|media-types|passwd|python3.*|tar|udev|ucf)$'
@@ -129,6 +129,7 @@ xen_root_disk() { # FILE
 	rm -rf "$root/var/run"
 	ln -s ../run "$root/var/run"
 	echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
+	printf 'root:x:0:\nvgpu:x:900:\n' >"$root/etc/group"
 	install -m 755 tests/xen/dom0/init "$root/init"
 	/sbin/ldconfig -r "$root"
 	xen_disk "$root" "$1"
@@ -151,14 +152,14 @@ xen_graft() {
 	quietly xen-graft qemu-device/qemu/build-graft.sh --xen "$dir" "$build/xen-graft"
 }
 
-# The disk with what is under test: daemon and worker, the device model, the guest.
+# The disk with what is under test: daemon and worker, the emulator, the device model, the guest.
 xen_programs() {
 	local root=$build/xen/programs
 	step "making the disk with the programs under test"
 	rm -rf "$root"
 	mkdir -p "$root/bin" "$root/guest"
 	install -m 755 -s "$build"/host/mediator/gpu_mediator{,-worker} \
-		"$build"/host/mediator/libvgpu-foreign-xen.so \
+		"$build/host/mediator/libvgpu-foreign-xen.so" "$build/host/xcp-ng/emulator/vgpu-stub-xen" \
 		"$build/xen-graft/qemu-system-x86_64" "$root/bin/"
 	install -m 755 tests/vm/guest/shell "$root/bin/"
 	/usr/bin/python3 tests/xen/preload.py "$build/image/vmlinuz" \

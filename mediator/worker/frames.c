@@ -53,7 +53,7 @@ static uint8_t *reserve(void *at, uint64_t size)
 
 struct frames_region *frames_region_new(struct frames *f, uint64_t gpa, uint64_t size)
 {
-	struct frames_region *r = calloc(1, sizeof(*r));
+	struct frames_region *r = size <= FRAMES_REGION_MAX ? calloc(1, sizeof(*r)) : NULL;
 
 	if (!r)
 		return NULL;

@@ -24,6 +24,9 @@
 /* Chunks at a time, 12 GiB: each is a mapping; a process may have 65530, windows take 49152. */
 #define FRAMES_CHUNKS_MAX 12288u
 
+/* Bytes of a region at most: more than Xen gives a guest, less than there is address space. */
+#define FRAMES_REGION_MAX (1ull << 44)
+
 struct frames_region;
 
 /* Zero it before its first use. */

@@ -12,7 +12,7 @@ struct emulator_config {
 	uint32_t queues;
 	unsigned int slot; /* device number on bus 0 */
 	const char *socket;
-	const char *name; /* of the VM */
+	char *name;       /* of the VM */
 	uint64_t memory;  /* bytes that the domain may have at most */
 	const char *root; /* the directory that becomes this process's root */
 	uid_t uid;
@@ -21,7 +21,10 @@ struct emulator_config {
 	bool verbose;     /* guest errors go to the log, too */
 };
 
-/* Serves until it is killed.  `report` is its end of a socket pair.  The exit status of a failure.
+/*
+ * Serves until it is killed.  `report` is its end of a socket pair.  The exit
+ * status.  Handles of Xen's libraries that came with the fork, XenStore's too,
+ * lead nowhere afterwards.
  */
 int emulator_run(const struct emulator_config *config, int report);
 

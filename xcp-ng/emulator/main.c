@@ -80,17 +80,18 @@ static bool find_group(const struct options *o, gid_t *gid, GError **err)
 	return true;
 }
 
-/* In the process that serves; never comes back. */
-static G_NORETURN void serve(const struct options *o, struct store *store, gid_t socket_gid,
-			     int report)
+/* What both processes need is read before there are two; XenStore is the watching one's then. */
+static struct emulator_config configure(const struct options *o, struct store *store,
+					gid_t socket_gid)
 {
 	char *name = store_name(store);
-	const struct emulator_config config = {
+
+	return (struct emulator_config){
 		.domid = (uint32_t)o->domid,
 		.queues = (uint32_t)o->queues,
 		.slot = (unsigned int)o->slot,
 		.socket = o->socket,
-		.name = name ? name : "unnamed",
+		.name = name ? name : g_strdup("unnamed"),
 		.memory = store_memory(store),
 		.root = o->chroot,
 		.uid = (uid_t)o->uid,
@@ -98,16 +99,14 @@ static G_NORETURN void serve(const struct options *o, struct store *store, gid_t
 		.socket_gid = socket_gid,
 		.verbose = o->verbose,
 	};
-
-	store_close(store);
-	exit(emulator_run(&config, report));
 }
 
 static int start(const struct options *o, struct store *store, int ready, GError **err)
 {
 	struct supervision s = {.domid = (uint32_t)o->domid, .store = store, .ready = ready};
+	struct emulator_config config;
 	gid_t socket_gid;
-	int pair[2];
+	int pair[2], ret;
 
 	if (!find_group(o, &socket_gid, err))
 		return EXIT_FAILURE;
@@ -115,6 +114,7 @@ static int start(const struct options *o, struct store *store, int ready, GError
 		fail(err, "cannot make", "a pair of sockets");
 		return EXIT_FAILURE;
 	}
+	config = configure(o, store, socket_gid);
 	s.child = fork();
 	if (s.child < 0) {
 		fail(err, "cannot start", "the serving process");
@@ -124,11 +124,13 @@ static int start(const struct options *o, struct store *store, int ready, GError
 		close(pair[0]);
 		if (ready >= 0)
 			close(ready);
-		serve(o, store, socket_gid, pair[1]);
+		exit(emulator_run(&config, pair[1]));
 	}
 	close(pair[1]);
 	s.report = pair[0];
-	return supervise(&s);
+	ret = supervise(&s);
+	g_free(config.name);
+	return ret;
 }
 
 /* Waits for the one in the background to say that the device is there. */

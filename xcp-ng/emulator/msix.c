@@ -20,12 +20,21 @@ void msix_init(struct msix *m, uint32_t n,
 		m->vector[i].word[CONTROL] = CONTROL_MASKED;
 }
 
+/*
+ * A guest that has Xen bind the message to an event channel writes vector 0, and
+ * masks the channel: it never touches the mask here, which begins as set.
+ */
+static bool is_masked(const uint32_t *word)
+{
+	return word[CONTROL] & CONTROL_MASKED && word[DATA] & 0xff;
+}
+
 /* Sends what is pending, if it may go. */
 static void flush(struct msix *m, uint32_t i)
 {
 	const uint32_t *word = m->vector[i].word;
 
-	if (!m->vector[i].pending || !m->enabled || m->held || word[CONTROL] & CONTROL_MASKED)
+	if (!m->vector[i].pending || !m->enabled || m->held || is_masked(word))
 		return;
 	m->vector[i].pending = false;
 	m->send(m->opaque, (uint64_t)word[ADDRESS_HIGH] << 32 | word[ADDRESS_LOW], word[DATA]);

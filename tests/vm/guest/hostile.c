@@ -27,6 +27,7 @@ static const struct attack attacks[] = {
 	{"requests", attack_requests, "requests with wrong fields, sizes at and beyond limits"},
 	{"buffers", attack_buffers, "buffer tables and segment lists that lie"},
 	{"flips", attack_flips, "tables, lists and requests that change while they are read"},
+	{"bars", attack_bars, "BARs that move under load, in configuration space"},
 	{"user-rings", attack_user_rings, "a process that scribbles over its rings"},
 	{"user-ioctls", attack_user_ioctls, "ioctls and writes of garbage"},
 	{"user-maps", attack_user_maps, "mappings of all shapes"},

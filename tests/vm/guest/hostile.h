@@ -28,6 +28,7 @@ void attack_rings(void);
 void attack_requests(void);
 void attack_buffers(void);
 void attack_flips(void);
+void attack_bars(void);
 /* As an ordinary process, through /dev/vgpu_stub. */
 void attack_user_rings(void);
 void attack_user_ioctls(void);
