@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The device in an xl guest's device model, on a real Xen: registers, queues, two guests."""
+"""The device in an xl guest's device model, on a real Xen: commands, and the life of a domain."""
 
 import pathlib
 import re
@@ -8,7 +8,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from xen import Domain, Host, in_qemu, skip_without_xen, wait_until  # noqa: E402
+from xen import Domain, Host, in_qemu, wait_until  # noqa: E402
 import tap  # noqa: E402
 
 ADDED = "Vector add passed: 1024 elements, 0 errors"
@@ -17,7 +17,6 @@ ADDED = "Vector add passed: 1024 elements, 0 errors"
 class DeviceModel(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        skip_without_xen()
         cls.host = Host().__enter__()
         cls.addClassCleanup(cls.host.__exit__, None, None, None)
         cls.host.ready()
@@ -74,13 +73,57 @@ class DeviceModel(unittest.TestCase):
         second.check("echo I am beta > /dev/vgpu_stub")
         self.assertIn("vm=beta", self.line_with("I am beta"))
 
+    def test_6_daemon_restart(self):
+        """Work goes on without a daemon, and new work with the next one."""
+        self.vm.background("gpu_test stress --seconds 15", "stress")
+        wait_until("a worker", self.host.workers, 30, 0.3)
+        self.host.kill_mediator()
+        self.host.start_mediator()
+        result = self.vm.collect("stress", 180)
+        self.assertEqual(result.status, 0, result)
+        self.assertIn(" 0 errors", result.output)
+        wait_until("the device's return", lambda: self.vm.run("gpu_test nop").status == 0, 60, 1)
+
+    def test_7_save_is_refused(self):
+        """With a word why, and the guest goes on as if nothing had been."""
+        result = self.host.run("xl save alpha /tmp/alpha.save", 240)
+        self.assertNotEqual(result.status, 0, result)
+        self.assertIn("cannot be saved", self.host.check("cat /var/log/xen/qemu-dm-alpha.log"))
+        self.vm.attach()
+        self.assertIn(ADDED, self.vm.check("gpu_test vector_add"))
+
+    def test_8_reboot(self):
+        self.vm.background("gpu_test stress --seconds 600", "stress")
+        wait_until("a worker", self.host.workers, 30, 0.3)
+        before = self.vm.domid
+        self.vm.send("reboot -f")
+        wait_until("the domain's successor", lambda: re.fullmatch(r"\d+\n", (
+            domid := self.host.run("xl domid alpha").output)) and int(domid) > before, 120, 0.5)
+        self.vm.attach().ready()
+        self.assertEqual(self.host.workers(), [])
+        self.assertIn(ADDED, self.vm.check("gpu_test vector_add"))
+
+    def test_9_device_model_dies_and_domain_is_destroyed(self):
+        """In mid-command; nothing of it is left, and the daemon serves the next."""
+        for end in (lambda vm: self.host.check(f"kill -9 {vm.device_model()}"),
+                    lambda vm: self.host.check(f"xl destroy {vm.name}")):
+            vm = Domain(self.host, "gamma", **in_qemu()).create().ready()
+            self.addCleanup(vm.destroy)
+            vm.background("gpu_test stress --seconds 600", "stress")
+            wait_until("a worker", self.host.workers, 30, 0.3)
+            end(vm)
+            wait_until("the worker's end", lambda: not self.host.workers(), 30, 0.3)
+            vm.destroy()
+            wait_until("the domain's end", lambda: "gamma" not in self.host.check("xl list") and
+                       "(null)" not in self.host.check("xl list"), 60, 0.5)
+        self.assertIn(ADDED, self.vm.check("gpu_test vector_add"))
+
 
 class RegistersOnly(unittest.TestCase):
     """A daemon that maps no domain's memory, as by default."""
 
     @classmethod
     def setUpClass(cls):
-        skip_without_xen()
         cls.host = Host().__enter__()
         cls.addClassCleanup(cls.host.__exit__, None, None, None)
         cls.host.ready()
