@@ -87,7 +87,7 @@ class Host(Emulated):
     def workers(self):
         """Process ids of the workers in dom0, by how they were called."""
         return [int(x) for x in re.findall(r"/proc/(\d+)/", self.run(
-            "grep -l gpu_mediator-worker /proc/[0-9]*/cmdline 2>/dev/null").output)]
+            "grep -l [g]pu_mediator-worker /proc/[0-9]*/cmdline 2>/dev/null").output)]
 
     def __exit__(self, *exc):
         self.kill()     # nothing in it is worth an orderly end
