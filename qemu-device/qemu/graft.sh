@@ -46,3 +46,13 @@ grep -q "'hw/misc/vgpu-stub'" "$src/meson.build" ||
 	sed -i "s|^\( *\)'hw/misc',\$|&\n\1'hw/misc/vgpu-stub',|" "$src/meson.build"
 grep -q "'hw/misc/vgpu-stub'" "$src/meson.build" ||
 	die "$src/meson.build has no place for trace events that this script knows"
+
+# Xen tells its device model when a guest gives pages back; nobody else in QEMU hears of it.
+for xen in "$src/hw/i386/xen/xen-hvm.c" "$src/hw/xen/xen-hvm-common.c"; do
+	grep -q 'case IOREQ_TYPE_INVALIDATE:' "$xen" 2>/dev/null || continue
+	grep -q vgpu_stub_ram_changed "$xen" ||
+		sed -i -e 's|^\( *\)case IOREQ_TYPE_INVALIDATE:$|&\n\1    if (vgpu_stub_ram_changed) {\n\1        vgpu_stub_ram_changed();\n\1    }|' \
+			-e '/^static void handle_ioreq(/i void (*vgpu_stub_ram_changed)(void);\n' "$xen"
+	grep -q '^void (\*vgpu_stub_ram_changed)(void);' "$xen" ||
+		die "$xen has no place for the notice of changed pages that this script knows"
+done

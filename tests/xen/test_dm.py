@@ -33,6 +33,10 @@ class DeviceModel(unittest.TestCase):
                            re.M | re.I)
         return sum(map(int, lines))
 
+    def memory(self):
+        """MiB that the domain has now."""
+        return int(re.search(r"^alpha +\d+ +(\d+)", self.host.check("xl list"), re.M).group(1))
+
     def test_1_lspci(self):
         out = self.vm.check("lspci -nn -vv -d 1af4:1111")
         self.assertIn("[1af4:1111]", out)
@@ -95,7 +99,18 @@ class DeviceModel(unittest.TestCase):
         self.assertEqual(self.host.workers(), [])
         self.assertIn(ADDED, self.vm.check("gpu_test vector_add"))
 
-    def test_8_device_model_dies_and_domain_is_destroyed(self):
+    def test_8_balloon(self):
+        """Pages go and others come while a session works."""
+        self.vm.background("gpu_test stress --seconds 30", "stress")
+        wait_until("a worker", self.host.workers, 30, 0.3)
+        for megabytes in (150, 256, 150, 256):
+            self.host.check(f"xl mem-set alpha {megabytes}m")
+            wait_until(f"{megabytes} MiB", lambda: abs(self.memory() - megabytes) < 8, 60, 0.5)
+        result = self.vm.collect("stress", 180)
+        self.assertEqual(result.status, 0, result)
+        self.assertIn(" 0 errors", result.output)
+
+    def test_91_device_model_dies_and_domain_is_destroyed(self):
         """In mid-command; nothing of it is left, and the daemon serves the next."""
         for end in (lambda vm: self.host.check(f"kill -9 {vm.device_model()}"),
                     lambda vm: self.host.check(f"xl destroy {vm.name}")):
@@ -110,7 +125,7 @@ class DeviceModel(unittest.TestCase):
                        "(null)" not in self.host.check("xl list"), 60, 0.5)
         self.assertIn(ADDED, self.vm.check("gpu_test vector_add"))
 
-    def test_9_save_is_refused(self):
+    def test_92_save_is_refused(self):
         """With a word why, and the guest goes on as if nothing had been.  The last: after a try
         to save, `xl` looks after the domain no more."""
         result = self.host.run("xl save alpha /tmp/alpha.save", 240)
