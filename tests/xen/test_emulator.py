@@ -5,6 +5,7 @@
 import pathlib
 import re
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -188,7 +189,20 @@ class Emulator(unittest.TestCase):
             self.assertIn("0 errors", result.output)
         self.assertRegex(self.dom0.log(), r"vm=beta session=\d+ session started")
 
-    def test_10_hostile_guest(self):
+    def test_10_ballooned(self):
+        """Pages that go and come back while work is done in others, and then in them."""
+        alpha = self.alpha
+        alpha.send("gpu_test stress --seconds 20")
+        for mib in (200, 256, 208, 256):
+            self.host.check(f"xl mem-set {alpha.domid} {mib}")
+            time.sleep(3)
+        result = alpha.finish()
+        self.assertEqual(result.status, 0, result)
+        self.assertIn("0 errors", result.output)
+        # All that is free now: the pages that came back are among them.
+        self.assertIn("0 errors", alpha.check("gpu_test vector_add --size 8M"))
+
+    def test_11_hostile_guest(self):
         """A guest without a driver that attacks; its neighbour does not notice."""
         failed = []
         for attack in ("registers", "queues", "rings", "buffers", "bars"):
@@ -201,7 +215,7 @@ class Emulator(unittest.TestCase):
         self.assertEqual(failed, [])
         self.assertIn("0 errors", self.beta.check("gpu_test vector_add"))
 
-    def test_11_serving_process_dies(self):
+    def test_12_serving_process_dies(self):
         """The device is lost, the domain is not: no vCPU waits for it for ever."""
         beta = self.beta
         self.beta.check("(while gpu_test nop; do :; done) >/dev/null 2>&1 &")
@@ -214,7 +228,7 @@ class Emulator(unittest.TestCase):
         self.assertNotEqual(beta.run("gpu_test nop --timeout 5", 60).status, 0)
         self.alpha.check("gpu_test vector_add")
 
-    def test_12_destroyed_in_mid_command(self):
+    def test_13_destroyed_in_mid_command(self):
         self.alpha.check("gpu_test stress --seconds 60 >/dev/null 2>&1 &")
         wait_until("a session", lambda: self.dom0.workers(), 30, 0.3)
         self.host.check(f"xl destroy {self.alpha.domid}")
