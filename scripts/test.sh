@@ -40,7 +40,7 @@ run_test() { # [--graft] [--list] [SUITE...]
 		case $1 in
 		--graft) graft=(--graft) ;;
 		--list)
-			echo "unit host conformance qtest bare vm cuda"
+			echo "unit host conformance qtest bare vm cuda xen"
 			return
 			;;
 		-*) die "test: unknown option '$1'" ;;
@@ -49,6 +49,9 @@ run_test() { # [--graft] [--list] [SUITE...]
 		shift
 	done
 	prepare_vm "${graft[@]}"
+	if [ ${#suites[@]} = 0 ] || [[ " ${suites[*]} " = *" xen "* ]]; then
+		"$top/run" xen-image || [ $? = 77 ] # then these tests are skipped
+	fi
 	local options=()
 	for s in "${suites[@]}"; do
 		options+=(--suite "$s")

@@ -198,7 +198,11 @@ static int map_chunk(struct frames_region *r, uint64_t i)
 	return 0;
 }
 
-/* Pages `first` to `last` of a chunk.  One that was not there is looked for again. */
+/*
+ * Pages `first` to `last` of a chunk.  One that was not there is looked for
+ * again; for that the chunk is mapped anew in place, which only a copy under
+ * way could notice.
+ */
 static int touch_chunk(struct frames_region *r, uint64_t i, uint64_t first, uint64_t last)
 {
 	struct chunk *c = &r->chunk[i];
@@ -210,7 +214,7 @@ static int touch_chunk(struct frames_region *r, uint64_t i, uint64_t first, uint
 		c->epoch = r->f->epoch;
 		return 0;
 	}
-	if (c->slot && in_use(r->f, c))
+	if (c->slot && in_use(r->f, c) && r->f->oldest)
 		return -EFAULT;
 	err = map_chunk(r, i);
 	if (err)

@@ -13,9 +13,9 @@ die() {
 	exit 1
 }
 
-accelerators=(--enable-kvm --enable-tcg)
+kind=(--enable-kvm --enable-tcg)
 if [ "${1:-}" = --xen ]; then
-	accelerators=(--enable-xen --disable-kvm --disable-tcg)
+	kind=(--enable-xen --disable-kvm --disable-tcg --disable-debug-info)
 	shift
 fi
 [ $# -eq 2 ] || die "usage: build-graft.sh [--xen] QEMU_SOURCE OUT"
@@ -30,13 +30,13 @@ export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
 devices=$src/configs/devices/x86_64-softmmu/vgpu.mak
 cmp -s "$here/graft/vgpu.mak" "$devices" || cp "$here/graft/vgpu.mak" "$devices"
 
-configured="$src ${accelerators[*]}"
+configured="$src ${kind[*]}"
 if [ "$(cat "$tree/.vgpu-configured" 2>/dev/null)" != "$configured" ]; then
 	rm -rf "$tree"
 	mkdir -p "$tree"
 	# The firmware blobs that Debian's tarball lacks are not needed for this.
 	(cd "$tree" && "$src/configure" --target-list=x86_64-softmmu --without-default-features \
-		--without-default-devices --with-devices-x86_64=vgpu "${accelerators[@]}" \
+		--without-default-devices --with-devices-x86_64=vgpu "${kind[@]}" \
 		--enable-fdt=system --disable-tools --disable-docs --disable-werror \
 		--disable-install-blobs \
 		>configure.log 2>&1) || die "configure failed; see $tree/configure.log"

@@ -81,3 +81,13 @@ if [ -e "$src/hw/misc/meson.build" ]; then
 else
 	hook_make
 fi
+
+# Xen tells its device model when a guest gives pages back; nobody else in QEMU hears of it.
+for xen in "$src/hw/i386/xen/xen-hvm.c" "$src/hw/xen/xen-hvm-common.c"; do
+	grep -q 'case IOREQ_TYPE_INVALIDATE:' "$xen" 2>/dev/null || continue
+	grep -q vgpu_stub_ram_changed "$xen" ||
+		sed -i -e 's|^\( *\)case IOREQ_TYPE_INVALIDATE:$|&\n\1    if (vgpu_stub_ram_changed) {\n\1        vgpu_stub_ram_changed();\n\1    }|' \
+			-e '/^static void handle_ioreq(/i void (*vgpu_stub_ram_changed)(void);\n' "$xen"
+	grep -q '^void (\*vgpu_stub_ram_changed)(void);' "$xen" ||
+		die "$xen has no place for the notice of changed pages that this script knows"
+done

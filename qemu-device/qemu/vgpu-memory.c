@@ -47,6 +47,62 @@ static bool vgpu_describe(const MemoryRegionSection *section,
     return r->fd >= 0 && qemu_ram_is_shared(mr->ram_block);
 }
 
+/* ----------------------------------------------------------- changed pages */
+
+#define CHANGED_MS 100      /* the daemon hears of them at most so often */
+
+/*
+ * In Xen's device model (graft.sh puts it there): called when the guest has
+ * given pages back, so that others may come to be at the same addresses.
+ */
+extern void (*vgpu_stub_ram_changed)(void) __attribute__((weak));
+
+static QLIST_HEAD(, VgpuStub) by_domain = QLIST_HEAD_INITIALIZER(by_domain);
+
+static void vgpu_tell_changed(void *opaque)
+{
+    VgpuStub *s = opaque;
+
+    vgpu_enter(s);
+    vgpu_core_memory_changed(s->core);
+    vgpu_leave(s);
+}
+
+static void vgpu_ram_changed(void)
+{
+    VgpuStub *s;
+
+    QLIST_FOREACH(s, &by_domain, by_domain) {
+        if (!timer_pending(s->changed)) {
+            timer_mod(s->changed,
+                      qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + CHANGED_MS);
+        }
+    }
+}
+
+static void vgpu_watch_changes(VgpuStub *s)
+{
+    if (vgpu_compat_domid() < 0 || !&vgpu_stub_ram_changed) {
+        return;
+    }
+    s->changed = timer_new_ms(QEMU_CLOCK_REALTIME, vgpu_tell_changed, s);
+    QLIST_INSERT_HEAD(&by_domain, s, by_domain);
+    vgpu_stub_ram_changed = vgpu_ram_changed;
+}
+
+static void vgpu_unwatch_changes(VgpuStub *s)
+{
+    if (!s->changed) {
+        return;
+    }
+    QLIST_REMOVE(s, by_domain);
+    timer_del(s->changed);
+    timer_free(s->changed);
+    s->changed = NULL;
+}
+
+/* ---------------------------------------------------------------- listener */
+
 static void vgpu_memory_begin(MemoryListener *listener)
 {
     VgpuStub *s = container_of(listener, VgpuStub, listener);
@@ -149,6 +205,7 @@ bool vgpu_memory_init(VgpuStub *s, Error **errp)
         vgpu_memory_exit(s);
         return false;
     }
+    vgpu_watch_changes(s);
     if (!s->table->len) {
         warn_report("vgpu-stub: guest RAM cannot be shared, so only commands "
                     "by registers will work; for queues start QEMU with "
@@ -160,6 +217,7 @@ bool vgpu_memory_init(VgpuStub *s, Error **errp)
 
 void vgpu_memory_exit(VgpuStub *s)
 {
+    vgpu_unwatch_changes(s);
     memory_listener_unregister(&s->listener);
     g_array_free(s->gather, true);
     g_array_free(s->table, true);

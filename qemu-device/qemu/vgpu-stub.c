@@ -379,6 +379,21 @@ static void vgpu_reset(DeviceState *dev)
     vgpu_stop_all(s);
 }
 
+/* Xen's way to save a guest asks no migration blocker; this it does ask. */
+static int vgpu_refuse_save(void *opaque)
+{
+    VgpuStub *s = opaque;
+
+    error_report("%s", error_get_pretty(s->migration_blocker));
+    return -EBUSY;
+}
+
+static const VMStateDescription vgpu_vmstate = {
+    .name = TYPE_VGPU_STUB,
+    .pre_save = vgpu_refuse_save,
+    .fields = (VMStateField[]) { VMSTATE_END_OF_LIST() },
+};
+
 VGPU_PROPERTIES(vgpu_properties,
     DEFINE_PROP_STRING("socket", VgpuStub, socket_path),
     DEFINE_PROP_CHR("chardev", VgpuStub, chr),
@@ -395,6 +410,7 @@ static void vgpu_class_init(ObjectClass *klass, VGPU_CLASS_DATA *data)
     k->device_id = VGPU_PCI_DEVICE_ID;
     k->revision = VGPU_PCI_REVISION;
     k->class_id = VGPU_PCI_CLASS;
+    dc->vmsd = &vgpu_vmstate;
     dc->desc = "A share of a GPU of the host, through gpu_mediator";
     device_class_set_legacy_reset(dc, vgpu_reset);
     device_class_set_props(dc, vgpu_properties);

@@ -8,6 +8,7 @@
 
 #include "compat.h"
 #include "qemu/bitmap.h"
+#include "qemu/queue.h"
 #include "vgpu_core.h"
 
 #define TYPE_VGPU_STUB "vgpu-stub"
@@ -83,6 +84,8 @@ struct VgpuStub {
     bool no_discards;       /* we forbade them: the daemon has RAM of ours */
     bool realizing;         /* failing is still possible */
     bool discards_needed;   /* another device needs them: no RAM for the daemon */
+    QEMUTimer *changed;     /* to tell of changed pages; NULL: RAM is not by domain */
+    QLIST_ENTRY(VgpuStub) by_domain;
 };
 
 /* For messages: what the user calls this device. */

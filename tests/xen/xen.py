@@ -7,16 +7,21 @@ that dom0's xl makes; its shell is on its Xen console, which xenconsole brings t
 another virtio port.  Both have the methods of vm.Shell.
 """
 
+import json
 import pathlib
+import re
 import sys
+import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "vm"))
+import preload  # noqa: E402
 from vm import BUILD, Emulated, Failure, Shell, quote, wait_until  # noqa: E402,F401
 
 XEN = BUILD / "xen"
 PORTS = 4                       # how many domains can have a shell at once
 DEVICE_MODEL = "/opt/vgpu/bin/qemu-system-x86_64"
-SOCKET = "/run/vgpu.sock"
+SOCKET = "/run/gpu/vgpu.sock"
 BOOT_SECONDS = 300              # on a loaded machine: a quiet one needs a tenth
 
 
@@ -26,15 +31,19 @@ class Host(Emulated):
     def __init__(self, memory=1536, dom0_memory=640, extra=()):
         super().__init__("xen")
         base = XEN / "base"
+        if not (base / "dom0.img").exists() or not (XEN / "programs.img").exists():
+            raise unittest.SkipTest("Xen's packages were not to be had; see ./run xen-image")
         ports = ["shell", *(f"domain{n}" for n in range(PORTS))]
-        # Without -smap dom0 dies at once; cpuidle=0 keeps Xen away from mwait.
+        # Without -smap dom0 dies at once; cpuidle=0 keeps Xen away from mwait; with lazy
+        # switching of FPU registers guests that are emulated so get each other's.
         self.argv = [
             "qemu-system-x86_64", "-nodefaults", "-name", "xen", "-machine", "pc",
             "-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max,-smap,-rdtscp",
             "-smp", "1", "-m", str(memory), "-display", "none", "-no-reboot",
             "-kernel", str(base / "xen"),
             "-append", "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all sched=credit "
-                       f"dom0_mem={dom0_memory}M,max:{dom0_memory}M dom0_max_vcpus=1 cpuidle=0",
+                       f"dom0_mem={dom0_memory}M,max:{dom0_memory}M dom0_max_vcpus=1 cpuidle=0 "
+                       "spec-ctrl=eager-fpu",
             "-initrd", f"{base / 'vmlinuz'} console=hvc0 loglevel=4 panic=5 mitigations=off,"
                        f"{base / 'initrd'}",
             "-serial", f"file:{self.folder / 'console.log'}",
@@ -59,18 +68,26 @@ class Host(Emulated):
     def ready(self, seconds=BOOT_SECONDS):
         return super().ready(seconds)
 
-    def start_mediator(self, options="", domains="root"):
+    def start_mediator(self, domains="root"):
         """The daemon; `domains` says who may name a domain's memory (gpu_mediator.conf(5))."""
-        self.check(f"printf '[xen]\\ndomains={domains}\\n' >/run/mediator.conf")
-        self.check(f"gpu_mediator --config /run/mediator.conf --backend cpu --socket-path {SOCKET} --runtime-dir /run/vgpu "
-                   f"--log-file /var/log/mediator.log {options} </dev/null >/var/log/mediator.err "
-                   "2>&1 & echo $! >/run/mediator.pid")
-        wait_until("the daemon's socket in dom0",
-                   lambda: self.run(f"test -S {SOCKET}").status == 0, 60, 0.3)
+        before = self.log().count("listening at")
+        self.check(f"printf '[xen]\\ndomains={domains}\\n' >/run/mediator.conf; mkdir -p /run/gpu")
+        self.check(f"gpu_mediator --foreground --config /run/mediator.conf --backend cpu "
+                   f"--socket-path {SOCKET} --runtime-dir /run/vgpu --log-file /var/log/mediator.log "
+                   "</dev/null >/var/log/mediator.err 2>&1 & echo $! >/run/mediator.pid")
+        wait_until("the daemon in dom0", lambda: self.log().count("listening at") > before, 60, 0.3)
+
+    def kill_mediator(self):
+        self.check("kill -9 $(cat /run/mediator.pid)")
 
     def log(self):
         """What the daemon wrote."""
-        return self.run("cat /var/log/mediator.log").output
+        return self.run("cat /var/log/mediator.log 2>/dev/null").output
+
+    def workers(self):
+        """Process ids of the workers in dom0, by how they were called."""
+        return [int(x) for x in re.findall(r"/proc/(\d+)/", self.run(
+            "grep -l [g]pu_mediator-worker /proc/[0-9]*/cmdline 2>/dev/null").output)]
 
     def __exit__(self, *exc):
         self.kill()     # nothing in it is worth an orderly end
@@ -78,23 +95,27 @@ class Host(Emulated):
 
 
 class Domain(Shell):
-    """An HVM guest of `host`; `device` are lines of xl.cfg that bring the device."""
+    """An HVM guest of `host`.
 
-    def __init__(self, host, name, memory=256, config="", append=""):
+    `config` are further lines of xl.cfg, `arguments` go to its device model."""
+
+    def __init__(self, host, name, memory=256, config="", arguments=(), append=""):
         super().__init__()
         self.host, self.name = host, name
+        arguments = json.dumps(preload.arguments(XEN / "programs/guest", "/opt/vgpu/guest") +
+                               list(arguments))
         self.config = f'''name = "{name}"
 type = "hvm"
 memory = {memory}
 vcpus = 1
-kernel = "/opt/vgpu/guest/vmlinuz"
-ramdisk = "/opt/vgpu/guest/initramfs.cpio.gz"
+kernel = "/opt/vgpu/guest/boot"
 cmdline = "console=hvc0 quiet loglevel=1 panic=-1 nokaslr vgpu.hostname={name} vgpu.shell=hvc0 {append}"
 vga = "none"
 vnc = 0
 usb = 0
 tsc_mode = "native"
 device_model_version = "qemu-xen"
+device_model_args_hvm = {arguments}
 {config}
 '''
         self.port = self.domid = None
@@ -109,12 +130,22 @@ device_model_version = "qemu-xen"
         result = host.run(f"xl create {options} /tmp/{self.name}.cfg", 240)
         if result.status != 0:
             raise Failure(f"{self.name}: {result}; {self.console()}")
+        return self.attach()
+
+    def attach(self):
+        """Brings the console of the domain, as it is now, to the port."""
         # A port has one user at a time; dom0's shell has the first.  `xl console` would not
         # read what is no terminal.
-        self.domid = int(host.check(f"xl domid {self.name}"))
-        host.check(f"exec 5<>/dev/vport0p{self.port + 2} && xenconsole {self.domid} --type pv "
-                   f"--interactive <&5 >&5 2>/tmp/{self.name}.console &")
+        self.domid = int(self.host.check(f"xl domid {self.name}"))
+        self.host.check(f"exec 5<>/dev/vport0p{self.port + 2} && xenconsole {self.domid} --type pv "
+                        f"--interactive <&5 >&5 2>/tmp/{self.name}.console &")
         return self
+
+    def device_model(self):
+        """Process id of its QEMU."""
+        return int(self.host.check(
+            f"xenstore-read /local/domain/0/device-model/{self.domid}/device-model-pid "
+            f"2>/dev/null || xenstore-read /local/domain/{self.domid}/image/device-model-pid"))
 
     def ended(self):
         return self.host.ended()
@@ -135,9 +166,8 @@ device_model_version = "qemu-xen"
         self.port = None
 
 
-def with_device(options=""):
-    """Lines of xl.cfg: the QEMU that has the device in it."""
+def in_qemu(options=""):
+    """For Domain: the QEMU that has the device in it."""
     device = f"vgpu-stub,id=vgpu0,socket={SOCKET}{',' + options if options else ''}"
-    arguments = ["-L", "/usr/share/qemu", "-L", "/usr/share/seabios", "-device", device]
-    return (f'device_model_override = "{DEVICE_MODEL}"\n'
-            f"device_model_args_hvm = {arguments}\n".replace("'", '"'))
+    return {"config": f'device_model_override = "{DEVICE_MODEL}"',
+            "arguments": ["-L", "/usr/share/qemu", "-L", "/usr/share/seabios", "-device", device]}

@@ -303,5 +303,6 @@ int emulator_run(const struct emulator_config *config, int report)
 	vgpu_core_start(shell_core(e.shell));
 	shell_leave(e.shell);
 	g_main_loop_run(e.loop);
+	xen_end(&e.xen);
 	return EXIT_SUCCESS;
 }

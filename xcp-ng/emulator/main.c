@@ -32,18 +32,20 @@ static bool fail(GError **err, const char *what, const char *path)
 	return false;
 }
 
-/* Held for good: a domain has one device. */
-static bool take_pid_file(const char *path, GError **err)
+/* Held for good, as a domain has one device; the descriptor, or -1. */
+static int take_pid_file(const char *path, GError **err)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 
 	if (fd < 0)
-		return fail(err, "cannot write", path);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return fail(err, "another vgpu-stub-xen serves this domain, it holds", path);
-	if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
-		return fail(err, "cannot write", path);
-	return true;
+		fail(err, "cannot write", path);
+	else if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		fail(err, "another vgpu-stub-xen serves this domain, it holds", path);
+	else if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
+		fail(err, "cannot write", path);
+	else
+		return fd;
+	return -1;
 }
 
 static bool redirect(const char *log_file, GError **err)
@@ -101,7 +103,9 @@ static struct emulator_config configure(const struct options *o, struct store *s
 	};
 }
 
-static int start(const struct options *o, struct store *store, int ready, GError **err)
+/* `ready` and `pid_file` are not for the process that the guest may take over. */
+static int start(const struct options *o, struct store *store, int ready, int pid_file,
+		 GError **err)
 {
 	struct supervision s = {.domid = (uint32_t)o->domid, .store = store, .ready = ready};
 	struct emulator_config config;
@@ -122,6 +126,7 @@ static int start(const struct options *o, struct store *store, int ready, GError
 	}
 	if (s.child == 0) {
 		close(pair[0]);
+		close(pid_file);
 		if (ready >= 0)
 			close(ready);
 		exit(emulator_run(&config, pair[1]));
@@ -172,13 +177,14 @@ static bool to_background(const struct options *o, int *ready, int *status, GErr
 
 static int run(const struct options *o, GError **err)
 {
-	int ready = -1, status = EXIT_FAILURE;
+	int ready = -1, status = EXIT_FAILURE, pid_file;
 	struct store *store;
 
 	if (o->daemon ? !to_background(o, &ready, &status, err)
 		      : (o->log_file && !redirect(o->log_file, err)))
 		return status;
-	if (!take_pid_file(o->pid_file, err))
+	pid_file = take_pid_file(o->pid_file, err);
+	if (pid_file < 0)
 		return EXIT_FAILURE;
 	store = store_open((uint32_t)o->domid, err);
 	if (!store)
@@ -188,7 +194,7 @@ static int run(const struct options *o, GError **err)
 			    o->domid);
 		return EXIT_FAILURE;
 	}
-	status = start(o, store, ready, err);
+	status = start(o, store, ready, pid_file, err);
 	unlink(o->pid_file);
 	return status;
 }

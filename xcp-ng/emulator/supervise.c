@@ -166,12 +166,14 @@ static void abandon(struct watcher *w)
 	struct xen x;
 
 	store_close(w->store);
-	if (w->server != NO_SERVER && xen_open(&x, w->s->domid, &err)) {
-		xen_abandon(&x, (ioservid_t)w->server);
+	if (w->server != NO_SERVER) {
+		if (xen_open(&x, w->s->domid, &err) &&
+		    xen_take_over(&x, (ioservid_t)w->server, &err))
+			xen_end(&x);
+		else
+			say(w, "accesses of the guest may hang", err->message);
 		xen_close(&x);
 	}
-	if (err)
-		say(w, "accesses of the guest may hang", err->message);
 	g_clear_error(&err);
 	w->store = store_open(w->s->domid, &err);
 	g_clear_error(&err);

@@ -151,22 +151,24 @@ void xen_answer(struct xen *x, uint32_t vcpu, const struct ioreq *r)
 	xenevtchn_notify(x->events, x->port[vcpu]);
 }
 
-void xen_abandon(struct xen *x, ioservid_t server)
+/* Disabled first: a vCPU that is answered may ask again at once. */
+void xen_end(struct xen *x)
 {
-	GError *err = NULL;
+	xendevicemodel_set_ioreq_server_state(x->dm, x->domid, x->server, 0);
+	for (uint32_t i = 0; i < x->nvcpus; i++) {
+		struct ioreq r = x->page[i];
 
-	x->server = server;
-	if (map_page(x, &err) && bind_ports(x, &err)) {
-		for (uint32_t i = 0; i < x->nvcpus; i++) {
-			struct ioreq r = x->page[i];
-
-			r.data = UINT64_MAX;
-			if (r.state == STATE_IOREQ_READY || r.state == STATE_IOREQ_INPROCESS)
-				xen_answer(x, i, &r);
-		}
+		r.data = UINT64_MAX;
+		if (r.state == STATE_IOREQ_READY || r.state == STATE_IOREQ_INPROCESS)
+			xen_answer(x, i, &r);
 	}
-	g_clear_error(&err); /* the domain is gone, then */
-	xendevicemodel_destroy_ioreq_server(x->dm, x->domid, server);
+	xendevicemodel_destroy_ioreq_server(x->dm, x->domid, x->server);
+}
+
+bool xen_take_over(struct xen *x, ioservid_t server, GError **err)
+{
+	x->server = server;
+	return map_page(x, err) && bind_ports(x, err);
 }
 
 /* ----------------------------------------------------------- ranges and MSI */

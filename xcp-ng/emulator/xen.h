@@ -43,11 +43,14 @@ void xen_close(struct xen *x);
 /* A server of our own that gets the function at `slot` of bus 0.  The domain may be paused. */
 bool xen_serve(struct xen *x, unsigned int slot, GError **err);
 
+/* The server of a process that is gone, or is about to be. */
+bool xen_take_over(struct xen *x, ioservid_t server, GError **err);
+
 /*
- * The end of a server whose process is gone: vCPUs that wait for it read all
- * ones and go on, as they do everywhere where no device is.
+ * The end of the server: vCPUs that wait for it read all ones and go on, as
+ * they do everywhere where no device is.
  */
-void xen_abandon(struct xen *x, ioservid_t server);
+void xen_end(struct xen *x);
 
 /* Readable: xen_next() has something. */
 int xen_fd(const struct xen *x);

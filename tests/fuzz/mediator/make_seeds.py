@@ -27,8 +27,8 @@ def message(request, payload, fds=0, step=255, flags=1):
     return out
 
 
-def region(gpa, size, offset=0):
-    return struct.pack("<QQQQII", gpa, size, 0, offset, 0, 0)
+def region(gpa, size, offset=0, domid=0):
+    return struct.pack("<QQQQII", gpa, size, 0, offset, 1 if domid else 0, domid)
 
 
 HELLO = message(0x100, struct.pack("<IIIIQQ16s64sII", 0x4B4F5356, 1, 0x10000, 16, 7,
@@ -47,6 +47,9 @@ SOCKET = {
     "add-remove": HELLO + message(37, bytes(8) + region(0x1000, 0x1000), 1)
     + message(38, bytes(8) + region(0x1000, 0x1000)),
     "overlap": HELLO + message(5, table(region(0, 0x2000), region(0x1000, 0x1000)), 2),
+    "by-domain": HELLO + message(5, table(region(0, 0x2000, domid=5)))
+    + message(37, bytes(8) + region(0, 0x2000, domid=5))
+    + message(37, bytes(8) + region(0x2000, 0x1000, domid=6)),
     "start-stop": HELLO + message(0x101, START, 2) + message(0x102, struct.pack("<IIQ", 0, 0, 1)),
     "resume-reset": HELLO + message(0x103, struct.pack("<IIQ", 0, 0, 1), 1) + message(34, b"", flags=9),
     "too-early": message(34, b""),

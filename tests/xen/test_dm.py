@@ -1,0 +1,160 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The device in an xl guest's device model, on a real Xen: commands, and the life of a domain."""
+
+import pathlib
+import re
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from xen import Domain, Host, in_qemu, wait_until  # noqa: E402
+import tap  # noqa: E402
+
+ADDED = "Vector add passed: 1024 elements, 0 errors"
+
+
+class DeviceModel(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.host = Host().__enter__()
+        cls.addClassCleanup(cls.host.__exit__, None, None, None)
+        cls.host.ready()
+        cls.host.start_mediator()
+        cls.vm = Domain(cls.host, "alpha", **in_qemu()).create().ready()
+
+    def line_with(self, text):
+        return wait_until(f"{text} in the daemon's log", lambda: next(
+            (x for x in self.host.log().splitlines() if text in x), None), 30, 0.3)
+
+    def interrupts(self, vm):
+        """How many came by MSI-X of the device, by Xen's or the kernel's own way."""
+        lines = re.findall(r"^ *\d+: +(\d+) .*msi-x.*vgpu", vm.check("cat /proc/interrupts"),
+                           re.M | re.I)
+        return sum(map(int, lines))
+
+    def memory(self):
+        """MiB that the domain has now."""
+        return int(re.search(r"^alpha +\d+ +(\d+)", self.host.check("xl list"), re.M).group(1))
+
+    def test_1_lspci(self):
+        out = self.vm.check("lspci -nn -vv -d 1af4:1111")
+        self.assertIn("[1af4:1111]", out)
+        self.assertRegex(out, r"Region 0: Memory at .*\[size=4K\]")
+        self.assertRegex(out, r"MSI-X: Enable\+")
+        self.assertIn("Kernel driver in use: vgpu_stub", out)
+
+    def test_2_text_reaches_the_log_in_dom0(self):
+        self.vm.check("echo TEST > /dev/vgpu_stub")
+        line = self.line_with('"TEST"')
+        self.assertIn("vm=alpha", line)
+        self.assertRegex(line, r"session=\d+ request=\d+")
+
+    def test_3_each_gpu_test_command(self):
+        self.assertIn("NOP command successful", self.vm.check("gpu_test nop"))
+        self.assertIn(ADDED, self.vm.check("gpu_test vector_add"))
+        self.vm.check("gpu_test matmul --dims 67x33x129")
+        self.vm.check("gpu_test bandwidth --size 4194304")
+        self.assertIn("cpu", self.vm.check("gpu_test info"))
+        self.vm.check("gpu_test status")
+        before = self.interrupts(self.vm)
+        self.vm.check("gpu_test stress --seconds 5")
+        self.assertGreater(self.interrupts(self.vm), before)
+
+    def test_4_no_session_is_by_registers(self):
+        """With the memory of the domain mapped there is no need for them."""
+        self.assertNotIn("queue registers", self.host.log())
+
+    def test_5_two_domains_at_once(self):
+        second = Domain(self.host, "beta", **in_qemu()).create().ready()
+        self.addCleanup(second.destroy)
+        for vm in (self.vm, second):
+            vm.background("gpu_test stress --seconds 10", "stress")
+        for vm in (self.vm, second):
+            result = vm.collect("stress", 180)
+            self.assertEqual(result.status, 0, result)
+            self.assertRegex(result.output, r"stress: [1-9]\d* operations, 0 errors")
+        second.check("echo I am beta > /dev/vgpu_stub")
+        self.assertIn("vm=beta", self.line_with("I am beta"))
+
+    def test_6_daemon_restart(self):
+        """Work goes on without a daemon, and new work with the next one."""
+        self.vm.background("gpu_test stress --seconds 15", "stress")
+        wait_until("a worker", self.host.workers, 30, 0.3)
+        self.host.kill_mediator()
+        self.host.start_mediator()
+        result = self.vm.collect("stress", 180)
+        self.assertEqual(result.status, 0, result)
+        self.assertIn(" 0 errors", result.output)
+        wait_until("the device's return", lambda: self.vm.run("gpu_test nop").status == 0, 60, 1)
+
+    def test_7_reboot(self):
+        self.vm.background("gpu_test stress --seconds 600", "stress")
+        wait_until("a worker", self.host.workers, 30, 0.3)
+        before = self.vm.domid
+        self.vm.send("reboot -f")
+        wait_until("the domain's successor", lambda: re.fullmatch(r"\d+\n", (
+            domid := self.host.run("xl domid alpha").output)) and int(domid) > before, 120, 0.5)
+        self.vm.attach().ready()
+        self.assertEqual(self.host.workers(), [])
+        self.assertIn(ADDED, self.vm.check("gpu_test vector_add"))
+
+    def test_8_balloon(self):
+        """Pages go and others come while a session works."""
+        self.vm.background("gpu_test stress --seconds 30", "stress")
+        wait_until("a worker", self.host.workers, 30, 0.3)
+        for megabytes in (150, 256, 150, 256):
+            self.host.check(f"xl mem-set alpha {megabytes}m")
+            wait_until(f"{megabytes} MiB", lambda: abs(self.memory() - megabytes) < 8, 60, 0.5)
+        result = self.vm.collect("stress", 180)
+        self.assertEqual(result.status, 0, result)
+        self.assertIn(" 0 errors", result.output)
+
+    def test_91_device_model_dies_and_domain_is_destroyed(self):
+        """In mid-command; nothing of it is left, and the daemon serves the next."""
+        for end in (lambda vm: self.host.check(f"kill -9 {vm.device_model()}"),
+                    lambda vm: self.host.check(f"xl destroy {vm.name}")):
+            vm = Domain(self.host, "gamma", **in_qemu()).create().ready()
+            self.addCleanup(vm.destroy)
+            vm.background("gpu_test stress --seconds 600", "stress")
+            wait_until("a worker", self.host.workers, 30, 0.3)
+            end(vm)
+            wait_until("the worker's end", lambda: not self.host.workers(), 30, 0.3)
+            vm.destroy()
+            wait_until("the domain's end", lambda: "gamma" not in self.host.check("xl list") and
+                       "(null)" not in self.host.check("xl list"), 60, 0.5)
+        self.assertIn(ADDED, self.vm.check("gpu_test vector_add"))
+
+    def test_92_save_is_refused(self):
+        """With a word why, and the guest goes on as if nothing had been.  The last: after a try
+        to save, `xl` looks after the domain no more."""
+        result = self.host.run("xl save alpha /tmp/alpha.save", 240)
+        self.assertNotEqual(result.status, 0, result)
+        self.assertIn("cannot be saved", self.host.check("cat /var/log/xen/qemu-dm-alpha.log"))
+        self.assertIn(ADDED, self.vm.check("gpu_test vector_add"))
+
+
+class RegistersOnly(unittest.TestCase):
+    """A daemon that maps no domain's memory, as by default."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.host = Host().__enter__()
+        cls.addClassCleanup(cls.host.__exit__, None, None, None)
+        cls.host.ready()
+        cls.host.start_mediator(domains="none")
+        cls.vm = Domain(cls.host, "alpha", **in_qemu()).create().ready()
+
+    def test_commands(self):
+        self.assertIn("text and small commands only", self.vm.check("dmesg"))
+        self.vm.check("echo TEST > /dev/vgpu_stub")
+        self.assertRegex(self.host.log(), 'session started: queue registers(.*\n)*.*"TEST"')
+        self.assertIn("NOP command successful", self.vm.check("gpu_test nop"))
+        out = self.vm.check("exec 3<>/dev/vgpu_stub; echo RUN_VECTOR_ADD >&3; head -n 1 <&3")
+        self.assertIn(ADDED, out)
+        self.assertIn("see [xen] in its configuration",
+                      self.host.check("cat /var/log/xen/qemu-dm-alpha.log"))
+
+
+if __name__ == "__main__":
+    tap.main()
