@@ -151,7 +151,7 @@ class Emulator(unittest.TestCase):
 
     def test_07_daemon_restart(self):
         """Work goes on without a daemon, and with the next one."""
-        self.alpha.check("gpu_test stress --seconds 20 >/tmp/stress 2>&1; echo $? >/tmp/status &")
+        self.alpha.check("(gpu_test stress --seconds 20; echo $? >/tmp/status) >/tmp/stress 2>&1 &")
         wait_until("a session", lambda: self.dom0.workers(), 30, 0.3)
         self.dom0.crash_mediator()
         self.dom0.expect_state(self.alpha, "waiting")
