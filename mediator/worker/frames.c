@@ -8,10 +8,11 @@
 #include <sys/mman.h>
 
 struct chunk {
-	uint64_t epoch; /* of the last request that touched it */
-	uint32_t slot;  /* + 1; 0: not mapped */
-	bool stale;     /* the guest has other pages there now */
-	bool used;      /* since the hand came by */
+	uint64_t epoch;   /* of the last request that touched it */
+	uint64_t earlier; /* of the last one before that */
+	uint32_t slot;    /* + 1; 0: not mapped */
+	bool stale;       /* the guest has other pages there now */
+	bool used;        /* since the hand came by */
 	uint8_t there[FRAMES_CHUNK_PAGES / 8];
 };
 
@@ -114,10 +115,27 @@ void frames_region_free(struct frames_region *r)
 	free(r);
 }
 
-/* By this request, or by copies that a hold stands for. */
+/* By copies that a hold stands for, of requests before this one. */
+static bool is_held(const struct frames *f, const struct chunk *c)
+{
+	uint64_t last = c->epoch == f->epoch ? c->earlier : c->epoch;
+
+	return f->oldest && last >= f->oldest->epoch;
+}
+
+/* By these, or by this request. */
 static bool in_use(const struct frames *f, const struct chunk *c)
 {
-	return c->epoch >= (f->oldest ? f->oldest->epoch : f->epoch);
+	return c->epoch == f->epoch || is_held(f, c);
+}
+
+static void mark_used(const struct frames *f, struct chunk *c)
+{
+	c->used = true;
+	if (c->epoch == f->epoch)
+		return;
+	c->earlier = c->epoch;
+	c->epoch = f->epoch;
 }
 
 /*
@@ -200,8 +218,8 @@ static int map_chunk(struct frames_region *r, uint64_t i)
 
 /*
  * Pages `first` to `last` of a chunk.  One that was not there is looked for
- * again; for that the chunk is mapped anew in place, which only a copy under
- * way could notice.
+ * again, by mapping the whole chunk once more: what this request has touched
+ * in it before stays where it is, and is not in use before all is touched.
  */
 static int touch_chunk(struct frames_region *r, uint64_t i, uint64_t first, uint64_t last)
 {
@@ -209,20 +227,16 @@ static int touch_chunk(struct frames_region *r, uint64_t i, uint64_t first, uint
 	bool fits = c->slot && is_there(c, first, last);
 	int err;
 
-	if (fits && (!c->stale || in_use(r->f, c))) {
-		c->used = true;
-		c->epoch = r->f->epoch;
-		return 0;
+	if (!fits || (c->stale && !in_use(r->f, c))) {
+		if (c->slot && is_held(r->f, c))
+			return -EFAULT;
+		err = map_chunk(r, i);
+		if (err)
+			return err;
 	}
-	if (c->slot && in_use(r->f, c) && r->f->oldest)
-		return -EFAULT;
-	err = map_chunk(r, i);
-	if (err)
-		return err;
-	c->used = true;
 	if (!is_there(c, first, last))
 		return -EFAULT;
-	c->epoch = r->f->epoch;
+	mark_used(r->f, c);
 	return 0;
 }
 

@@ -67,8 +67,9 @@ uint8_t *frames_region_base(const struct frames_region *r);
 void frames_region_renew(struct frames_region *r);
 
 /*
- * [offset, offset + length) can be used until frames_release().  It must lie
- * in the region.  0, -EFAULT (a page is not there), -ENOMEM.
+ * [offset, offset + length) can be used until frames_release(), once all that
+ * the request uses has been touched.  It must lie in the region.  0, -EFAULT (a
+ * page is not there), -ENOMEM.
  */
 int frames_touch(struct frames_region *r, uint64_t offset, uint64_t length);
 

@@ -151,7 +151,7 @@ class Emulator(unittest.TestCase):
 
     def test_07_daemon_restart(self):
         """Work goes on without a daemon, and with the next one."""
-        self.alpha.check("gpu_test stress --seconds 20 >/tmp/stress 2>&1; echo $? >/tmp/status &")
+        self.alpha.check("(gpu_test stress --seconds 20; echo $? >/tmp/status) >/tmp/stress 2>&1 &")
         wait_until("a session", lambda: self.dom0.workers(), 30, 0.3)
         self.dom0.crash_mediator()
         self.dom0.expect_state(self.alpha, "waiting")
@@ -233,7 +233,8 @@ class Emulator(unittest.TestCase):
         wait_until("a session", lambda: self.dom0.workers(), 30, 0.3)
         self.host.check(f"xl destroy {self.alpha.domid}")
         wait_until("the end of its processes", lambda: not self.dom0.workers() and
-                   not [p for p in self.dom0.processes("vgpu-stub-xen")], 60, 0.5)
+                   UID_BASE + self.alpha.domid not in
+                   [uid for _, uid in self.dom0.processes("vgpu-stub-xen")], 60, 0.5)
         wait_until("the end of the domain", lambda: not re.search(
             r"^\S+\s+%d\s" % self.alpha.domid, self.host.check("xl list"), re.M), 60, 0.5)
         self.assertEqual(self.host.run(

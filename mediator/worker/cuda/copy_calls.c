@@ -151,19 +151,42 @@ static CUresult of_errno(int err)
 	}
 }
 
+static int get_all(struct cuda_session *s, uint32_t access, struct vgpu_operand *op)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < s->req->ndesc && !err; i++)
+		err = s->req->desc[i].reserved ? -EINVAL
+					       : buffers_get(&s->worker->buffers, &s->req->desc[i],
+							     access, 1, &op[i]);
+	return err;
+}
+
+/*
+ * All before the first copy begins, as what is mapped for one may be mapped
+ * again for another; and all again if the memory table changed meanwhile.
+ */
+static CUresult resolve_all(struct cuda_session *s, bool to_device,
+			    struct vgpu_operand op[VGPU_DESCS_MAX])
+{
+	const uint32_t access = to_device ? VGPU_BUFFER_READ : VGPU_BUFFER_WRITE;
+	int err = get_all(s, access, op);
+
+	if (err == -EFAULT && control_handle(s->worker)) {
+		buffers_release(&s->worker->buffers);
+		err = get_all(s, access, op);
+	}
+	return of_errno(err);
+}
+
 /* Enqueues one descriptor's copy. */
-static CUresult enqueue(struct cuda_session *s, uint32_t i, CUdeviceptr at, CUstream stream,
-			bool to_device)
+static CUresult enqueue(struct cuda_session *s, const struct vgpu_operand *op, CUdeviceptr at,
+			CUstream stream, bool to_device)
 {
 	struct worker *w = s->worker;
-	struct vgpu_operand op;
 	uint64_t copied = 0;
-	CUresult r;
-	int err = session_operand(s, i, to_device ? VGPU_BUFFER_READ : VGPU_BUFFER_WRITE, &op);
+	CUresult r = (CUresult)w->ops->copy(w->be, stream, at, op, to_device, &copied);
 
-	if (err)
-		return of_errno(err);
-	r = (CUresult)w->ops->copy(w->be, stream, at, &op, to_device, &copied);
 	queue_count(&w->page->host_copied, copied);
 	return r;
 }
@@ -183,7 +206,8 @@ CUresult host_vgpuCopy(struct cuda_session *s, unsigned int direction, CUdevicep
 		       unsigned long long bytes, CUstream stream)
 {
 	const bool to_device = direction == VGPU_COPY_TO_DEVICE;
-	CUresult r = CUDA_SUCCESS;
+	struct vgpu_operand op[VGPU_DESCS_MAX];
+	CUresult r;
 	struct wait *w;
 	struct bulk *b;
 
@@ -209,8 +233,9 @@ CUresult host_vgpuCopy(struct cuda_session *s, unsigned int direction, CUdevicep
 	b->to_device = to_device;
 	w->data = b;
 	w->finish = bulk_done;
+	r = resolve_all(s, to_device, op);
 	for (uint32_t i = 0; i < s->req->ndesc && r == CUDA_SUCCESS; i++) {
-		r = enqueue(s, i, address, stream, to_device);
+		r = enqueue(s, &op[i], address, stream, to_device);
 		address += s->req->desc[i].length;
 	}
 	/* Parts may be under way even if another failed. */
