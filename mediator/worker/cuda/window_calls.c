@@ -116,7 +116,7 @@ CUresult host_vgpuHostMap(struct cuda_session *s, unsigned long long address,
 		return CUDA_SUCCESS;
 	}
 	if (w->inside && !windows_clear(w)) /* as long as they are there they are held */
-		buffers_keep(&s->worker->buffers, &w->hold);
+		buffers_keep(&s->worker->buffers, &w->hold, false);
 	else
 		windows_end(s, w);
 	return r;
