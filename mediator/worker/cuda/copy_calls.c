@@ -207,7 +207,7 @@ CUresult host_vgpuCopy(struct cuda_session *s, unsigned int direction, CUdevicep
 {
 	const bool to_device = direction == VGPU_COPY_TO_DEVICE;
 	struct vgpu_operand op[VGPU_DESCS_MAX];
-	CUresult r;
+	CUresult r = CUDA_SUCCESS;
 	struct wait *w;
 	struct bulk *b;
 
