@@ -83,8 +83,8 @@ struct VgpuStub {
     GPtrArray *table_mr;
     bool no_discards;       /* we forbade them: the daemon has RAM of ours */
     bool realizing;         /* failing is still possible */
-    bool discards_needed;   /* another device needs them: no RAM for the daemon */
-    QEMUTimer *changed;     /* to tell of changed pages; NULL: RAM is not by domain */
+    bool discards_needed;   /* by another device: no RAM for the daemon */
+    QEMUTimer *changed;     /* to tell of changed pages; RAM by domain only */
     QLIST_ENTRY(VgpuStub) by_domain;
 };
 
