@@ -51,12 +51,6 @@ static bool vgpu_describe(const MemoryRegionSection *section,
 
 #define CHANGED_MS 100      /* the daemon hears of them at most so often */
 
-/*
- * In Xen's device model (graft.sh puts it there): called when the guest has
- * given pages back, so that others may come to be at the same addresses.
- */
-extern void (*vgpu_stub_ram_changed)(void) __attribute__((weak));
-
 static QLIST_HEAD(, VgpuStub) by_domain = QLIST_HEAD_INITIALIZER(by_domain);
 
 static void vgpu_tell_changed(void *opaque)

@@ -83,8 +83,8 @@ struct VgpuStub {
     GPtrArray *table_mr;
     bool no_discards;       /* we forbade them: the daemon has RAM of ours */
     bool realizing;         /* failing is still possible */
-    bool discards_needed;   /* another device needs them: no RAM for the daemon */
-    QEMUTimer *changed;     /* to tell of changed pages; NULL: RAM is not by domain */
+    bool discards_needed;   /* by another device: no RAM for the daemon */
+    QEMUTimer *changed;     /* to tell of changed pages; RAM by domain only */
     QLIST_ENTRY(VgpuStub) by_domain;
 };
 
@@ -136,6 +136,11 @@ void vgpu_queue_unwatch_lifeline(void *opaque, uint32_t id, int fd);
 /* vgpu-memory.c */
 bool vgpu_memory_init(VgpuStub *s, Error **errp);
 void vgpu_memory_exit(VgpuStub *s);
+/*
+ * In Xen's device model (graft.sh puts it there): called when the guest has
+ * given pages back, so that others may come to be at the same addresses.
+ */
+extern void (*vgpu_stub_ram_changed)(void) __attribute__((weak));
 
 /* plugin.c or the graft: makes the type known. */
 void vgpu_stub_register_type(void);
