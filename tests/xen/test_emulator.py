@@ -178,7 +178,9 @@ class Emulator(unittest.TestCase):
         wait_until("its end", lambda: not self.dom0.store(beta, "state"), 30, 0.3)
 
     def test_09_two_domains(self):
-        self.dom0.emulate(self.beta)
+        # Few vectors: when a driver is unbound Linux 6.1 does not give its interrupts back
+        # to Xen, and hits a BUG of its own once all 32 are gone.
+        self.dom0.emulate(self.beta, "--queues 3")
         self.host.check(f"xl unpause {self.beta.domid}")
         self.beta.ready()
         for domain in (self.alpha, self.beta):
