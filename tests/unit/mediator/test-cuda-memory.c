@@ -585,7 +585,6 @@ static void test_bulk_beside(void)
 	const struct vgpu_desc desc = {.buffer = 5, .length = 64};
 	const uint64_t stream = HANDLE(STREAM, 7), beside = HANDLE(STREAM, 6);
 	CUdeviceptr at, freed;
-	bool answered = false;
 
 	start();
 	make_buffer(5, 1);
@@ -595,17 +594,15 @@ static void test_bulk_beside(void)
 	make_stream(beside);
 	QUIET(vgpuCallback, CTX, REQ(vgpuCallback, .stream = stream, .id = 9));
 	QUIET(cuMemFree_v2, CTX, REQ(cuMemFree_v2, .dptr = freed));
-	for (unsigned int i = 0; i < 2; i++)
-		calls_send_with(&desc, 1, CUDA_FN_vgpuCopy, CTX,
+	calls_send_with(&desc, 1, CUDA_FN_vgpuCopy, CTX,
+			(struct part[]){REQ(vgpuCopy, .direction = VGPU_COPY_TO_DEVICE,
+					    .address = at, .bytes = 64, .stream = stream)},
+			1);
+	assert_ok(
+		calls_make_with(&desc, 1, CUDA_FN_vgpuCopy, CTX,
 				(struct part[]){REQ(vgpuCopy, .direction = VGPU_COPY_TO_DEVICE,
-						    .address = at, .bytes = 64,
-						    .stream = i ? beside : stream)},
-				1);
-	for (unsigned int i = 0; i < 10000 && !answered; i++) {
-		answered = cuda_poll(test_worker) == CUDA_RESPONSE;
-		g_usleep(100);
-	}
-	g_assert_true(answered);
+						    .address = at, .bytes = 64, .stream = beside)},
+				1));
 	while (!calls_notes->len)
 		g_assert_cmpint(cuda_poll(test_worker), !=, CUDA_RESPONSE);
 	QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 9));
