@@ -63,24 +63,18 @@ CUresult host_vgpuCtxRetainPrimary(struct cuda_session *s, CUcontext *ctx, unsig
 	if (flags && s->drv->cuDevicePrimaryCtxSetFlags_v2)
 		s->drv->cuDevicePrimaryCtxSetFlags_v2(s->device, flags);
 	r = s->extra.cuDevicePrimaryCtxRetain(ctx, s->device);
+	if (r != CUDA_SUCCESS)
+		return r;
+	/* What we keep of a context, its streams above all, stands with its one handle. */
+	if (handles_find(s, VGPU_CUDA_CONTEXT, *ctx))
+		r = CUDA_ERROR_INVALID_VALUE;
+	else if (!keep(s, *ctx, true))
+		r = CUDA_ERROR_OUT_OF_MEMORY;
 	if (r == CUDA_SUCCESS)
 		end_borrowing(s);
-	if (r != CUDA_SUCCESS || keep(s, *ctx, true))
-		return r;
-	s->drv->cuDevicePrimaryCtxRelease_v2(s->device);
-	return CUDA_ERROR_OUT_OF_MEMORY;
-}
-
-/* Is no other handle left of the context that `handle` means? */
-static bool is_last(struct cuda_session *s, const struct cuda_object *o)
-{
-	struct cuda_object *other;
-
-	for (uint32_t at = 0; (other = handles_each(&s->handles, VGPU_CUDA_CONTEXT, &at));) {
-		if (other != o && other->real == o->real)
-			return false;
-	}
-	return true;
+	else
+		s->drv->cuDevicePrimaryCtxRelease_v2(s->device);
+	return r;
 }
 
 static bool is_primary(struct cuda_session *s, uint64_t handle)
@@ -93,29 +87,23 @@ static bool is_primary(struct cuda_session *s, uint64_t handle)
 CUresult host_vgpuCtxReleasePrimary(struct cuda_session *s, CUcontext ctx, CUdevice dev)
 {
 	uint64_t handle = REQUEST(s, vgpuCtxReleasePrimary)->ctx;
-	const struct cuda_object *o = handles_object(&s->handles, handle, VGPU_CUDA_CONTEXT);
-
 	CUresult r;
 
-	(void)ctx;
 	(void)dev;
 	if (!is_primary(s, handle))
 		return CUDA_ERROR_INVALID_CONTEXT;
 	r = session_drain_all(s);
 	if (r != CUDA_SUCCESS)
 		return r;
-	if (is_last(s, o))
-		helpers_leave(&s->waits->helpers, (CUcontext)(uintptr_t)o->real);
+	helpers_leave(&s->waits->helpers, ctx);
 	contexts_shut(s, handle);
-	if (is_last(s, o)) {
-		session_release_backend(s);
-		end_borrowing(s);
-	}
+	session_release_backend(s);
+	end_borrowing(s);
 	session_forget_context(s);
 	return s->drv->cuDevicePrimaryCtxRelease_v2(s->device);
 }
 
-/* All handles of the primary context are void afterwards, but it may be retained anew. */
+/* The handle of the primary context is void afterwards, but it may be retained anew. */
 CUresult host_vgpuCtxResetPrimary(struct cuda_session *s, CUdevice dev)
 {
 	CUcontext primary = NULL;

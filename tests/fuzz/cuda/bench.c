@@ -499,13 +499,25 @@ static void drop_contexts(void)
 	wait_for_all();
 }
 
+/* An input may have given up the context that the rest needs, or have it by another name. */
+static void retake_primary(void)
+{
+	const uint64_t own = BENCH(CONTEXT, 1);
+	struct cuda_object *o;
+
+	if (handles_object(&worker.cuda->handles, own, VGPU_CUDA_CONTEXT))
+		return;
+	for (uint32_t at = 0; (o = handles_each(&worker.cuda->handles, VGPU_CUDA_CONTEXT, &at));)
+		CALL(vgpuCtxReleasePrimary, 0, .ctx = o->handle);
+	CALL(vgpuCtxRetainPrimary, 0, .ctx = own);
+}
+
 void bench_end(void)
 {
 	wait_for_streams();
 	bench_forgive(); /* a worker would end with its session */
 	wait_for_streams();
-	/* An input may have given up the context that the rest needs. */
-	CALL(vgpuCtxRetainPrimary, 0, .ctx = BENCH(CONTEXT, 1));
+	retake_primary();
 	drop_all(VGPU_CUDA_GRAPHEXEC, CUDA_FN_cuGraphExecDestroy);
 	drop_all(VGPU_CUDA_GRAPH, CUDA_FN_cuGraphDestroy);
 	drop_all(VGPU_CUDA_LINK, CUDA_FN_cuLinkDestroy);

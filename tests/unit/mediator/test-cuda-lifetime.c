@@ -291,6 +291,20 @@ static void test_library_module(void)
 	stop();
 }
 
+/* One handle a context: what is kept of its streams stands with that. */
+static void test_primary_twice(void)
+{
+	start();
+	IS(CUDA_ERROR_INVALID_VALUE, vgpuCtxRetainPrimary, 0,
+	   REQ(vgpuCtxRetainPrimary, .ctx = OTHER));
+	GONE(vgpuCtxReleasePrimary, 0, REQ(vgpuCtxReleasePrimary, .ctx = OTHER));
+	OK(cuStreamSynchronize, CTX, REQ(cuStreamSynchronize, .hStream = STREAM));
+	OK(vgpuCtxReleasePrimary, 0, REQ(vgpuCtxReleasePrimary, .ctx = CTX));
+	OK(vgpuCtxRetainPrimary, 0, REQ(vgpuCtxRetainPrimary, .ctx = OTHER));
+	OK(vgpuCtxReleasePrimary, 0, REQ(vgpuCtxReleasePrimary, .ctx = OTHER));
+	stop();
+}
+
 static void test_pool_twice(void)
 {
 	const uint64_t a = HANDLE(MEMPOOL, 60), b = HANDLE(MEMPOOL, 61);
@@ -323,6 +337,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/mediator/cuda-lifetime/node-twice", test_node_twice);
 	g_test_add_func("/mediator/cuda-lifetime/kernel-function", test_kernel_function);
 	g_test_add_func("/mediator/cuda-lifetime/library-module", test_library_module);
+	g_test_add_func("/mediator/cuda-lifetime/primary-twice", test_primary_twice);
 	g_test_add_func("/mediator/cuda-lifetime/pool-twice", test_pool_twice);
 	return g_test_run();
 }
