@@ -482,6 +482,34 @@ static void drop_memory(void)
 	}
 }
 
+/* Piece by piece, as it was mapped. */
+static void drop_mappings(void)
+{
+	const struct cuda_ranges *r = &worker.cuda->ranges;
+
+	for (uint32_t i = r->n; i-- > 0;) {
+		if (i < r->n && r->range[i].kind == RANGE_VMM)
+			CALL(cuMemUnmap, 0, .ptr = r->range[i].start, .size = r->range[i].length);
+		wait_for_all();
+	}
+}
+
+/* What the last contexts left behind may have broken the driver once more. */
+static void drop_reservations(void)
+{
+	const struct cuda_ranges *r = &worker.cuda->reserved;
+
+	bench_forgive();
+	drop_mappings();
+	while (r->n) {
+		uint32_t before = r->n;
+
+		CALL(cuMemAddressFree, 0, .ptr = r->range[0].start, .size = r->range[0].length);
+		wait_for_all();
+		CHECK(r->n < before);
+	}
+}
+
 static void drop_contexts(void)
 {
 	struct cuda_handles *t = &worker.cuda->handles;
@@ -529,14 +557,7 @@ void bench_end(void)
 	drop_contexts();
 	for (unsigned int i = 0; i < nblobs; i++)
 		CALL(vgpuBlobEnd, 0, .blob = blobs[i]);
-	while (worker.cuda->reserved.n) {
-		const struct cuda_range *r = &worker.cuda->reserved.range[0];
-		uint32_t before = worker.cuda->reserved.n;
-
-		CALL(cuMemUnmap, 0, .ptr = r->start, .size = r->length);
-		CALL(cuMemAddressFree, 0, .ptr = r->start, .size = r->length);
-		CHECK(worker.cuda->reserved.n < before);
-	}
+	drop_reservations();
 	drop_all(VGPU_CUDA_ALLOCATION, CUDA_FN_cuMemRelease);
 	bench_forgive();
 	handles_clear(worker.cuda);
