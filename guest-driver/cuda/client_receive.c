@@ -20,7 +20,7 @@
 #define KEEP_NS 4000       /* how long of it without giving way to others */
 #define FOLLOW_SPINS 400   /* how often the others look before they do */
 #define SPINS_PER_CLOCK 32 /* the clock may cost a system call */
-#define SLEEP_MS 1000      /* a look around now and then */
+#define SLEEP_MS 200       /* a look around now and then, and at the doorbell */
 
 /* ---------------------------------------------------------------- responses */
 
@@ -186,7 +186,9 @@ static void doze(void)
 
 	vgpu_ring_set_polling(client.ring, false);
 	ret = vgpu_session_sleep(client.session, client.ring->rsp_cons, SLEEP_MS);
-	if (ret < 0 && errno != ETIMEDOUT && errno != EINTR)
+	if (ret < 0 && errno == ETIMEDOUT)
+		vgpu_session_kick_again(client.session);
+	else if (ret < 0 && errno != EINTR)
 		client_lose();
 	vgpu_ring_set_polling(client.ring, true);
 }

@@ -2,6 +2,7 @@
 /* libvgpu: sessions, requests and responses, whichever way they travel. */
 #include "session.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,21 @@ void vgpu_session_kick(struct vgpu_session *s)
 {
 	if (!s->polling || (vgpu_ring_must_kick(&s->ring) && !is_coming(s)))
 		s->transport->kick(s);
+}
+
+/*
+ * Whether the host polls is asked after a barrier.  An emulator (QEMU's TCG with
+ * one processor) leaves barriers out, so that the answer may be an old one.
+ */
+void vgpu_session_kick_again(struct vgpu_session *s)
+{
+	const struct vgpu_queue_header *hdr = s->ring.hdr;
+	int error = errno;
+
+	if (__atomic_load_n(&hdr->req_prod, __ATOMIC_RELAXED) !=
+	    __atomic_load_n(&hdr->req_cons, __ATOMIC_RELAXED))
+		s->transport->kick(s);
+	errno = error;
 }
 
 void vgpu_session_kick_full(struct vgpu_session *s)

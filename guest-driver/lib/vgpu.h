@@ -125,6 +125,9 @@ struct vgpu_ring *vgpu_session_ring(struct vgpu_session *s);
 /* After publishing requests: rings the doorbell if the host may not be watching. */
 void vgpu_session_kick(struct vgpu_session *s);
 
+/* Rings it once more if the host has not taken all: after some time of waiting in vain. */
+void vgpu_session_kick_again(struct vgpu_session *s);
+
 /* After consuming responses: rings it if the host waits for room. */
 void vgpu_session_kick_full(struct vgpu_session *s);
 

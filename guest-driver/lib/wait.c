@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* libvgpu: waiting for responses. */
+#include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 
 #include "session.h"
 
 #define SPIN_NS 50000       /* how long the adaptive wait polls */
 #define LOOK_NS 20000000    /* how often a poller asks whether the session lives */
+#define DOZE_MS 200         /* how long a sleeper trusts that the doorbell was not needed */
 #define SPINS_PER_RELAX 8u  /* a pause may leave the virtual CPU */
 #define SPINS_PER_CLOCK 64u /* the clock may cost a system call */
 
@@ -65,11 +68,17 @@ static int poll_until_moved(struct vgpu_session *s, uint32_t seen, int64_t deadl
 
 static int doze_until_moved(struct vgpu_session *s, uint32_t seen, int64_t deadline)
 {
-	int ret;
+	int ret, left;
 
-	/* the ring is looked at again after our flag is off */
-	vgpu_ring_set_polling(&s->ring, false);
-	ret = s->transport->sleep(s, seen, remaining_ms(deadline));
+	do {
+		/* the ring is looked at again after our flag is off */
+		vgpu_ring_set_polling(&s->ring, false);
+		left = remaining_ms(deadline);
+		ret = s->transport->sleep(s, seen, left < 0 || left > DOZE_MS ? DOZE_MS : left);
+		if (ret == 0 || errno != ETIMEDOUT || now_ns() >= deadline)
+			break;
+		vgpu_session_kick_again(s);
+	} while (true);
 	if (s->wait == VGPU_WAIT_ADAPTIVE)
 		vgpu_ring_set_polling(&s->ring, true);
 	return ret;

@@ -105,6 +105,21 @@ static bool is_zero(const struct vgpu_area *a)
 	return !at[0] && !memcmp(at, at + 1, a->length - 1);
 }
 
+/* What the host says of itself may be old when it is read: that costs a moment and no more. */
+static void test_doorbell_missed(void)
+{
+	struct daemon_proc *p = daemon_start(NULL);
+	struct vgpu_session *s = open_session(p);
+	struct vgpu_queue_header *hdr = vgpu_session_ring(s)->hdr;
+
+	g_assert_cmpint(nop(s), ==, 0);
+	g_usleep(G_USEC_PER_SEC / 5); /* by then the worker sleeps */
+	__atomic_or_fetch(&hdr->host_flags, VGPU_HOST_POLLS, __ATOMIC_SEQ_CST);
+	g_assert_cmpint(nop(s), ==, 0);
+	vgpu_session_close(s);
+	daemon_stop(p);
+}
+
 static void test_areas(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
@@ -273,6 +288,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	TEST("programs", test_programs);
+	TEST("doorbell-missed", test_doorbell_missed);
 	TEST("areas", test_areas);
 	TEST("area-limits", test_area_limits);
 	TEST("worker-killed", test_worker_killed);
