@@ -11,16 +11,6 @@
 #include "waits.h"
 #include "worker.h"
 
-/* A graph would read the record again, long after it is gone. */
-static bool is_capturing(struct cuda_session *s, CUstream stream)
-{
-	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
-
-	return s->captures && stream && s->drv->cuStreamIsCapturing &&
-	       s->drv->cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS &&
-	       status != CU_STREAM_CAPTURE_STATUS_NONE;
-}
-
 /* The driver takes data from ordinary memory before it returns. */
 CUresult host_vgpuWrite(struct cuda_session *s, CUdeviceptr dst, unsigned int bytes,
 			CUstream stream, const void *data)
@@ -29,7 +19,8 @@ CUresult host_vgpuWrite(struct cuda_session *s, CUdeviceptr dst, unsigned int by
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!bytes)
 		return CUDA_SUCCESS;
-	if (is_capturing(s, stream))
+	/* A graph would read the record again, long after it is gone. */
+	if (waits_is_capturing(s, stream))
 		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 	queue_count(&s->worker->page->bytes_in, bytes);
 	queue_count(&s->worker->page->host_copied, bytes);
@@ -88,10 +79,10 @@ CUresult host_vgpuRead(struct cuda_session *s, CUdeviceptr src, unsigned int byt
 		return CUDA_SUCCESS;
 	if (bytes > SLOT_BYTES || !c)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (is_capturing(s, stream))
+	if (waits_is_capturing(s, stream))
 		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-	if (!contexts_has_slot(s,
-			       c)) { /* into ordinary memory the driver copies before it returns */
+	/* Into ordinary memory the driver copies before it returns. */
+	if (!contexts_has_slot(s, c)) {
 		r = session_drain_stream(s, stream);
 		if (r != CUDA_SUCCESS)
 			return r;
@@ -216,7 +207,7 @@ CUresult host_vgpuCopy(struct cuda_session *s, unsigned int direction, CUdevicep
 	if ((!to_device && direction != VGPU_COPY_FROM_DEVICE) || !bytes ||
 	    !lengths_are_right(s->req, bytes))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (is_capturing(s, stream))
+	if (waits_is_capturing(s, stream))
 		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 	/* The backend may have to wait until an older copy is over. */
 	if (callbacks_outstanding(s))

@@ -4,20 +4,12 @@
 #include "graph_memory.h"
 #include "memory.h"
 #include "session.h"
-
-static bool is_capturing(struct cuda_session *s, CUstream stream)
-{
-	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
-
-	return s->captures && stream && s->drv->cuStreamIsCapturing &&
-	       s->drv->cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS &&
-	       status != CU_STREAM_CAPTURE_STATUS_NONE;
-}
+#include "waits.h"
 
 /* What a captured stream allocates is its graph's. */
 static CUresult keep(struct cuda_session *s, CUdeviceptr at, size_t bytes, CUstream stream)
 {
-	bool captured = is_capturing(s, stream);
+	bool captured = waits_is_capturing(s, stream);
 
 	s->captured_memory |= captured;
 	if (memory_note(s, at, bytes, captured ? RANGE_GRAPH : RANGE_DEVICE))
@@ -56,7 +48,7 @@ CUresult host_cuMemFreeAsync(struct cuda_session *s, CUdeviceptr dptr, CUstream 
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!range || range->start != dptr || range->kind != RANGE_DEVICE)
 		return CUDA_ERROR_INVALID_VALUE;
-	later = is_capturing(s, stream); /* it is freed by each launch of the graph */
+	later = waits_is_capturing(s, stream); /* it is freed by each launch of the graph */
 	r = s->drv->cuMemFreeAsync(dptr, stream);
 	if (r == CUDA_SUCCESS && !later)
 		ranges_remove(&s->ranges, dptr, RANGE_DEVICE);
@@ -79,7 +71,7 @@ CUresult host_vgpuGraphFree(struct cuda_session *s, CUdeviceptr at, CUstream str
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!s->drv->cuMemFreeAsync || !s->drv->cuMemFree_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	later = in_order && is_capturing(s, stream);
+	later = in_order && waits_is_capturing(s, stream);
 	/* The second does not wait either: the program says that the memory is not in use. */
 	r = in_order ? s->drv->cuMemFreeAsync(at, stream) : s->drv->cuMemFree_v2(at);
 	if (r == CUDA_SUCCESS && !later)

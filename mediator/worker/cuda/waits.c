@@ -80,6 +80,15 @@ bool waits_may_ask(struct cuda_session *s, CUstream stream)
 	       status == CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
+bool waits_is_capturing(struct cuda_session *s, CUstream stream)
+{
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+
+	return s->captures && stream && s->drv->cuStreamIsCapturing &&
+	       s->drv->cuStreamIsCapturing(stream, &status) == CUDA_SUCCESS &&
+	       status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
 bool waits_is_captured(struct cuda_session *s)
 {
 	const struct cuda_context *c = s->captures ? contexts_current(s) : NULL;

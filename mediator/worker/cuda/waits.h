@@ -87,6 +87,9 @@ CUresult waits_event(struct cuda_session *s, struct wait *w, CUevent event);
 /* Does asking about `stream` (NULL: the default one) leave captures alone? */
 bool waits_may_ask(struct cuda_session *s, CUstream stream);
 
+/* Is `stream` being captured, as far as the driver tells?  Never the default one. */
+bool waits_is_capturing(struct cuda_session *s, CUstream stream);
+
 /* Is a stream of the current context being captured? */
 bool waits_is_captured(struct cuda_session *s);
 
