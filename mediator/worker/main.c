@@ -146,7 +146,7 @@ static void leave_high_addresses(char **argv)
 {
 	int now = personality(0xffffffff);
 
-	if (SANITIZED || !cuda_is_built() || now < 0 || now & ADDR_COMPAT_LAYOUT)
+	if (SANITIZED_THREAD || !cuda_is_built() || now < 0 || now & ADDR_COMPAT_LAYOUT)
 		return;
 	if (personality((unsigned long)now | ADDR_COMPAT_LAYOUT) >= 0)
 		execv("/proc/self/exe", argv);
