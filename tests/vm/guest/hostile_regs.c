@@ -106,12 +106,12 @@ void attack_registers(void)
 	raw_open(&r);
 	odd_accesses(&r);
 	payloads(&r);
-	for (int i = 0; i < RANDOM_WRITES; i++) {
+	for (int i = 0; i < times(RANDOM_WRITES); i++) {
 		random_write(&r);
 		if (i % 64 == 0)
 			(void)pci_read(&r.pci, (uint32_t)rnd() % 0x100 & ~3u);
 	}
-	check(pci_reset(&r.pci), "registers: %d random writes, then a reset", RANDOM_WRITES);
+	check(pci_reset(&r.pci), "registers: %d random writes, then a reset", times(RANDOM_WRITES));
 	check(register_command(&r, VGPU_CMD_NOP, VGPU_REG_DATA, 0) == 0,
 	      "registers: a NOP after that");
 	raw_close(&r, "registers");
@@ -238,7 +238,7 @@ static void hasty(struct raw *r)
 static void doorbells(struct raw *r)
 {
 	raw_fresh(r);
-	for (int i = 0; i < 20000; i++)
+	for (int i = 0; i < times(20000); i++)
 		r->pci.doorbells[rnd() % (r->pci.doorbell_bytes / 4)] = (uint32_t)rnd();
 	check(raw_nop(r), "queues: doorbells of all queues, anywhere in the page");
 }
