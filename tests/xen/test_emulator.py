@@ -5,7 +5,6 @@
 import pathlib
 import re
 import sys
-import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -151,18 +150,20 @@ class Emulator(unittest.TestCase):
 
     def test_07_daemon_restart(self):
         """Work goes on without a daemon, and with the next one."""
-        self.alpha.check("(gpu_test stress --seconds 20; echo $? >/tmp/status) >/tmp/stress 2>&1 &")
-        wait_until("a session", lambda: self.dom0.workers(), 30, 0.3)
+        begun = self.dom0.log().count("session started")
+        self.alpha.background("gpu_test stress --seconds 10", "stress")
+        wait_until("the session's begin", lambda: self.dom0.log().count(
+            "session started") > begun, 60, 0.3)
+        # The log knows before the guest does; what the guest asks for now is answered later.
+        self.alpha.check("gpu_test nop")
         self.dom0.crash_mediator()
         self.dom0.expect_state(self.alpha, "waiting")
         self.assertIn("not connected", self.dom0.store(self.alpha, "error"))
         self.dom0.start_mediator()
         self.dom0.expect_state(self.alpha, "connected")
-        wait_until("the end of the stress", lambda: self.alpha.run(
-            "test -s /tmp/status").status == 0, 120, 1)
-        out = self.alpha.check("cat /tmp/stress /tmp/status")
-        self.assertTrue(out.endswith("0\n"), out)
-        self.assertIn("0 errors", out)
+        result = self.alpha.collect("stress", 180)
+        self.assertEqual(result.status, 0, result)
+        self.assertIn(" 0 errors", result.output)
         self.alpha.check("gpu_test vector_add")
 
     def test_08_other_domain(self):
@@ -184,7 +185,7 @@ class Emulator(unittest.TestCase):
         self.host.check(f"xl unpause {self.beta.domid}")
         self.beta.ready()
         for domain in (self.alpha, self.beta):
-            domain.send("gpu_test stress --seconds 15")
+            domain.send("gpu_test stress --seconds 10")
         for domain in (self.alpha, self.beta):
             result = domain.finish()
             self.assertEqual(result.status, 0, result)
@@ -197,7 +198,7 @@ class Emulator(unittest.TestCase):
         alpha.send("gpu_test stress --seconds 20")
         for mib in (200, 256, 208, 256):
             self.host.check(f"xl mem-set {alpha.domid} {mib}")
-            time.sleep(3)
+            wait_until(f"{mib} MiB", lambda: abs(alpha.megabytes() - mib) < 8, 60, 0.5)
         result = alpha.finish()
         self.assertEqual(result.status, 0, result)
         self.assertIn("0 errors", result.output)
@@ -209,7 +210,7 @@ class Emulator(unittest.TestCase):
         failed = []
         for attack in ("registers", "queues", "rings", "buffers", "bars"):
             self.alpha.send("gpu_test stress --seconds 3")
-            result = self.beta.run(f"hostile {attack}", 240)
+            result = self.beta.run(f"hostile --divide 4 {attack}", 240)
             if result.status != 0 or "not ok" in result.output:
                 failed.append(result)
                 self.beta.run("echo 0000:00:1e.0 >/sys/bus/pci/drivers/vgpu_stub/bind")

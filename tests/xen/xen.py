@@ -147,6 +147,10 @@ device_model_args_hvm = {arguments}
             f"xenstore-read /local/domain/0/device-model/{self.domid}/device-model-pid "
             f"2>/dev/null || xenstore-read /local/domain/{self.domid}/image/device-model-pid"))
 
+    def megabytes(self):
+        """MiB of memory that it has now."""
+        return int(re.search(rf"^{self.name} +\d+ +(\d+)", self.host.check("xl list"), re.M).group(1))
+
     def ended(self):
         return self.host.ended()
 
