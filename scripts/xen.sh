@@ -150,7 +150,8 @@ xen_graft() {
 	local dir
 	dir=$(qemu_source)
 	step "building QEMU for Xen with the device in it (two to four minutes the first time)"
-	quietly xen-graft qemu-device/qemu/build-graft.sh --xen "$dir" "$cache/xen/graft"
+	quietly_ninja xen-graft "$cache/xen/graft/qemu-build/build.log" \
+		qemu-device/qemu/build-graft.sh --xen "$dir" "$cache/xen/graft"
 }
 
 # The disk with what is under test: daemon and worker, the emulator, the device model, the guest.
