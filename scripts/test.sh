@@ -50,10 +50,8 @@ run_test() { # [--graft] [--list] [SUITE...]
 	done
 	prepare_vm "${graft[@]}"
 	local options=()
-	if [[ " ${suites[*]} " = *" xen "* ]]; then
+	if [[ " ${suites[*]:-xen} " = *" xen "* ]]; then
 		"$top/run" xen-image || [ $? = 77 ] # then these tests are skipped
-	elif [ ${#suites[@]} = 0 ]; then
-		options+=(--no-suite xen) # over ten minutes: only where it is asked for
 	fi
 	for s in "${suites[@]}"; do
 		options+=(--suite "$s")
