@@ -160,6 +160,33 @@ class Faults(unittest.TestCase):
             self.vm.qmp("migrate", uri="exec:cat >/dev/null")
         self.assertIn("vgpu-stub", str(caught.exception))
 
+    def lost_over(self, fall_asleep):
+        """A session does not survive a sleep; files that are opened afterwards work."""
+        nop = "echo NOP >&3; head -n 1 <&3"
+        self.vm.background(f"exec 3<>/dev/vgpu_stub; {nop}; >/tmp/idle; "
+                           f"while [ -e /tmp/idle ]; do sleep 0.1; done; {nop}", "idle")
+        wait_until("a session", lambda: self.vm.run("test -e /tmp/idle").status == 0)
+        fall_asleep()
+        self.vm.check("rm /tmp/idle")
+        self.assertRegex(self.vm.collect("idle").output, "(?i)i/o error|input/output error")
+        self.vm.check("gpu_test vector_add")
+
+    def test_suspend_to_memory(self):
+        def sleep():
+            self.vm.background("echo mem >/sys/power/state", "sleep")
+            wait_until("S3", lambda: self.vm.qmp("query-status")["status"] == "suspended")
+            self.vm.qmp("system_wakeup")
+            self.assertEqual(self.vm.collect("sleep").status, 0)
+        self.lost_over(sleep)
+
+    def test_hibernation(self):
+        """To the point where the image is to be written, for which there is no place."""
+        def hibernate():
+            result = self.vm.run("echo shutdown >/sys/power/disk; echo disk >/sys/power/state")
+            self.assertNotEqual(result.status, 0)
+            self.assertIn("hibernation", self.vm.check("dmesg | tail -n 60").lower())
+        self.lost_over(hibernate)
+
     def test_more_sessions_than_queues(self):
         out = self.vm.check(
             "for i in $(seq 40); do ( exec 3<>/dev/vgpu_stub && echo opened && sleep 8 ) & done; "
@@ -169,33 +196,6 @@ class Faults(unittest.TestCase):
         self.assertIn("busy", out.lower())
 
 
-class Absent(unittest.TestCase):
-    """Things that need a VM of their own."""
-
-    def test_daemon_absent_at_start(self):
-        daemon = Daemon()
-        with VM(daemon, "early") as vm:
-            vm.ready()
-            result = vm.run("gpu_test nop")
-            self.assertEqual(result.status, 1, result)
-            self.assertNotEqual(vm.run("echo TEST > /dev/vgpu_stub").status, 0)
-            with daemon:
-                wait_until("the first command to work",
-                           lambda: vm.run("gpu_test nop").status == 0, pause=0.2)
-
-    def test_guest_reset(self):
-        with Daemon() as daemon, VM(daemon, "phoenix", reboot=True) as vm:
-            vm.ready()
-            vm.background("gpu_test stress --seconds 60", "load")
-            wait_until("a worker", daemon.workers)
-            vm.qmp("system_reset")
-            vm.ready()
-            vm.check("gpu_test vector_add")
-            wait_until("no worker of before the reset", lambda: not daemon.workers())
-
-    def test_ram_that_cannot_be_shared(self):
-        """Only registers are left; text commands take them, and the device says why."""
-        with Daemon() as daemon, VM(daemon, "private", shared=False) as vm:
 class Sandboxed(unittest.TestCase):
     """QEMU with its own filter of system calls, no path, no user, no network, no large files."""
 
@@ -238,6 +238,33 @@ class Sandboxed(unittest.TestCase):
         vm.check("gpu_test stress --seconds 2")
 
 
+class Absent(unittest.TestCase):
+    """Things that need a VM of their own."""
+
+    def test_daemon_absent_at_start(self):
+        daemon = Daemon()
+        with VM(daemon, "early") as vm:
+            vm.ready()
+            result = vm.run("gpu_test nop")
+            self.assertEqual(result.status, 1, result)
+            self.assertNotEqual(vm.run("echo TEST > /dev/vgpu_stub").status, 0)
+            with daemon:
+                wait_until("the first command to work",
+                           lambda: vm.run("gpu_test nop").status == 0, pause=0.2)
+
+    def test_guest_reset(self):
+        with Daemon() as daemon, VM(daemon, "phoenix", reboot=True) as vm:
+            vm.ready()
+            vm.background("gpu_test stress --seconds 60", "load")
+            wait_until("a worker", daemon.workers)
+            vm.qmp("system_reset")
+            vm.ready()
+            vm.check("gpu_test vector_add")
+            wait_until("no worker of before the reset", lambda: not daemon.workers())
+
+    def test_ram_that_cannot_be_shared(self):
+        """Only registers are left; text commands take them, and the device says why."""
+        with Daemon() as daemon, VM(daemon, "private", shared=False) as vm:
             vm.ready()
             self.assertIn("share", vm.stderr())
             out = vm.check("exec 3<>/dev/vgpu_stub; echo RUN_VECTOR_ADD >&3; head -n 1 <&3")

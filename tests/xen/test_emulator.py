@@ -177,7 +177,44 @@ class Emulator(unittest.TestCase):
         self.host.check(f"kill $(cat /run/vgpu-stub-xen.{beta.domid}.pid)")
         wait_until("its end", lambda: not self.dom0.store(beta, "state"), 30, 0.3)
 
-    def test_09_two_domains(self):
+    def expect_refused_save(self, domain):
+        """Tries to save it; what xl and the guest's end of it say."""
+        result = self.host.run(f"xl save {domain.domid} /tmp/saved", 240)
+        self.assertNotEqual(result.status, 0, result)
+        self.assertIn(f"qemu-save.{domain.domid}", result.output)
+        self.host.check("rm -f /tmp/saved")
+        self.assertRegex(self.host.check("xl list"), rf"(?m)^{domain.name} +{domain.domid} ")
+
+    def saving_is_free(self, domid):
+        """Nothing is left of what keeps toolstacks from saving a domain of this number."""
+        return self.host.run(f"ls -d /var/lib/xen/qemu-save.{domid} 2>/dev/null || xenstore-read "
+                             f"/local/domain/{domid}/data/cant_suspend_reason 2>/dev/null"
+                             ).status != 0
+
+    def test_093_saving_is_refused(self):
+        """Sessions go on: one that is idle, and one that works if it is not too soon over."""
+        alpha = self.alpha
+        self.assertEqual(self.dom0.store(alpha, "save"), "refused")
+        nop = "echo NOP >&3; head -n 1 <&3"
+        alpha.background(f"exec 3<>/dev/vgpu_stub; {nop}; >/tmp/idle; "
+                         f"while [ -e /tmp/idle ]; do sleep 0.2; done; {nop}", "idle")
+        alpha.background("gpu_test stress --seconds 20", "stress")
+        wait_until("two sessions", lambda: len(self.dom0.workers()) >= 2, 30, 0.3)
+        for _ in range(2):      # a try does not clear the way for the next
+            self.expect_refused_save(alpha)
+        alpha.check("rm /tmp/idle")
+        self.assertEqual(alpha.collect("idle").output, 2 * "NOP command successful\n")
+        words = alpha.check("dmesg")
+        self.assertIn("the host is about to save this VM", words)
+        self.assertIn("the VM was not saved; sessions go on", words)
+        result = alpha.collect("stress", 180)
+        self.assertEqual(result.status, 0, result)
+        self.assertIn(" 0 errors", result.output)
+        self.assertIn("0 errors", alpha.check("gpu_test vector_add"))
+
+    def test_094_saving_a_guest_without_a_driver_is_refused(self):
+        """It has not even begun to run, so nobody asks it."""
+        self.assertTrue(self.saving_is_free(self.beta.domid))   # since the last emulator's end
         # Few vectors: when a driver is unbound Linux 6.1 does not give its interrupts back
         # to Xen, and hits a BUG of its own once all 32 are gone.
         self.dom0.emulate(self.beta, "--queues 3")
@@ -201,6 +238,18 @@ class Emulator(unittest.TestCase):
         result = alpha.finish()
         self.assertEqual(result.status, 0, result)
         self.assertIn("0 errors", result.output)
+        self.expect_refused_save(self.beta)
+
+    def test_095_xapi_is_told_why(self):
+        """And again, if its key is taken away, as xenopsd does."""
+        key = f"/local/domain/{self.alpha.domid}/data/cant_suspend_reason"
+        self.assertIn("cannot be saved", self.host.check(f"xenstore-read {key}"))
+        self.assertIn(f"(n0,r{self.alpha.domid})", self.host.check(f"xenstore-ls -p {key[:-20]}"))
+        self.host.check(f"xenstore-rm {key}")
+        wait_until("the reason's return", lambda: "cannot be saved" in self.host.run(
+            f"xenstore-read {key} 2>&1").output, 30, 0.3)
+
+    def test_09_two_domains(self):
         # All that is free now: the pages that came back are among them.
         self.assertIn("0 errors", alpha.check("gpu_test vector_add --size 8M"))
 
@@ -247,3 +296,5 @@ class Emulator(unittest.TestCase):
 
 if __name__ == "__main__":
     tap.main()
+        self.assertTrue(self.saving_is_free(beta.domid))
+        self.assertTrue(self.saving_is_free(self.alpha.domid))
