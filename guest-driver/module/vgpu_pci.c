@@ -117,8 +117,8 @@ static void vgpu_report(struct vgpu_dev *vdev)
 			 dev_name(&vdev->dev), vdev->max_queues, vdev->nvectors,
 			 status & VGPU_STATUS_LINK ? "" : "not ");
 	else if (status & VGPU_STATUS_UNSHARED)
-		dev_warn(dev, "%s: the VM's RAM is not shared with the host: text and small commands only\n",
-			 dev_name(&vdev->dev));
+		dev_warn(dev, "%s: %s\n", dev_name(&vdev->dev),
+			 VGPU_UNSHARED_TEXT);
 	else
 		dev_warn(dev, "%s: the device offers no queues: text and small commands only\n",
 			 dev_name(&vdev->dev));

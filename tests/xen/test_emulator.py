@@ -22,7 +22,6 @@ log-file={LOG}
 [backend]
 backend=cpu
 [xen]
-domains=user
 """
 UID_BASE = 65535
 
@@ -33,9 +32,9 @@ class Dom0:
     def __init__(self, host):
         self.host = host
         host.check("mkdir -p /run/gpu")
-        host.check(f"cat >/run/gpu.conf <<'END'\n{CONFIG}END")
 
-    def start_mediator(self):
+    def start_mediator(self, domains="user"):
+        self.host.check(f"cat >/run/gpu.conf <<'END'\n{CONFIG}domains={domains}\nEND")
         self.host.check("gpu_mediator --foreground --config /run/gpu.conf </dev/null "
                         ">/var/log/mediator.err 2>&1 &")
         wait_until("the daemon's socket", lambda: self.host.run(
@@ -165,6 +164,27 @@ class Emulator(unittest.TestCase):
         self.assertIn("0 errors", out)
         self.alpha.check("gpu_test vector_add")
 
+    def test_075_daemon_that_maps_no_memory(self):
+        """The driver came to know the device while it did: now there are small commands, and
+        words for whoever misses the others."""
+        self.dom0.crash_mediator()
+        self.dom0.start_mediator("none")
+        self.dom0.expect_state(self.alpha, "limited")
+        self.assertIn("see [xen] in its configuration", self.dom0.store(self.alpha, "error"))
+        self.alpha.check("echo SMALL > /dev/vgpu_stub")
+        self.assertRegex(self.dom0.log(), 'session started: queue registers(.*\n)*.*"SMALL"')
+        self.assertIn("NOP command successful", self.alpha.check("gpu_test nop"))
+        wait_until("the driver's word", lambda: "host connected, but the host does not see this "
+                   "VM's memory" in self.alpha.check("dmesg"), 30, 0.3)
+        result = self.alpha.run("gpu_test matmul --dims 67x33x129")
+        self.assertNotEqual(result.status, 0)
+        self.assertIn("not shared with the host", result.output)
+        self.dom0.crash_mediator()
+        self.dom0.start_mediator()
+        self.dom0.expect_state(self.alpha, "connected")
+        self.assertEqual(self.dom0.store(self.alpha, "error"), "")
+        self.assertIn("0 errors", self.alpha.check("gpu_test vector_add"))
+
     def test_08_other_domain(self):
         """A device model that is another domain's is refused this one's memory."""
         type(self).beta = beta = Domain(self.host, "beta").create("-p")
@@ -218,6 +238,18 @@ class Emulator(unittest.TestCase):
         # Few vectors: when a driver is unbound Linux 6.1 does not give its interrupts back
         # to Xen, and hits a BUG of its own once all 32 are gone.
         self.dom0.emulate(self.beta, "--queues 3")
+        self.expect_refused_save(self.beta)
+
+    def test_095_xapi_is_told_why(self):
+        """And again, if its key is taken away, as xenopsd does."""
+        key = f"/local/domain/{self.alpha.domid}/data/cant_suspend_reason"
+        self.assertIn("cannot be saved", self.host.check(f"xenstore-read {key}"))
+        self.assertIn(f"(n0,r{self.alpha.domid})", self.host.check(f"xenstore-ls -p {key[:-20]}"))
+        self.host.check(f"xenstore-rm {key}")
+        wait_until("the reason's return", lambda: "cannot be saved" in self.host.run(
+            f"xenstore-read {key} 2>&1").output, 30, 0.3)
+
+    def test_09_two_domains(self):
         self.host.check(f"xl unpause {self.beta.domid}")
         self.beta.ready()
         for domain in (self.alpha, self.beta):
@@ -238,18 +270,6 @@ class Emulator(unittest.TestCase):
         result = alpha.finish()
         self.assertEqual(result.status, 0, result)
         self.assertIn("0 errors", result.output)
-        self.expect_refused_save(self.beta)
-
-    def test_095_xapi_is_told_why(self):
-        """And again, if its key is taken away, as xenopsd does."""
-        key = f"/local/domain/{self.alpha.domid}/data/cant_suspend_reason"
-        self.assertIn("cannot be saved", self.host.check(f"xenstore-read {key}"))
-        self.assertIn(f"(n0,r{self.alpha.domid})", self.host.check(f"xenstore-ls -p {key[:-20]}"))
-        self.host.check(f"xenstore-rm {key}")
-        wait_until("the reason's return", lambda: "cannot be saved" in self.host.run(
-            f"xenstore-read {key} 2>&1").output, 30, 0.3)
-
-    def test_09_two_domains(self):
         # All that is free now: the pages that came back are among them.
         self.assertIn("0 errors", alpha.check("gpu_test vector_add --size 8M"))
 
@@ -276,6 +296,7 @@ class Emulator(unittest.TestCase):
         self.assertEqual(beta.check("echo alive", 60).strip(), "alive")
         slot = beta.check("cat /sys/bus/pci/devices/0000:00:1e.0/config | hexdump -n 4 -e '1/4 \"%08x\"'")
         self.assertEqual(slot.strip(), "ffffffff")
+        self.assertTrue(self.saving_is_free(beta.domid))
         self.assertNotEqual(beta.run("gpu_test nop --timeout 5", 60).status, 0)
         self.alpha.check("gpu_test vector_add")
 
@@ -290,11 +311,10 @@ class Emulator(unittest.TestCase):
             r"^\S+\s+%d\s" % self.alpha.domid, self.host.check("xl list"), re.M), 60, 0.5)
         self.assertEqual(self.host.run(
             f"xenstore-ls /local/domain/0/backend/vgpu-stub/{self.alpha.domid} 2>&1").status, 1)
+        self.assertTrue(self.saving_is_free(self.alpha.domid))
         self.assertIn("the domain has ended", self.host.check(
             f"cat /var/log/vgpu-stub-xen.{self.alpha.domid}.log"))
 
 
 if __name__ == "__main__":
     tap.main()
-        self.assertTrue(self.saving_is_free(beta.domid))
-        self.assertTrue(self.saving_is_free(self.alpha.domid))
