@@ -215,15 +215,12 @@ class Emulator(unittest.TestCase):
         """Sessions go on: one that is idle, and one that works if it is not too soon over."""
         alpha = self.alpha
         self.assertEqual(self.dom0.store(alpha, "save"), "refused")
-        nop = "echo NOP >&3; head -n 1 <&3"
-        alpha.background(f"exec 3<>/dev/vgpu_stub; {nop}; >/tmp/idle; "
-                         f"while [ -e /tmp/idle ]; do sleep 0.2; done; {nop}", "idle")
-        alpha.background("gpu_test stress --seconds 20", "stress")
+        alpha.hold_session()
+        alpha.background("gpu_test stress --seconds 10", "stress")
         wait_until("two sessions", lambda: len(self.dom0.workers()) >= 2, 30, 0.3)
         for _ in range(2):      # a try does not clear the way for the next
             self.expect_refused_save(alpha)
-        alpha.check("rm /tmp/idle")
-        self.assertEqual(alpha.collect("idle").output, 2 * "NOP command successful\n")
+        self.assertEqual(alpha.work_again(), 2 * alpha.NOP)
         words = alpha.check("dmesg")
         self.assertIn("the host is about to save this VM", words)
         self.assertIn("the VM was not saved; sessions go on", words)
