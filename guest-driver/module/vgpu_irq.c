@@ -17,6 +17,9 @@ static void vgpu_link_report(struct vgpu_dev *vdev, u32 status)
 {
 	if (status & VGPU_STATUS_REFUSED)
 		dev_warn_ratelimited(&vdev->dev, "the host refuses this device; its log says why\n");
+	else if (status & VGPU_STATUS_LINK && status & VGPU_STATUS_UNSHARED)
+		dev_warn_ratelimited(&vdev->dev, "host connected, but %s\n",
+				     VGPU_UNSHARED_TEXT);
 	else
 		dev_info_ratelimited(&vdev->dev, "host %sconnected\n",
 				     status & VGPU_STATUS_LINK ? "" : "dis");

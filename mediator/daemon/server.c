@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "call.h"
 #include "client.h"
 #include "discard.h"
 #include "fdio.h"
@@ -153,6 +154,7 @@ bool server_open(struct daemon *d, GError **err)
 	if (d->socket_lock < 0 || !make_listener(d, err))
 		return false;
 	watch(d);
+	call_devices(d);
 	return true;
 }
 

@@ -340,6 +340,7 @@ static void vgpu_realize(PCIDevice *pci, Error **errp)
         return;
     }
     vgpu_socket_init(s);
+    vgpu_call_init(s);
     vgpu_enter(s);
     vgpu_core_start(s->core);
     vgpu_leave(s);
@@ -365,6 +366,7 @@ static void vgpu_exit(PCIDevice *pci)
     vgpu_memory_exit(s);        /* tells the core once more: nothing is left */
     vgpu_core_free(s->core);
     s->core = NULL;
+    vgpu_call_exit(s);
     vgpu_socket_exit(s);
     vgpu_undo(s);
     bitmap_zero(s->raised, VGPU_CORE_VECTORS_MAX);

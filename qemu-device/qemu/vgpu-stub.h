@@ -66,6 +66,8 @@ struct VgpuStub {
     /* Socket. */
     int fd;                 /* -1: none; unused with a chardev */
     bool chr_open;
+    int calls;              /* where the daemon can call us; -1: nowhere */
+    char *call_place;
     QSIMPLEQ_HEAD(, VgpuOut) out;
     size_t nout;
 
@@ -116,10 +118,16 @@ void vgpu_socket_exit(VgpuStub *s);
  */
 int vgpu_socket_fd(VgpuStub *s, bool *writes);
 void vgpu_socket_serve(VgpuStub *s);
+/* A connection that the daemon made; taken, or closed if there is one. */
+void vgpu_socket_take(VgpuStub *s, int fd);
 int vgpu_socket_connect(void *opaque);
 void vgpu_socket_disconnect(void *opaque);
 int vgpu_socket_send(void *opaque, const void *data, size_t length,
                      const int *fds, size_t nfds);
+
+/* vgpu-call.c */
+void vgpu_call_init(VgpuStub *s);
+void vgpu_call_exit(VgpuStub *s);
 
 /* vgpu-queue.c */
 void vgpu_queues_init(VgpuStub *s);

@@ -8,7 +8,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from xen import Domain, Host, in_qemu, wait_until  # noqa: E402
+from xen import Domain, Host, SOCKET, in_qemu, quote, wait_until  # noqa: E402
 import tap  # noqa: E402
 
 ADDED = "Vector add passed: 1024 elements, 0 errors"
@@ -88,6 +88,39 @@ class DeviceModel(unittest.TestCase):
         self.assertIn(" 0 errors", result.output)
         wait_until("the device's return", lambda: self.vm.run("gpu_test nop").status == 0, 60, 1)
 
+    def sandboxed(self, name):
+        """A guest whose device model can reach no path once it runs; its user id is the
+        domain's number and this much."""
+        self.host.check("grep -q xen-qemuuser /etc/passwd || printf '%s\\n' "
+                        "xen-qemuuser-range-base:x:65535:65535::/:/bin/false "
+                        "xen-qemuuser-reaper:x:65534:65534::/:/bin/false >>/etc/passwd")
+        sandbox = pathlib.Path(__file__).with_name("sandbox").read_text()
+        self.host.check(f"printf %s {quote(sandbox)} >/tmp/sandbox; chmod +x /tmp/sandbox")
+        return Domain(self.host, name, arguments=in_qemu()["arguments"], config=(
+            'device_model_override = "/tmp/sandbox"\ndm_restrict = 1'))
+
+    def test_65_sandbox(self):
+        """As XCP-ng's, but for its filter of system calls: work, and the way back to a daemon
+        that was restarted."""
+        vm = self.sandboxed("delta").create().ready()
+        self.addCleanup(vm.destroy)
+        pid, uid = vm.device_model(), 65535 + vm.domid
+        status = self.host.check(f"cat /proc/{pid}/status /proc/{pid}/limits")
+        self.assertRegex(status, rf"Uid:\s+{uid}\s+{uid}\s+{uid}\s+{uid}")
+        self.assertRegex(status, r"Max file size +1048576 +1048576 ")
+        self.assertNotEqual(self.host.check(f"readlink /proc/{pid}/root").strip(), "/")
+        self.assertEqual(self.host.run(f"ls /proc/{pid}/root{SOCKET} 2>/dev/null").status, 1)
+        self.assertNotEqual(self.host.check(f"readlink /proc/{pid}/ns/net"),
+                            self.host.check("readlink /proc/1/ns/net"))
+        vm.check("gpu_test bandwidth --size 4194304")
+        vm.hold_session()
+        self.host.kill_mediator()
+        self.host.start_mediator()
+        wait_until("the device's return", lambda: vm.run("gpu_test nop").status == 0, 60, 1)
+        self.assertEqual(vm.work_again(), 2 * vm.NOP)
+        self.assertIn(ADDED, vm.check("gpu_test vector_add"))
+        vm.check("gpu_test bandwidth --size 4194304")
+
     def test_7_reboot(self):
         self.vm.background("gpu_test stress --seconds 600", "stress")
         wait_until("a worker", self.host.workers, 30, 0.3)
@@ -126,11 +159,13 @@ class DeviceModel(unittest.TestCase):
         self.assertIn(ADDED, self.vm.check("gpu_test vector_add"))
 
     def test_92_save_is_refused(self):
-        """With a word why, and the guest goes on as if nothing had been.  The last with this
-        guest: after a try to save, `xl` looks after it no more."""
+        """With a word why, and the guest goes on as if nothing had been, with its session.  The
+        last with this guest: after a try to save, `xl` looks after it no more."""
+        self.vm.hold_session()
         result = self.host.run("xl save alpha /tmp/alpha.save", 240)
         self.assertNotEqual(result.status, 0, result)
         self.assertIn("cannot be saved", self.host.check("cat /var/log/xen/qemu-dm-alpha.log"))
+        self.assertEqual(self.vm.work_again(), 2 * self.vm.NOP)
         self.assertIn(ADDED, self.vm.check("gpu_test vector_add"))
 
     def test_93_registers_only(self):

@@ -21,7 +21,6 @@ log-file={LOG}
 [backend]
 backend=cpu
 [xen]
-domains=user
 """
 UID_BASE = 65535
 
@@ -32,9 +31,9 @@ class Dom0:
     def __init__(self, host):
         self.host = host
         host.check("mkdir -p /run/gpu")
-        host.check(f"cat >/run/gpu.conf <<'END'\n{CONFIG}END")
 
-    def start_mediator(self):
+    def start_mediator(self, domains="user"):
+        self.host.check(f"cat >/run/gpu.conf <<'END'\n{CONFIG}domains={domains}\nEND")
         self.host.check("gpu_mediator --foreground --config /run/gpu.conf </dev/null "
                         ">/var/log/mediator.err 2>&1 &")
         wait_until("the daemon's socket", lambda: self.host.run(
@@ -166,6 +165,27 @@ class Emulator(unittest.TestCase):
         self.assertIn(" 0 errors", result.output)
         self.alpha.check("gpu_test vector_add")
 
+    def test_075_daemon_that_maps_no_memory(self):
+        """The driver came to know the device while it did: now there are small commands, and
+        words for whoever misses the others."""
+        self.dom0.crash_mediator()
+        self.dom0.start_mediator("none")
+        self.dom0.expect_state(self.alpha, "limited")
+        self.assertIn("see [xen] in its configuration", self.dom0.store(self.alpha, "error"))
+        self.alpha.check("echo SMALL > /dev/vgpu_stub")
+        self.assertRegex(self.dom0.log(), 'session started: queue registers(.*\n)*.*"SMALL"')
+        self.assertIn("NOP command successful", self.alpha.check("gpu_test nop"))
+        wait_until("the driver's word", lambda: "host connected, but the host does not see this "
+                   "VM's memory" in self.alpha.check("dmesg"), 30, 0.3)
+        result = self.alpha.run("gpu_test matmul --dims 67x33x129")
+        self.assertNotEqual(result.status, 0)
+        self.assertIn("not shared with the host", result.output)
+        self.dom0.crash_mediator()
+        self.dom0.start_mediator()
+        self.dom0.expect_state(self.alpha, "connected")
+        self.assertEqual(self.dom0.store(self.alpha, "error"), "")
+        self.assertIn("0 errors", self.alpha.check("gpu_test vector_add"))
+
     def test_08_other_domain(self):
         """A device model that is another domain's is refused this one's memory."""
         type(self).beta = beta = Domain(self.host, "beta").create("-p")
@@ -178,10 +198,56 @@ class Emulator(unittest.TestCase):
         self.host.check(f"kill $(cat /run/vgpu-stub-xen.{beta.domid}.pid)")
         wait_until("its end", lambda: not self.dom0.store(beta, "state"), 30, 0.3)
 
-    def test_09_two_domains(self):
+    def expect_refused_save(self, domain):
+        """Tries to save it; what xl and the guest's end of it say."""
+        result = self.host.run(f"xl save {domain.domid} /tmp/saved", 240)
+        self.assertNotEqual(result.status, 0, result)
+        self.assertIn(f"qemu-save.{domain.domid}", result.output)
+        self.host.check("rm -f /tmp/saved")
+        self.assertRegex(self.host.check("xl list"), rf"(?m)^{domain.name} +{domain.domid} ")
+
+    def saving_is_free(self, domid):
+        """Nothing is left of what keeps toolstacks from saving a domain of this number."""
+        return self.host.run(f"ls -d /var/lib/xen/qemu-save.{domid} 2>/dev/null || xenstore-read "
+                             f"/local/domain/{domid}/data/cant_suspend_reason 2>/dev/null"
+                             ).status != 0
+
+    def test_093_saving_is_refused(self):
+        """Sessions go on: one that is idle, and one that works if it is not too soon over."""
+        alpha = self.alpha
+        self.assertEqual(self.dom0.store(alpha, "save"), "refused")
+        alpha.hold_session()
+        alpha.background("gpu_test stress --seconds 10", "stress")
+        wait_until("two sessions", lambda: len(self.dom0.workers()) >= 2, 30, 0.3)
+        for _ in range(2):      # a try does not clear the way for the next
+            self.expect_refused_save(alpha)
+        self.assertEqual(alpha.work_again(), 2 * alpha.NOP)
+        words = alpha.check("dmesg")
+        self.assertIn("the host is about to save this VM", words)
+        self.assertIn("the VM was not saved; sessions go on", words)
+        result = alpha.collect("stress", 180)
+        self.assertEqual(result.status, 0, result)
+        self.assertIn(" 0 errors", result.output)
+        self.assertIn("0 errors", alpha.check("gpu_test vector_add"))
+
+    def test_094_saving_a_guest_without_a_driver_is_refused(self):
+        """It has not even begun to run, so nobody asks it."""
+        self.assertTrue(self.saving_is_free(self.beta.domid))   # since the last emulator's end
         # Few vectors: when a driver is unbound Linux 6.1 does not give its interrupts back
         # to Xen, and hits a BUG of its own once all 32 are gone.
         self.dom0.emulate(self.beta, "--queues 3")
+        self.expect_refused_save(self.beta)
+
+    def test_095_xapi_is_told_why(self):
+        """And again, if its key is taken away, as xenopsd does."""
+        key = f"/local/domain/{self.alpha.domid}/data/cant_suspend_reason"
+        self.assertIn("cannot be saved", self.host.check(f"xenstore-read {key}"))
+        self.assertIn(f"(n0,r{self.alpha.domid})", self.host.check(f"xenstore-ls -p {key[:-20]}"))
+        self.host.check(f"xenstore-rm {key}")
+        wait_until("the reason's return", lambda: "cannot be saved" in self.host.run(
+            f"xenstore-read {key} 2>&1").output, 30, 0.3)
+
+    def test_09_two_domains(self):
         self.host.check(f"xl unpause {self.beta.domid}")
         self.beta.ready()
         for domain in (self.alpha, self.beta):
@@ -228,6 +294,7 @@ class Emulator(unittest.TestCase):
         self.assertEqual(beta.check("echo alive", 60).strip(), "alive")
         slot = beta.check("cat /sys/bus/pci/devices/0000:00:1e.0/config | hexdump -n 4 -e '1/4 \"%08x\"'")
         self.assertEqual(slot.strip(), "ffffffff")
+        self.assertTrue(self.saving_is_free(beta.domid))
         self.assertNotEqual(beta.run("gpu_test nop --timeout 5", 60).status, 0)
         self.alpha.check("gpu_test vector_add")
 
@@ -242,6 +309,7 @@ class Emulator(unittest.TestCase):
             r"^\S+\s+%d\s" % self.alpha.domid, self.host.check("xl list"), re.M), 60, 0.5)
         self.assertEqual(self.host.run(
             f"xenstore-ls /local/domain/0/backend/vgpu-stub/{self.alpha.domid} 2>&1").status, 1)
+        self.assertTrue(self.saving_is_free(self.alpha.domid))
         self.assertIn("the domain has ended", self.host.check(
             f"cat /var/log/vgpu-stub-xen.{self.alpha.domid}.log"))
 

@@ -44,8 +44,8 @@ struct shell {
 	int fd; /* -1: not connected */
 	guint source;
 	guint timer;
-	int64_t planned;  /* what the timer is set to; INT64_MAX: not at all */
-	bool up, refused; /* as last told */
+	int64_t planned;      /* what the timer is set to; INT64_MAX: not at all */
+	enum shell_link link; /* as last told */
 	uint32_t nqueues;
 	struct queue *queue; /* nqueues, then the register session's */
 	struct queue *rung;  /* kicked by the access under way */
@@ -85,14 +85,15 @@ static gboolean on_deadline(gpointer data)
 /* Tells of the link, if it is another than the last time. */
 static void tell_link(struct shell *s)
 {
-	bool up = vgpu_core_link_up(s->core);
-	bool refused = vgpu_core_read(s->core, VGPU_REG_STATUS, 4) & VGPU_STATUS_REFUSED;
+	uint32_t status = vgpu_core_read(s->core, VGPU_REG_STATUS, 4);
+	enum shell_link link = status & VGPU_STATUS_REFUSED ? SHELL_REFUSED : SHELL_DOWN;
 
-	if (up == s->up && refused == s->refused)
+	if (status & VGPU_STATUS_LINK)
+		link = status & VGPU_STATUS_UNSHARED ? SHELL_LIMITED : SHELL_UP;
+	if (link == s->link)
 		return;
-	s->up = up;
-	s->refused = refused;
-	s->host->link(s->opaque, up, refused);
+	s->link = link;
+	s->host->link(s->opaque, link);
 }
 
 static void plan(struct shell *s, int64_t deadline)

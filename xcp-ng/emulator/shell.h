@@ -12,11 +12,19 @@
 
 struct shell;
 
+/* How it is with the daemon. */
+enum shell_link {
+	SHELL_DOWN,
+	SHELL_UP,
+	SHELL_LIMITED, /* up, but it does not map the guest's memory */
+	SHELL_REFUSED, /* down, and it says so itself */
+};
+
 struct shell_host {
 	void (*raise)(void *opaque, uint32_t vector);
 	void (*log)(void *opaque, enum vgpu_log_level level, const char *text);
-	/* The connection to the daemon came or went, or a refusal did. */
-	void (*link)(void *opaque, bool up, bool refused);
+	/* That is another than before; SHELL_DOWN to begin with. */
+	void (*link)(void *opaque, enum shell_link link);
 };
 
 struct shell_config {
