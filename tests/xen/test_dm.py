@@ -8,6 +8,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import cuda_program  # noqa: E402
 import hostile  # noqa: E402
 from xen import Domain, Host, in_qemu, wait_until  # noqa: E402
 import tap  # noqa: E402
@@ -62,6 +63,9 @@ class DeviceModel(unittest.TestCase):
         self.vm.check("gpu_test stress --seconds 5")
         self.assertGreater(self.interrupts(self.vm), before)
 
+    def test_3b_cuda_program(self):
+        cuda_program.check(self, self.vm)
+
     def test_4_no_session_is_by_registers(self):
         """With the memory of the domain mapped there is no need for them."""
         self.assertNotIn("queue registers", self.host.log())
@@ -69,7 +73,8 @@ class DeviceModel(unittest.TestCase):
     def test_5_two_domains_at_once(self):
         # Few queues: each attack has the driver bound again, which in Linux 6.1 takes new
         # interrupts of 32 each time.
-        type(self).beta = second = Domain(self.host, "beta", **in_qemu("queues=2")).create().ready()
+        type(self).beta = second = Domain(
+            self.host, "beta", vcpus=2, **in_qemu("queues=2")).create().ready()
         for vm in (self.vm, second):
             vm.background("gpu_test stress --seconds 10", "stress")
         for vm in (self.vm, second):

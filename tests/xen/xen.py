@@ -105,7 +105,7 @@ class Domain(Shell):
 
     `config` are further lines of xl.cfg, `arguments` go to its device model."""
 
-    def __init__(self, host, name, memory=256, config="", arguments=(), append=""):
+    def __init__(self, host, name, memory=256, config="", arguments=(), append="", vcpus=1):
         super().__init__()
         self.host, self.name = host, name
         if host.cpus > 1:
@@ -115,7 +115,7 @@ class Domain(Shell):
         self.config = f'''name = "{name}"
 type = "hvm"
 memory = {memory}
-vcpus = 1
+vcpus = {vcpus}
 kernel = "/opt/vgpu/guest/boot"
 cmdline = "console=hvc0 quiet loglevel=1 panic=-1 nokaslr vgpu.hostname={name} vgpu.shell=hvc0 {append}"
 vga = "none"
