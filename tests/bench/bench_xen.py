@@ -53,6 +53,16 @@ def daemon_counters(host, name):
     return out
 
 
+def check_copies(report, moved):
+    """The worker's own count is worth something if it saw the payload pass at all."""
+    payload = moved.get("bytes_in", 0) + moved.get("bytes_out", 0)
+    if payload < report["payload_bytes"]:
+        raise Failure(f"{report['payload_bytes']} bytes were sent, the daemon knows of {payload}")
+    if moved["host_copied"] < report["host_copied_bytes"]:
+        raise Failure(f"the guest was told of {report['host_copied_bytes']} copied bytes, "
+                      f"the daemon of {moved['host_copied']}")
+
+
 def measure(host, shell):
     domain = SHELLS[shell](host)
     try:
@@ -62,6 +72,7 @@ def measure(host, shell):
     finally:
         domain.destroy()
     report["daemon_counters"] = daemon_counters(host, domain.name)
+    check_copies(report, report["daemon_counters"])
     report["ratios"] = figures.ratios(report)
     if not report["ratios"]:
         raise Failure(f"{shell}: no edu round trip was measured; is edu_rtt.ko loaded?")

@@ -57,7 +57,7 @@ def show(report):
         row = report.get(key)
         if row:
             print(f"{name:34}{row['median_us']:11.2f}{row['p99_us']:11.2f}"
-                  f"{row['median_us'] / edu:8.2f}x")
+                  f"{row['median_us'] / edu:8.3g}x")
     print("\nrequests a second, by way of waiting and requests in flight:")
     for name, value in report["requests_per_second"].items():
         print(f"  {name:32}{value:11.0f}")
@@ -69,7 +69,7 @@ def show(report):
             ("polled path to edu", report["ratios"]["polled_to_edu"], 0.5),
             ("host copies a byte", report["host_copied_per_byte"], 0.0)):
         verdict = "reached" if value <= limit else "MISSED"
-        print(f"target: {text:24} {value:6.2f}, at most {limit:.1f}: {verdict}")
+        print(f"target: {text:24} {value:7.3g}, at most {limit:.1f}: {verdict}")
 
 
 def write(path, report):
