@@ -164,8 +164,9 @@ xen_programs() {
 		"$build/host/mediator/libvgpu-foreign-xen.so" "$build/host/xcp-ng/emulator/vgpu-stub-xen" \
 		"$cache/xen/graft/qemu-system-x86_64" "$root/bin/"
 	install -m 755 tests/vm/guest/shell "$root/bin/"
+	quietly xen-initramfs /usr/bin/python3 tests/xen/initramfs.py "$build/xen/initramfs"
 	/usr/bin/python3 tests/xen/preload.py "$build/image/vmlinuz" \
-		"$build/image/initramfs.cpio.gz" "$root/guest"
+		"$build/xen/initramfs" "$root/guest"
 	xen_disk "$root" "$build/xen/programs.img"
 }
 

@@ -225,13 +225,18 @@ static bool spin(struct worker *w, uint64_t ns)
  */
 static bool watch_ring(struct worker *w)
 {
-	uint64_t ns = w->setup.spin_us * 1000ull, gpu = cuda_spin_ns(w);
+	uint64_t ns = w->setup.spin_us * 1000ull, gpu = cuda_spin_ns(w), began;
+	bool came;
 
 	if (!ns || (!gpu && cuda_nap_ns(w)))
 		return false;
 	if (!queue_guest_polls(&w->queue))
-		ns /= SLEEPER_SHARE;
-	return spin(w, MAX(ns, gpu));
+		return spin(w, MAX(ns / SLEEPER_SHARE, gpu));
+	ns = patience_begin(&w->patience, ns);
+	began = w->patience.trying ? fdio_now_ns() : 0;
+	came = spin(w, MAX(ns, gpu));
+	patience_end(&w->patience, came, began ? fdio_now_ns() - began : 0);
+	return came;
 }
 
 /* HOST_POLLS stands while we watch the ring for a guest that polls too. */
@@ -259,6 +264,8 @@ static void sleep_for_work(struct worker *w)
 			ns *= ns < 0 ? 1 : 1000000;
 		}
 		look_around(w, ns);
+		if (queue_has_request(q))
+			patience_rung(&w->patience);
 	}
 	tell_polling(w);
 }

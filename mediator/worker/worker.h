@@ -17,6 +17,7 @@
 #include "buffers.h"
 #include "control.h"
 #include "memory.h"
+#include "patience.h"
 #include "queue.h"
 #include "request.h"
 
@@ -40,6 +41,7 @@ struct worker {
 	struct frames frames; /* with --xen-domid */
 	struct buffers buffers;
 	struct queue queue;
+	struct patience patience;
 
 	uint64_t started_ns;
 	uint64_t attach_ns; /* when to look for the daemon again */

@@ -135,7 +135,9 @@ static void vgpu_doorbell_write(void *opaque, hwaddr addr, uint64_t value,
     }
     s->rung = NULL;
     vgpu_hold(s);   /* no more: the core's clock and deadline are not touched */
+    s->answer_first = value != VGPU_DOORBELL_SLEEPS;
     vgpu_core_doorbell(s->core, addr / VGPU_DOORBELL_STRIDE);
+    s->answer_first = false;
     if (value == VGPU_DOORBELL_SLEEPS) {
         vgpu_queue_linger(s);
     }

@@ -74,6 +74,9 @@ struct VgpuStub {
     /* Queues, the register session's last; vectors. */
     VgpuQueue *queue;
     VgpuQueue *rung;        /* kicked by the access under way */
+    VgpuQueue *owed;        /* rung, but its worker does not know yet */
+    QEMUBH *late;           /* ... for whom; NULL: nothing is ever owed */
+    bool answer_first;      /* the access under way is better answered first */
     VgpuVector *vector;
     uint32_t nvectors;
 

@@ -8,6 +8,8 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import cuda_program  # noqa: E402
+import hostile  # noqa: E402
 from xen import Domain, Host, wait_until  # noqa: E402  (also makes tests/vm importable)
 import tap  # noqa: E402
 
@@ -118,6 +120,9 @@ class Emulator(unittest.TestCase):
         self.assertIn("cpu", check("gpu_test info").lower())
         self.assertIn("0 errors", check("gpu_test stress --seconds 5"))
 
+    def test_03b_cuda_program(self):
+        cuda_program.check(self, self.alpha)
+
     def test_04_interrupts(self):
         """Whoever sleeps until the interrupt is woken by it: a lost one would cost a minute."""
         self.alpha.check("gpu_test nop --wait interrupt --repeat 50", 40)
@@ -188,7 +193,7 @@ class Emulator(unittest.TestCase):
 
     def test_08_other_domain(self):
         """A device model that is another domain's is refused this one's memory."""
-        type(self).beta = beta = Domain(self.host, "beta").create("-p")
+        type(self).beta = beta = Domain(self.host, "beta", vcpus=2).create("-p")
         self.dom0.emulate(beta, f"--uid {UID_BASE + self.alpha.domid}")
         self.dom0.expect_state(beta, "refused")
         self.assertIn("may not name memory of this domain", self.dom0.store(beta, "error"))
@@ -273,16 +278,7 @@ class Emulator(unittest.TestCase):
 
     def test_11_hostile_guest(self):
         """A guest without a driver that attacks; its neighbour does not notice."""
-        failed = []
-        for attack in ("registers", "queues", "rings", "buffers", "bars"):
-            self.alpha.send("gpu_test stress --seconds 3")
-            result = self.beta.run(f"hostile --divide 4 {attack}", 240)
-            if result.status != 0 or "not ok" in result.output:
-                failed.append(result)
-                self.beta.run("echo 0000:00:1e.0 >/sys/bus/pci/drivers/vgpu_stub/bind")
-            self.assertEqual(self.alpha.finish().status, 0)
-        self.assertEqual(failed, [])
-        self.assertIn("0 errors", self.beta.check("gpu_test vector_add"))
+        hostile.attack(self, self.beta, self.alpha)
 
     def test_12_serving_process_dies(self):
         """The device is lost, the domain is not: no vCPU waits for it for ever."""

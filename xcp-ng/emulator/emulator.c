@@ -228,6 +228,7 @@ static gboolean on_request(gint fd, GIOCondition condition, gpointer data)
 		if (!device_run(&e->device, IOREQ_SBDF(0, e->config->slot, 0), &r))
 			host_guest_error(e, "an access that makes no sense");
 		xen_answer(&e->xen, vcpu, &r);
+		shell_kick(e->shell);
 	}
 	return G_SOURCE_CONTINUE;
 }

@@ -40,9 +40,15 @@ void shell_free(struct shell *s);
 
 struct vgpu_core *shell_core(struct shell *s);
 
-/* Around calls of the core: the clock before, the deadline after. */
+/* Around calls of the core: the clock before; the deadline, and doorbells, after. */
 void shell_enter(struct shell *s);
 void shell_leave(struct shell *s);
+
+/*
+ * A doorbell that was no more than that reaches the worker now: the guest has
+ * its answer.
+ */
+void shell_kick(struct shell *s);
 
 /*
  * Whoever rang sleeps until it is answered: waits a moment for the answer, so
