@@ -26,9 +26,9 @@ compat_unready() { # SUITE PART...
 	local log=$build/log/$compat_why.log result=failed note part
 	! grep -qE 'Failed to fetch|does not have a Release file|Could not resolve|held broken packages|Unable to locate package|not served' \
 		"$log" || result=skipped
-	note=$(sed -n 's/^E: //p' "$log" | head -n 1)
+	note=$(sed -nE '/^E: /{s/^E: //; s/[a-z]+:\/\/[^ ]+ *//; p; q}' "$log")
 	for part in "${@:2}"; do
-		compat_row "$result" "$part" "$1" - "${note:0:70}... see ${log#"$top"/}"
+		compat_row "$result" "$part" "$1" - "${note:0:70}; see ${log#"$top"/}"
 	done
 }
 
