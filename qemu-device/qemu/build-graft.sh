@@ -19,6 +19,8 @@ if [ "${1:-}" = --xen ]; then
 	shift
 fi
 [ $# -eq 2 ] || die "usage: build-graft.sh [--xen] QEMU_SOURCE OUT"
+[ -d "$1/configs/devices/x86_64-softmmu" ] ||
+	die "$1 is no source tree of QEMU 6.1 or later; for older ones see patches.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 "$here/graft.sh" "$1"
 src=$(cd "$1" && pwd)
