@@ -62,18 +62,22 @@ check_count() {
 	[ "$built" = "${#sources[@]}" ] || die "$built of ${#sources[@]} sources are built"
 }
 
+# Not grep -q: it would not read on, and nm would fail for it.
+has_symbol() { # OBJECT TYPES
+	nm "$1" | grep " [$2] vgpu_stub_ram_changed\$" >/dev/null
+}
+
 # The pointer is Xen's device model's own, and the device finds it.
 check_notice() {
 	local hvm memory o
 	for o in "${objects[@]}"; do
 		case $o in
 		*vgpu-memory*) memory=$o ;;
-		*xen-hvm*) ! nm "$o" | grep -q ' [BCD] vgpu_stub_ram_changed$' || hvm=$o ;;
+		*xen-hvm*) ! has_symbol "$o" BCD || hvm=$o ;;
 		esac
 	done
 	[ -n "${hvm:-}" ] || die "no object of Xen's has the notice of changed pages"
-	nm "$memory" | grep -q ' [vw] vgpu_stub_ram_changed$' ||
-		die "$memory does not ask for the notice of changed pages"
+	has_symbol "$memory" vw || die "$memory does not ask for the notice of changed pages"
 	notice=$(basename "$hvm")
 }
 
