@@ -77,7 +77,7 @@ bool options_parse(struct options *o, int argc, char **argv, GError **err)
 		{"runtime-dir", 'r', 0, G_OPTION_ARG_FILENAME, &v.runtime_dir,
 		 "Where state is kept that outlives the daemon", "DIR"},
 		{"version", 'V', 0, G_OPTION_ARG_NONE, &o->version, "Print the version", NULL},
-		G_OPTION_ENTRY_NULL,
+		{NULL},
 	};
 	GOptionContext *context = g_option_context_new("- shares a GPU among virtual machines");
 	bool ok;
