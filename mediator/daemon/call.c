@@ -66,13 +66,14 @@ static uint32_t domain_of_place(const char *name)
 }
 
 /* True: a device is connected. */
-static bool call_one(struct daemon *d, const char *dir, const char *name)
+static bool call_one(const struct listener *l, const char *dir, const char *name)
 {
 	char *path = g_build_filename(dir, name, NULL);
 	int fd = call(path);
 
 	if (fd >= 0)
-		client_called(client_new(d, fd), domain_of_place(name));
+		client_called(client_new(l->d, fd, l->shared ? NULL : l->path),
+			      domain_of_place(name));
 	else if (fd == -ECONNREFUSED)
 		g_unlink(path); /* nobody waits there any more */
 	else
@@ -81,16 +82,17 @@ static bool call_one(struct daemon *d, const char *dir, const char *name)
 	return fd >= 0;
 }
 
-void call_devices(struct daemon *d)
+void call_devices(struct listener *l)
 {
-	char *dir = g_strconcat(d->config->socket_path, VGPU_CALL_DIR, NULL);
+	struct daemon *d = l->d;
+	char *dir = g_strconcat(l->path, VGPU_CALL_DIR, NULL);
 	GDir *list = is_safe(dir) ? g_dir_open(dir, 0, NULL) : NULL;
 	guint called = 0;
 	const char *name;
 
 	while (list && d->clients->len < d->config->max_connections &&
 	       (name = g_dir_read_name(list)))
-		called += call_one(d, dir, name);
+		called += call_one(l, dir, name);
 	if (called)
 		log_info(NULL, "devices that waited to be called: %u", called);
 	if (list)

@@ -6,12 +6,13 @@
 #ifndef VGPU_DAEMON_CALL_H
 #define VGPU_DAEMON_CALL_H
 
-#include "daemon.h"
+#include "listener.h"
 
 /*
- * Makes the directory where they wait, beside the socket, and connects to those
- * that are there.  What nobody waits at any more is removed.
+ * Makes the directory where they wait, beside the socket that they would have
+ * come to, and connects to those that are there, as if they had.  What nobody
+ * waits at any more is removed.
  */
-void call_devices(struct daemon *d);
+void call_devices(struct listener *l);
 
 #endif /* VGPU_DAEMON_CALL_H */

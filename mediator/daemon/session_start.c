@@ -12,6 +12,7 @@
 #include "launch.h"
 #include "session_priv.h"
 #include "state.h"
+#include "tenant.h"
 #include "vgpu_ring.h"
 
 /* Opens a memfd again so that the holder of the copy can only read. */
@@ -72,7 +73,7 @@ static int launch(struct session *s, int control, GError **err)
 
 	g_ptr_array_add(argv, g_strdup(s->d->worker_path));
 	g_ptr_array_add(argv, g_strdup_printf("--backend=%s", s->d->backend_name));
-	g_ptr_array_add(argv, g_strdup_printf("--device=%u", c->device));
+	g_ptr_array_add(argv, g_strdup_printf("--device=%u", s->gpu));
 	g_ptr_array_add(argv, g_strdup_printf("--runtime-dir=%s", c->runtime_dir));
 	if (c->library_dir)
 		g_ptr_array_add(argv, g_strdup_printf("--library-dir=%s", c->library_dir));
@@ -96,13 +97,17 @@ static int send_setup(const struct session *s, const struct vgpu_msg_queue_start
 		.type = CTL_SETUP,
 		.version = CTL_VERSION,
 		.session = s->id,
+		.slot = s->slot,
 		.start = *start,
 		.max_operand = (uint64_t)c->max_operand_mib << 20,
 		.spin_us = c->spin_us,
 		.verbose = c->log_commands || c->log_level == G_LOG_LEVEL_DEBUG,
 	};
-	const int fds[] = {kick, call, p->page, p->lifeline[1], s->ring};
-	ssize_t ret = fdio_send(p->control[0], &setup, sizeof(setup), fds, s->ring >= 0 ? 5 : 4);
+	const int fds[CTL_SETUP_FDS] = {
+		kick,   call, p->page, p->lifeline[1], s->tenant->limits_fd, s->tenant->usage_fd,
+		s->ring};
+	ssize_t ret = fdio_send(p->control[0], &setup, sizeof(setup), fds,
+				s->ring >= 0 ? CTL_SETUP_FDS : CTL_SETUP_FDS - 1);
 
 	return ret < 0 ? (int)ret : 0;
 }
@@ -152,6 +157,53 @@ static int bring_up(struct session *s, const struct vgpu_msg_queue_start *start,
 	return 0;
 }
 
+/* The sessions of each GPU, those of the tenant and all. */
+static void count_sessions(const struct daemon *d, const struct tenant *t, struct policy_gpu *gpus)
+{
+	GHashTableIter iter;
+	gpointer value;
+
+	for (guint i = 0; i < d->config->ngpus; i++)
+		gpus[i] = (struct policy_gpu){.number = d->config->gpus[i]};
+	g_hash_table_iter_init(&iter, d->sessions);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const struct session *s = value;
+
+		for (guint i = 0; i < d->config->ngpus; i++) {
+			if (gpus[i].number == s->gpu) {
+				gpus[i].all++;
+				gpus[i].own += s->tenant == t;
+			}
+		}
+	}
+}
+
+/* A GPU, and a slot among the tenant's sessions. */
+static int find_place(struct session *s, char reason[VGPU_REASON_MAX])
+{
+	struct tenant *t = s->client->tenant;
+	struct policy_gpu gpus[CONFIG_GPUS_MAX];
+	const struct policy_gpu *place;
+
+	count_sessions(s->d, t, gpus);
+	place = policy_place(t->policy, gpus, s->d->config->ngpus);
+	if (!place) {
+		g_strlcpy(reason,
+			  "the tenant may use none of the GPUs that there are; ask the host's "
+			  "administrator",
+			  VGPU_REASON_MAX);
+		return -ENODEV;
+	}
+	s->gpu = place->number;
+	if (tenant_enter(t, s))
+		return 0;
+	g_snprintf(reason, VGPU_REASON_MAX,
+		   "the tenant has the %u sessions that it may have; end one, or ask the host's "
+		   "administrator",
+		   t->policy->sessions);
+	return -EUSERS;
+}
+
 struct session *session_start(struct daemon *d, struct client *c,
 			      const struct vgpu_msg_queue_start *start, int kick, int call,
 			      int *status, char reason[VGPU_REASON_MAX])
@@ -164,8 +216,11 @@ struct session *session_start(struct daemon *d, struct client *c,
 	s->tag = start->tag;
 	memcpy(s->uuid, c->uuid, sizeof(s->uuid));
 	s->vm = g_strdup(c->name);
-	*status = bring_up(s, start, &p, kick, call, reason);
-	drop_parts(&p);
+	*status = find_place(s, reason);
+	if (!*status) {
+		*status = bring_up(s, start, &p, kick, call, reason);
+		drop_parts(&p);
+	}
 	discard(kick);
 	discard(call);
 	if (*status) {

@@ -20,6 +20,7 @@
 #include "patience.h"
 #include "queue.h"
 #include "request.h"
+#include "tenant.h"
 
 struct worker {
 	struct ctl_setup setup;
@@ -42,6 +43,7 @@ struct worker {
 	struct buffers buffers;
 	struct queue queue;
 	struct patience patience;
+	struct worker_tenant tenant;
 
 	uint64_t started_ns;
 	uint64_t attach_ns; /* when to look for the daemon again */

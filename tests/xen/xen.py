@@ -78,7 +78,7 @@ class Host(Emulated):
         before = self.log().count("listening at")
         config = f"[xen]\ndomains={domains}\n{more}"
         self.check(f"printf %s {quote(config)} >/run/mediator.conf; mkdir -p /run/gpu")
-        self.check(f"gpu_mediator --foreground --config /run/mediator.conf --backend cpu "
+        self.check(f"gpu_mediator --foreground --open --config /run/mediator.conf --backend cpu "
                    f"--socket-path {SOCKET} --runtime-dir /run/vgpu --log-file /var/log/mediator.log "
                    "</dev/null >/var/log/mediator.err 2>&1 & echo $! >/run/mediator.pid")
         wait_until("the daemon in dom0", lambda: self.log().count("listening at") > before, 60, 0.3)
