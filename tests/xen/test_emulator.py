@@ -72,6 +72,12 @@ class Dom0:
         return next(pid for pid, uid in self.processes("vgpu-stub-xen")
                     if uid == UID_BASE + domain.domid)
 
+    def begin_stress(self, domain, seconds):
+        """Starts it and returns once its session has begun; domain.collect("stress") ends it."""
+        begun = self.log().count("session started")
+        domain.background(f"gpu_test stress --seconds {seconds}", "stress")
+        wait_until("the session's begin", lambda: self.log().count("session started") > begun, 60, 0.3)
+
     def workers(self):
         """Workers, by how they were called: they have run themselves again."""
         return self.host.run("grep -l 'gpu_mediator-w[o]rker' /proc/[0-9]*/cmdline 2>/dev/null"
@@ -150,10 +156,7 @@ class Emulator(unittest.TestCase):
 
     def test_07_daemon_restart(self):
         """Work goes on without a daemon, and with the next one."""
-        begun = self.dom0.log().count("session started")
-        self.alpha.background("gpu_test stress --seconds 10", "stress")
-        wait_until("the session's begin", lambda: self.dom0.log().count(
-            "session started") > begun, 60, 0.3)
+        self.dom0.begin_stress(self.alpha, 10)
         # The log knows before the guest does; what the guest asks for now is answered later.
         self.alpha.check("gpu_test nop")
         self.dom0.crash_mediator()
@@ -195,11 +198,11 @@ class Emulator(unittest.TestCase):
     def test_10_ballooned(self):
         """Pages that go and come back while work is done in others, and then in them."""
         alpha = self.alpha
-        alpha.send("gpu_test stress --seconds 20")
+        self.dom0.begin_stress(alpha, 20)
         for mib in (200, 256, 208, 256):
             self.host.check(f"xl mem-set {alpha.domid} {mib}")
             wait_until(f"{mib} MiB", lambda: abs(alpha.megabytes() - mib) < 8, 60, 0.5)
-        result = alpha.finish()
+        result = alpha.collect("stress")
         self.assertEqual(result.status, 0, result)
         self.assertIn("0 errors", result.output)
         # All that is free now: the pages that came back are among them.
@@ -209,12 +212,13 @@ class Emulator(unittest.TestCase):
         """A guest without a driver that attacks; its neighbour does not notice."""
         failed = []
         for attack in ("registers", "queues", "rings", "buffers", "bars"):
-            self.alpha.send("gpu_test stress --seconds 3")
+            self.dom0.begin_stress(self.alpha, 3)
             result = self.beta.run(f"hostile --divide 4 {attack}", 240)
             if result.status != 0 or "not ok" in result.output:
                 failed.append(result)
                 self.beta.run("echo 0000:00:1e.0 >/sys/bus/pci/drivers/vgpu_stub/bind")
-            self.assertEqual(self.alpha.finish().status, 0)
+            neighbour = self.alpha.collect("stress")
+            self.assertEqual(neighbour.status, 0, neighbour)
         self.assertEqual(failed, [])
         self.assertIn("0 errors", self.beta.check("gpu_test vector_add"))
 
