@@ -29,6 +29,13 @@ class DeviceModel(unittest.TestCase):
         return wait_until(f"{text} in the daemon's log", lambda: next(
             (x for x in self.host.log().splitlines() if text in x), None), 30, 0.3)
 
+    def begin_stress(self, vm, seconds):
+        """Starts it and returns once its session has begun; vm.collect("stress") ends it."""
+        begun = self.host.log().count("session started")
+        vm.background(f"gpu_test stress --seconds {seconds}", "stress")
+        wait_until("the session's begin", lambda: self.host.log().count(
+            "session started") > begun, 60, 0.3)
+
     def interrupts(self, vm):
         """How many came by MSI-X of the device, by Xen's or the kernel's own way."""
         lines = re.findall(r"^ *\d+: +(\d+) .*msi-x.*vgpu", vm.check("cat /proc/interrupts"),
@@ -84,14 +91,11 @@ class DeviceModel(unittest.TestCase):
         """A guest without a driver that attacks; its neighbour does not notice."""
         self.addCleanup(self.beta.destroy)
         slot = self.beta.check("lspci -D -d 1af4:1111").split()[0]
-        hostile.attack(self, self.beta, self.vm, slot)
+        hostile.attack(self, self.beta, self.vm, self.begin_stress, slot)
 
     def test_6_daemon_restart(self):
         """Work goes on without a daemon, and new work with the next one."""
-        begun = self.host.log().count("session started")
-        self.vm.background("gpu_test stress --seconds 10", "stress")
-        wait_until("the session's begin", lambda: self.host.log().count(
-            "session started") > begun, 60, 0.3)
+        self.begin_stress(self.vm, 10)
         # The log knows before the guest does; what the guest asks for now is answered later.
         self.vm.check("gpu_test nop")
         self.host.kill_mediator()
@@ -135,8 +139,7 @@ class DeviceModel(unittest.TestCase):
         vm.check("gpu_test bandwidth --size 4194304")
 
     def test_7_reboot(self):
-        self.vm.background("gpu_test stress --seconds 600", "stress")
-        wait_until("a worker", self.host.workers, 30, 0.3)
+        self.begin_stress(self.vm, 600)
         before = self.vm.domid
         self.vm.send("reboot -f")
         wait_until("the domain's successor", lambda: re.fullmatch(r"\d+\n", (
@@ -147,8 +150,7 @@ class DeviceModel(unittest.TestCase):
 
     def test_8_balloon(self):
         """Pages go and others come while a session works."""
-        self.vm.background("gpu_test stress --seconds 30", "stress")
-        wait_until("a worker", self.host.workers, 30, 0.3)
+        self.begin_stress(self.vm, 30)
         for megabytes in (150, 256, 150, 256):
             self.host.check(f"xl mem-set alpha {megabytes}m")
             wait_until(f"{megabytes} MiB", lambda: abs(self.vm.megabytes() - megabytes) < 8, 60, 0.5)
@@ -162,8 +164,7 @@ class DeviceModel(unittest.TestCase):
                     lambda vm: self.host.check(f"xl destroy {vm.name}")):
             vm = Domain(self.host, "gamma", **in_qemu()).create().ready()
             self.addCleanup(vm.destroy)
-            vm.background("gpu_test stress --seconds 600", "stress")
-            wait_until("a worker", self.host.workers, 30, 0.3)
+            self.begin_stress(vm, 600)
             end(vm)
             wait_until("the worker's end", lambda: not self.host.workers(), 30, 0.3)
             vm.destroy()

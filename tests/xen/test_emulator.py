@@ -73,6 +73,12 @@ class Dom0:
         return next(pid for pid, uid in self.processes("vgpu-stub-xen")
                     if uid == UID_BASE + domain.domid)
 
+    def begin_stress(self, domain, seconds):
+        """Starts it and returns once its session has begun; domain.collect("stress") ends it."""
+        begun = self.log().count("session started")
+        domain.background(f"gpu_test stress --seconds {seconds}", "stress")
+        wait_until("the session's begin", lambda: self.log().count("session started") > begun, 60, 0.3)
+
     def workers(self):
         """Workers, by how they were called: they have run themselves again."""
         return self.host.run("grep -l 'gpu_mediator-w[o]rker' /proc/[0-9]*/cmdline 2>/dev/null"
@@ -154,10 +160,7 @@ class Emulator(unittest.TestCase):
 
     def test_07_daemon_restart(self):
         """Work goes on without a daemon, and with the next one."""
-        begun = self.dom0.log().count("session started")
-        self.alpha.background("gpu_test stress --seconds 10", "stress")
-        wait_until("the session's begin", lambda: self.dom0.log().count(
-            "session started") > begun, 60, 0.3)
+        self.dom0.begin_stress(self.alpha, 10)
         # The log knows before the guest does; what the guest asks for now is answered later.
         self.alpha.check("gpu_test nop")
         self.dom0.crash_mediator()
@@ -266,11 +269,11 @@ class Emulator(unittest.TestCase):
     def test_10_ballooned(self):
         """Pages that go and come back while work is done in others, and then in them."""
         alpha = self.alpha
-        alpha.send("gpu_test stress --seconds 20")
+        self.dom0.begin_stress(alpha, 20)
         for mib in (200, 256, 208, 256):
             self.host.check(f"xl mem-set {alpha.domid} {mib}")
             wait_until(f"{mib} MiB", lambda: abs(alpha.megabytes() - mib) < 8, 60, 0.5)
-        result = alpha.finish()
+        result = alpha.collect("stress")
         self.assertEqual(result.status, 0, result)
         self.assertIn("0 errors", result.output)
         # All that is free now: the pages that came back are among them.
@@ -278,7 +281,7 @@ class Emulator(unittest.TestCase):
 
     def test_11_hostile_guest(self):
         """A guest without a driver that attacks; its neighbour does not notice."""
-        hostile.attack(self, self.beta, self.alpha)
+        hostile.attack(self, self.beta, self.alpha, self.dom0.begin_stress)
 
     def test_12_serving_process_dies(self):
         """The device is lost, the domain is not: no vCPU waits for it for ever."""
