@@ -21,31 +21,38 @@
 
 struct tenant_limits {
 	uint32_t version;
-	uint32_t seq;         /* odd while the daemon writes what follows */
-	uint32_t classes;     /* enum policy_class */
+	uint32_t seq;     /* odd while the daemon writes what follows */
+	uint32_t classes; /* enum policy_class */
 	uint32_t weight;
-	uint64_t memory;      /* bytes of device memory; TENANT_NO_LIMIT */
-	uint64_t calls_rate;  /* requests a second; 0: no limit */
+	uint64_t memory;     /* bytes of device memory; TENANT_NO_LIMIT */
+	uint64_t calls_rate; /* requests a second; 0: no limit */
 	uint64_t calls_burst;
-	uint64_t bytes_rate;  /* of payload to and from the device, a second; 0: no limit */
+	uint64_t bytes_rate; /* of payload to and from the device, a second; 0: no limit */
 	uint64_t bytes_burst;
 	uint64_t kernel_ns;   /* longest piece of GPU work; TENANT_NO_LIMIT */
 	uint64_t cap_percent; /* of GPU time; 100: no cap */
+	/* Only told to the guest, by VGPU_CMD_TENANT. */
+	uint32_t flags; /* TENANT_* */
+	uint32_t sessions;
+	uint32_t sessions_most;
+	uint32_t reserved;
 };
+
+#define TENANT_QUARANTINED 0x1u /* no new sessions for a while */
 
 /* One session's; a line of its own in the processor's cache, written by its worker alone. */
 struct session_usage {
-	uint64_t memory;       /* bytes of device memory that it is charged for */
+	uint64_t memory; /* bytes of device memory that it is charged for */
 	uint64_t memory_most;
-	uint64_t gpu_ns;       /* GPU time used */
-	uint64_t calls;        /* requests taken */
-	uint64_t bytes;        /* payload to and from the device */
-	uint64_t host_copied;  /* ... of it, bytes that a CPU of the host copied */
+	uint64_t gpu_ns;      /* GPU time used */
+	uint64_t calls;       /* requests taken */
+	uint64_t bytes;       /* payload to and from the device */
+	uint64_t host_copied; /* ... of it, bytes that a CPU of the host copied */
 	uint64_t launches;
 	uint64_t refused;      /* by class, limit or rate */
 	uint64_t throttled_ns; /* waited because of a rate, a cap or another's turn */
-	uint64_t busy_since;   /* CLOCK_MONOTONIC: the oldest GPU work not done was begun; 0: none */
-	uint64_t progress;     /* moves whenever GPU work is done */
+	uint64_t busy_since; /* CLOCK_MONOTONIC: the oldest GPU work not done was begun; 0: none */
+	uint64_t progress;   /* moves whenever GPU work is done */
 	uint64_t reserved[5];
 };
 

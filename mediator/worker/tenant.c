@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The two pages that a session shares with its tenant: limits and usage. */
+#include "tenant.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bucket.h"
+
+#define TRIES 4
+
+/* Word by word: the daemon may be writing. */
+static void copy(struct tenant_limits *to, const struct tenant_limits *from)
+{
+	for (size_t i = 0; i < sizeof(*to) / sizeof(uint32_t); i++)
+		((uint32_t *)to)[i] = __atomic_load_n((const uint32_t *)from + i, __ATOMIC_RELAXED);
+}
+
+void tenant_read(struct tenant *t)
+{
+	struct tenant_limits fresh;
+	uint32_t seq;
+
+	for (int i = 0; i < TRIES; i++) {
+		seq = __atomic_load_n(&t->shared->seq, __ATOMIC_ACQUIRE);
+		if (seq & 1)
+			return;
+		copy(&fresh, t->shared);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		if (__atomic_load_n(&t->shared->seq, __ATOMIC_RELAXED) != seq)
+			continue;
+		fresh.seq = seq;
+		t->limits = fresh;
+		return;
+	}
+}
+
+/* Ordered against the look at the others': one of two that ask at once sees the other. */
+static void publish_memory(struct tenant *t)
+{
+	__atomic_store_n(&t->usage->session[t->slot].memory, t->own.memory, __ATOMIC_SEQ_CST);
+}
+
+bool tenant_open(struct tenant *t, const struct tenant_limits *limits, struct tenant_usage *usage,
+		 uint32_t slot)
+{
+	if (slot >= TENANT_SESSIONS_MAX || limits->version != TENANT_PAGE_VERSION ||
+	    usage->version != TENANT_PAGE_VERSION)
+		return false;
+	t->shared = limits;
+	t->usage = usage;
+	t->slot = slot;
+	memset(&t->own, 0, sizeof(t->own));
+	/* Until they can be read nothing is allowed. */
+	t->limits = (struct tenant_limits){.seq = 1};
+	tenant_read(t);
+	return true;
+}
+
+void tenant_alone(struct tenant *t)
+{
+	struct tenant_limits *limits = calloc(1, sizeof(*limits));
+	struct tenant_usage *usage = calloc(1, sizeof(*usage));
+
+	if (!limits || !usage)
+		abort();
+	*limits = (struct tenant_limits){.version = TENANT_PAGE_VERSION,
+					 .classes = POLICY_ALL,
+					 .weight = 1,
+					 .memory = TENANT_NO_LIMIT,
+					 .kernel_ns = TENANT_NO_LIMIT,
+					 .cap_percent = 100};
+	usage->version = TENANT_PAGE_VERSION;
+	tenant_open(t, limits, usage, 0);
+}
+
+/* ------------------------------------------------------------------ memory */
+
+uint64_t tenant_memory(const struct tenant *t)
+{
+	uint64_t sum = t->own.memory;
+
+	for (uint32_t i = 0; i < TENANT_SESSIONS_MAX; i++) {
+		uint64_t other;
+
+		if (i == t->slot)
+			continue;
+		other = __atomic_load_n(&t->usage->session[i].memory, __ATOMIC_SEQ_CST);
+		if (__builtin_add_overflow(sum, other, &sum))
+			return UINT64_MAX;
+	}
+	return sum;
+}
+
+static bool try_charge(struct tenant *t, uint64_t bytes)
+{
+	if (bytes > UINT64_MAX - t->own.memory)
+		return false;
+	t->own.memory += bytes;
+	publish_memory(t);
+	if (t->limits.memory == TENANT_NO_LIMIT || tenant_memory(t) <= t->limits.memory) {
+		if (t->own.memory > t->own.memory_most)
+			TENANT_COUNT(t, memory_most, t->own.memory - t->own.memory_most);
+		return true;
+	}
+	t->own.memory -= bytes;
+	publish_memory(t);
+	return false;
+}
+
+/* What it keeps for later goes, once: giving it back may charge and discharge by itself. */
+static bool reclaim(struct tenant *t)
+{
+	bool some;
+
+	if (!t->reclaim || t->reclaiming)
+		return false;
+	t->reclaiming = true;
+	some = t->reclaim(t->opaque);
+	t->reclaiming = false;
+	return some;
+}
+
+bool tenant_charge(struct tenant *t, uint64_t bytes)
+{
+	tenant_look(t);
+	if (!bytes || try_charge(t, bytes))
+		return true;
+	if (bytes <= t->limits.memory && reclaim(t) && try_charge(t, bytes))
+		return true;
+	TENANT_COUNT(t, refused, 1);
+	return false;
+}
+
+void tenant_discharge(struct tenant *t, uint64_t bytes)
+{
+	t->own.memory -= bytes < t->own.memory ? bytes : t->own.memory;
+	publish_memory(t);
+}
+
+void tenant_memory_seen(const struct tenant *t, uint64_t *free_bytes, uint64_t *total)
+{
+	const uint64_t limit = t->limits.memory;
+	uint64_t used, left;
+
+	if (limit == TENANT_NO_LIMIT)
+		return;
+	used = tenant_memory(t);
+	left = used < limit ? limit - used : 0;
+	if (*total > limit)
+		*total = limit;
+	if (*free_bytes > left)
+		*free_bytes = left;
+}
+
+/* ------------------------------------------------------------------- rates */
+
+static struct policy_rate calls_of(const struct tenant_limits *l)
+{
+	return (struct policy_rate){.rate = l->calls_rate, .burst = l->calls_burst};
+}
+
+static struct policy_rate bytes_of(const struct tenant_limits *l)
+{
+	return (struct policy_rate){.rate = l->bytes_rate, .burst = l->bytes_burst};
+}
+
+/* Bytes are known only once a request is looked into, so what they cost is waited for here. */
+uint64_t tenant_wait(struct tenant *t, uint64_t now)
+{
+	const struct policy_rate calls = calls_of(&t->limits), bytes = bytes_of(&t->limits);
+	uint64_t wait = bucket_wait(&t->usage->bytes_due, &bytes, now, 0);
+
+	return wait ? wait : bucket_take(&t->usage->calls_due, &calls, now, 1);
+}
+
+void tenant_bytes(struct tenant *t, uint64_t now, uint64_t bytes, uint64_t copied)
+{
+	const struct policy_rate r = bytes_of(&t->limits);
+
+	if (bytes)
+		TENANT_COUNT(t, bytes, bytes);
+	if (copied)
+		TENANT_COUNT(t, host_copied, copied);
+	bucket_spend(&t->usage->bytes_due, &r, now, bytes);
+}
