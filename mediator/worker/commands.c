@@ -29,13 +29,6 @@ static void put(struct answer *a, const void *data, size_t length)
 	a->length += (uint32_t)length;
 }
 
-static void count_bytes(struct worker *w, uint64_t in, uint64_t out, uint64_t copied)
-{
-	queue_count(&w->page->bytes_in, in);
-	queue_count(&w->page->bytes_out, out);
-	queue_count(&w->page->host_copied, copied);
-}
-
 static int cmd_nop(struct worker *w, const struct request *r, struct answer *a)
 {
 	(void)w;
@@ -167,7 +160,7 @@ static void put_result(struct worker *w, const struct vgpu_work *work, const str
 	put(a, &res, sizeof(res));
 	if (x->inline_copied) /* the backend has put the data there already */
 		a->length += (uint32_t)x->out.length;
-	count_bytes(w, x->a.length + x->b.length, x->out.length, res.host_copied);
+	worker_count_bytes(w, x->a.length + x->b.length, x->out.length, res.host_copied);
 }
 
 static int put_self_test(struct worker *w, int err, uint32_t errors, const struct vgpu_work *work,
@@ -266,21 +259,26 @@ static int cmd_bandwidth(struct worker *w, const struct request *r, struct answe
 		return err;
 	res.backend = w->ops->id;
 	put(a, &res, sizeof(res));
-	count_bytes(w, res.bytes, res.bytes, res.host_copied);
+	worker_count_bytes(w, res.bytes, res.bytes, res.host_copied);
 	return 0;
 }
 
+/* Each says what a tenant must be allowed for it; doc/tenants.md lists them too. */
+#define ANY 0u
+
 static const struct {
 	command_fn run;
+	const char *name;
+	uint32_t classes; /* enum policy_class */
 	bool is_long;
 } commands[] = {
-	[VGPU_CMD_NOP] = {cmd_nop, false},
-	[VGPU_CMD_VECTOR_ADD] = {cmd_vector_add, true},
-	[VGPU_CMD_QUERY_STATUS] = {cmd_query_status, false},
-	[VGPU_CMD_GPU_INFO] = {cmd_gpu_info, true},
-	[VGPU_CMD_MATMUL] = {cmd_matmul, true},
-	[VGPU_CMD_BANDWIDTH] = {cmd_bandwidth, true},
-	[VGPU_CMD_TEXT] = {cmd_text, false},
+	[VGPU_CMD_NOP] = {cmd_nop, "NOP", ANY, false},
+	[VGPU_CMD_VECTOR_ADD] = {cmd_vector_add, "VECTOR_ADD", POLICY_BUILTIN, true},
+	[VGPU_CMD_QUERY_STATUS] = {cmd_query_status, "QUERY_STATUS", ANY, false},
+	[VGPU_CMD_GPU_INFO] = {cmd_gpu_info, "GPU_INFO", POLICY_BUILTIN, true},
+	[VGPU_CMD_MATMUL] = {cmd_matmul, "MATMUL", POLICY_BUILTIN, true},
+	[VGPU_CMD_BANDWIDTH] = {cmd_bandwidth, "BANDWIDTH", POLICY_BUILTIN, true},
+	[VGPU_CMD_TEXT] = {cmd_text, "TEXT", POLICY_BUILTIN, false},
 };
 
 bool commands_is_long(const void *record)
@@ -296,6 +294,13 @@ static int run_once(struct worker *w, const struct request *r, struct answer *a)
 
 	if (r->command >= G_N_ELEMENTS(commands) || !commands[r->command].run)
 		return -EOPNOTSUPP;
+	if (!tenant_allows(&w->tenant, commands[r->command].classes)) {
+		TENANT_COUNT(&w->tenant, refused, 1);
+		control_refused(w, CTL_REFUSED_CLASS, r->id,
+				commands[r->command].classes & ~w->tenant.limits.classes,
+				commands[r->command].name);
+		return -EPERM;
+	}
 	a->length = 0;
 	err = commands[r->command].run(w, r, a);
 	if (commands[r->command].is_long)

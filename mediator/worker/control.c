@@ -116,6 +116,26 @@ void control_command(struct worker *w, const struct request *r, int status, uint
 		send_line(w, &line, "", 0);
 }
 
+/* A guest may try as often as it likes: the count tells how often that was. */
+#define REFUSED_NS 1000000000u
+
+void control_refused(struct worker *w, enum ctl_refused_kind kind, uint64_t request, uint64_t value,
+		     const char *what)
+{
+	struct ctl_refused r = {
+		.type = CTL_REFUSED, .kind = kind, .request = request, .value = value};
+	const uint64_t now = fdio_now_ns();
+
+	w->refused[kind].count++;
+	if (w->refused[kind].told_ns && now - w->refused[kind].told_ns < REFUSED_NS)
+		return;
+	r.count = w->refused[kind].count;
+	g_strlcpy(r.what, what, sizeof(r.what));
+	w->refused[kind].told_ns = now;
+	w->refused[kind].count = 0;
+	send_packet(w, &r, sizeof(r));
+}
+
 /* An fd for each region that has one, -1 for those by domain.  False: they are too few or many. */
 static bool spread_fds(const struct ctl_mem *mem, const int *fds, size_t nfds, int *each)
 {

@@ -149,6 +149,7 @@ void worker_setup(struct worker *w)
 {
 	take_setup(w);
 	w->started_ns = fdio_now_ns();
+	tenant_alone(&w->tenant);
 	w->mem.hooks = (struct mem_hooks){map_hook, unmap_hook, w};
 	take_memory(w);
 	w->page->version = 1;

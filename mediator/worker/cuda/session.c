@@ -242,10 +242,39 @@ int session_make_call(struct cuda_session *s, const struct cuda_request_view *re
 	return err;
 }
 
+/*
+ * May the tenant do this?  Asked once, when the request comes: what was taken
+ * is done, also if it is held back for a while.
+ */
+static bool is_allowed(struct worker *w, const struct cuda_request_view *req)
+{
+	const uint32_t function = function_of(req);
+	const uint32_t classes = cuda_function_classes(function);
+
+	if (tenant_allows(&w->tenant, classes))
+		return true;
+	TENANT_COUNT(&w->tenant, refused, 1);
+	control_refused(w, CTL_REFUSED_CLASS, req->id, classes & ~w->tenant.limits.classes,
+			cuda_function_name(function));
+	return false;
+}
+
+static bool is_launch(uint32_t function)
+{
+	return function == CUDA_FN_vgpuLaunch || function == CUDA_FN_cuGraphLaunch ||
+	       function == CUDA_FN_vgpuGraphLaunch;
+}
+
 static int dispatch(struct worker *w, const struct cuda_request_view *req, struct cuda_reply *reply)
 {
 	CUresult r;
 
+	if (!is_allowed(w, req)) {
+		reply->result = CUDA_ERROR_NOT_PERMITTED;
+		return 0;
+	}
+	if (is_launch(function_of(req)))
+		TENANT_COUNT(&w->tenant, launches, 1);
 	if (!w->cuda)
 		w->cuda = make(w);
 	if (!w->cuda)

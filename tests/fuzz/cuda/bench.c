@@ -112,6 +112,15 @@ void control_warning(struct worker *w, uint64_t request, const char *text)
 	(void)text;
 }
 
+void control_refused(struct worker *w, enum ctl_refused_kind kind, uint64_t request, uint64_t value,
+		     const char *what)
+{
+	CHECK(kind < CTL_REFUSED_KINDS && what && *what);
+	(void)w;
+	(void)request;
+	(void)value;
+}
+
 /*
  * Kept as long as the session lives, since a graph may run them at any time; a
  * worker ends with its session.
