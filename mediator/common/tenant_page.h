@@ -13,6 +13,7 @@
 #ifndef VGPU_TENANT_PAGE_H
 #define VGPU_TENANT_PAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define TENANT_PAGE_VERSION 1u
@@ -29,13 +30,13 @@ struct tenant_limits {
 	uint64_t calls_burst;
 	uint64_t bytes_rate; /* of payload to and from the device, a second; 0: no limit */
 	uint64_t bytes_burst;
-	uint64_t kernel_ns;   /* longest piece of GPU work; TENANT_NO_LIMIT */
-	uint64_t cap_percent; /* of GPU time; 100: no cap */
+	uint64_t kernel_ns;      /* longest piece of GPU work; TENANT_NO_LIMIT */
+	uint64_t cap_percent;    /* of GPU time; 100: no cap */
+	uint32_t memory_percent; /* of the GPU's memory; 0: `memory` counts */
 	/* Only told to the guest, by VGPU_CMD_TENANT. */
 	uint32_t flags; /* TENANT_* */
 	uint32_t sessions;
 	uint32_t sessions_most;
-	uint32_t reserved;
 };
 
 #define TENANT_QUARANTINED 0x1u /* no new sessions for a while */
@@ -67,6 +68,24 @@ struct tenant_usage {
 	struct session_usage session[TENANT_SESSIONS_MAX];
 };
 
+/* Of the memfds; whole pages. */
+#define TENANT_LIMITS_BYTES 4096u
+#define TENANT_USAGE_BYTES ((sizeof(struct tenant_usage) + 4095u) / 4096u * 4096u)
+
+/* The daemon: puts new limits in force.  Its `seq` and `version` are the page's business. */
+void tenant_limits_write(struct tenant_limits *page, const struct tenant_limits *limits);
+
+/*
+ * A worker: brings its copy up to date, which is all zero at first.  True: it
+ * has changed.  Costs a load if there is nothing new, and never waits: while
+ * the daemon writes, what was in force remains so.
+ */
+bool tenant_limits_refresh(const struct tenant_limits *page, struct tenant_limits *copy);
+
+/* Device memory that the tenant may have on a GPU with so much. */
+uint64_t tenant_memory_on(const struct tenant_limits *limits, uint64_t total);
+
+_Static_assert(sizeof(struct tenant_limits) % 8 == 0, "copied in words");
 _Static_assert(sizeof(struct session_usage) == 128, "lines of their own");
 _Static_assert(sizeof(struct tenant_usage) == 128 + 128 * TENANT_SESSIONS_MAX, "no holes");
 

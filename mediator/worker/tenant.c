@@ -7,34 +7,6 @@
 
 #include "bucket.h"
 
-#define TRIES 4
-
-/* Word by word: the daemon may be writing. */
-static void copy(struct tenant_limits *to, const struct tenant_limits *from)
-{
-	for (size_t i = 0; i < sizeof(*to) / sizeof(uint32_t); i++)
-		((uint32_t *)to)[i] = __atomic_load_n((const uint32_t *)from + i, __ATOMIC_RELAXED);
-}
-
-void tenant_read(struct tenant *t)
-{
-	struct tenant_limits fresh;
-	uint32_t seq;
-
-	for (int i = 0; i < TRIES; i++) {
-		seq = __atomic_load_n(&t->shared->seq, __ATOMIC_ACQUIRE);
-		if (seq & 1)
-			return;
-		copy(&fresh, t->shared);
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		if (__atomic_load_n(&t->shared->seq, __ATOMIC_RELAXED) != seq)
-			continue;
-		fresh.seq = seq;
-		t->limits = fresh;
-		return;
-	}
-}
-
 /* Ordered against the look at the others': one of two that ask at once sees the other. */
 static void publish_memory(struct tenant *t)
 {
@@ -53,7 +25,7 @@ bool tenant_open(struct tenant *t, const struct tenant_limits *limits, struct te
 	memset(&t->own, 0, sizeof(t->own));
 	/* Until they can be read nothing is allowed. */
 	t->limits = (struct tenant_limits){.seq = 1};
-	tenant_read(t);
+	tenant_look(t);
 	return true;
 }
 
@@ -66,15 +38,24 @@ void tenant_alone(struct tenant *t)
 		abort();
 	*limits = (struct tenant_limits){.version = TENANT_PAGE_VERSION,
 					 .classes = POLICY_ALL,
-					 .weight = 1,
 					 .memory = TENANT_NO_LIMIT,
 					 .kernel_ns = TENANT_NO_LIMIT,
-					 .cap_percent = 100};
+					 .cap_percent = 100,
+					 .weight = 1};
 	usage->version = TENANT_PAGE_VERSION;
 	tenant_open(t, limits, usage, 0);
 }
 
 /* ------------------------------------------------------------------ memory */
+
+uint64_t tenant_memory_most(const struct tenant *t)
+{
+	/* A part of what is not known is nothing; whoever allocates says before how much there is.
+	 */
+	if (t->limits.memory_percent)
+		return tenant_memory_on(&t->limits, t->device_memory);
+	return t->limits.memory;
+}
 
 uint64_t tenant_memory(const struct tenant *t)
 {
@@ -98,7 +79,7 @@ static bool try_charge(struct tenant *t, uint64_t bytes)
 		return false;
 	t->own.memory += bytes;
 	publish_memory(t);
-	if (t->limits.memory == TENANT_NO_LIMIT || tenant_memory(t) <= t->limits.memory) {
+	if (tenant_memory_most(t) == TENANT_NO_LIMIT || tenant_memory(t) <= tenant_memory_most(t)) {
 		if (t->own.memory > t->own.memory_most)
 			TENANT_COUNT(t, memory_most, t->own.memory - t->own.memory_most);
 		return true;
@@ -126,7 +107,7 @@ bool tenant_charge(struct tenant *t, uint64_t bytes)
 	tenant_look(t);
 	if (!bytes || try_charge(t, bytes))
 		return true;
-	if (bytes <= t->limits.memory && reclaim(t) && try_charge(t, bytes))
+	if (bytes <= tenant_memory_most(t) && reclaim(t) && try_charge(t, bytes))
 		return true;
 	TENANT_COUNT(t, refused, 1);
 	return false;
@@ -140,7 +121,7 @@ void tenant_discharge(struct tenant *t, uint64_t bytes)
 
 void tenant_memory_seen(const struct tenant *t, uint64_t *free_bytes, uint64_t *total)
 {
-	const uint64_t limit = t->limits.memory;
+	const uint64_t limit = tenant_memory_most(t);
 	uint64_t used, left;
 
 	if (limit == TENANT_NO_LIMIT)

@@ -24,6 +24,7 @@ struct tenant {
 	uint32_t slot;
 	struct tenant_limits limits; /* in force; .seq is the one that was read */
 	struct session_usage own;    /* what is true of it */
+	uint64_t device_memory; /* what the GPU has, which a limit may be a part of; 0: unknown */
 	/* Gives back what is kept for later, to make room; NULL: nothing is. */
 	bool (*reclaim)(void *opaque);
 	void *opaque;
@@ -40,14 +41,10 @@ bool tenant_open(struct tenant *t, const struct tenant_limits *limits, struct te
 /* Pages of its own and no limits: a worker that belongs to nobody, as in tests. */
 void tenant_alone(struct tenant *t);
 
-/* Reads the limits anew; if the daemon is just writing, the old ones hold a little longer. */
-void tenant_read(struct tenant *t);
-
-/* Does so if they have changed; cheap. */
+/* Looks whether the limits have changed; cheap. */
 static inline void tenant_look(struct tenant *t)
 {
-	if (__atomic_load_n(&t->shared->seq, __ATOMIC_ACQUIRE) != t->limits.seq)
-		tenant_read(t);
+	tenant_limits_refresh(t->shared, &t->limits);
 }
 
 /* May it do what needs these classes (enum policy_class), all of them? */
@@ -77,6 +74,9 @@ static inline void tenant_count(struct tenant *t, uint64_t *own, uint64_t by)
  */
 bool tenant_charge(struct tenant *t, uint64_t bytes);
 void tenant_discharge(struct tenant *t, uint64_t bytes);
+
+/* The limit in bytes; TENANT_NO_LIMIT. */
+uint64_t tenant_memory_most(const struct tenant *t);
 
 /* What all sessions of the tenant are charged for. */
 uint64_t tenant_memory(const struct tenant *t);

@@ -222,6 +222,20 @@ static bool give_kept(void *opaque)
 	return true;
 }
 
+/* A part of the GPU's memory, which is known only once the driver is open. */
+static void test_percent(void)
+{
+	struct tenant t = {0};
+
+	pages(TENANT_NO_LIMIT);
+	limits.memory_percent = 10;
+	tenant_open(&t, &limits, &usage, 0);
+	g_assert_false(tenant_charge(&t, 1));
+	t.device_memory = 50 * MIB;
+	g_assert_true(tenant_charge(&t, 5 * MIB));
+	g_assert_false(tenant_charge(&t, 1));
+}
+
 static void test_reclaim(void)
 {
 	struct tenant t = {.reclaim = give_kept, .opaque = &kept};
@@ -326,6 +340,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/tenant/charge", test_charge);
 	g_test_add_func("/tenant/lowered", test_lowered);
 	g_test_add_func("/tenant/peers", test_peers);
+	g_test_add_func("/tenant/percent", test_percent);
 	g_test_add_func("/tenant/reclaim", test_reclaim);
 	g_test_add_func("/tenant/together", test_together);
 	g_test_add_func("/tenant/rates", test_rates);
