@@ -157,6 +157,8 @@ void ranges_cut(struct cuda_ranges *r, uint64_t start, uint64_t length)
 
 void ranges_free(struct cuda_ranges *r)
 {
+	for (uint32_t i = 0; i < r->n; i++)
+		charge_range_gone(r, &r->range[i]);
 	free(r->range);
-	*r = (struct cuda_ranges){0};
+	*r = (struct cuda_ranges){.session = r->session};
 }
