@@ -161,7 +161,7 @@ static void note_in_flight(struct worker *w)
 /* Are the tenant's rates kept if a request is taken now?  It stays in the ring else. */
 static bool may_take(struct worker *w)
 {
-	struct tenant *t = &w->tenant;
+	struct worker_tenant *t = &w->tenant;
 	uint64_t now;
 
 	tenant_look(t);

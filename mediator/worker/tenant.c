@@ -8,20 +8,20 @@
 #include "bucket.h"
 
 /* Ordered against the look at the others': one of two that ask at once sees the other. */
-static void publish_memory(struct tenant *t)
+static void publish_memory(struct worker_tenant *t)
 {
-	__atomic_store_n(&t->usage->session[t->slot].memory, t->own.memory, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&t->mine->memory, t->own.memory, __ATOMIC_SEQ_CST);
 }
 
-bool tenant_open(struct tenant *t, const struct tenant_limits *limits, struct tenant_usage *usage,
-		 uint32_t slot)
+bool tenant_open(struct worker_tenant *t, const struct tenant_limits *limits,
+		 struct tenant_usage *usage, uint32_t slot)
 {
 	if (slot >= TENANT_SESSIONS_MAX || limits->version != TENANT_PAGE_VERSION ||
 	    usage->version != TENANT_PAGE_VERSION)
 		return false;
-	t->shared = limits;
+	t->page = limits;
 	t->usage = usage;
-	t->slot = slot;
+	t->mine = &usage->session[slot];
 	memset(&t->own, 0, sizeof(t->own));
 	/* Until they can be read nothing is allowed. */
 	t->limits = (struct tenant_limits){.seq = 1};
@@ -29,7 +29,7 @@ bool tenant_open(struct tenant *t, const struct tenant_limits *limits, struct te
 	return true;
 }
 
-void tenant_alone(struct tenant *t)
+void tenant_alone(struct worker_tenant *t)
 {
 	struct tenant_limits *limits = calloc(1, sizeof(*limits));
 	struct tenant_usage *usage = calloc(1, sizeof(*usage));
@@ -48,7 +48,7 @@ void tenant_alone(struct tenant *t)
 
 /* ------------------------------------------------------------------ memory */
 
-uint64_t tenant_memory_most(const struct tenant *t)
+uint64_t tenant_memory_most(const struct worker_tenant *t)
 {
 	/* A part of what is not known is nothing; whoever allocates says before how much there is.
 	 */
@@ -57,23 +57,23 @@ uint64_t tenant_memory_most(const struct tenant *t)
 	return t->limits.memory;
 }
 
-uint64_t tenant_memory(const struct tenant *t)
+uint64_t tenant_memory(const struct worker_tenant *t)
 {
 	uint64_t sum = t->own.memory;
 
 	for (uint32_t i = 0; i < TENANT_SESSIONS_MAX; i++) {
-		uint64_t other;
+		const struct session_usage *u = &t->usage->session[i];
+		uint64_t other = 0;
 
-		if (i == t->slot)
-			continue;
-		other = __atomic_load_n(&t->usage->session[i].memory, __ATOMIC_SEQ_CST);
+		if (u != t->mine)
+			other = __atomic_load_n(&u->memory, __ATOMIC_SEQ_CST);
 		if (__builtin_add_overflow(sum, other, &sum))
 			return UINT64_MAX;
 	}
 	return sum;
 }
 
-static bool try_charge(struct tenant *t, uint64_t bytes)
+static bool try_charge(struct worker_tenant *t, uint64_t bytes)
 {
 	if (bytes > UINT64_MAX - t->own.memory)
 		return false;
@@ -90,7 +90,7 @@ static bool try_charge(struct tenant *t, uint64_t bytes)
 }
 
 /* What it keeps for later goes, once: giving it back may charge and discharge by itself. */
-static bool reclaim(struct tenant *t)
+static bool reclaim(struct worker_tenant *t)
 {
 	bool some;
 
@@ -102,7 +102,7 @@ static bool reclaim(struct tenant *t)
 	return some;
 }
 
-bool tenant_charge(struct tenant *t, uint64_t bytes)
+bool tenant_charge(struct worker_tenant *t, uint64_t bytes)
 {
 	tenant_look(t);
 	if (!bytes || try_charge(t, bytes))
@@ -113,13 +113,13 @@ bool tenant_charge(struct tenant *t, uint64_t bytes)
 	return false;
 }
 
-void tenant_discharge(struct tenant *t, uint64_t bytes)
+void tenant_discharge(struct worker_tenant *t, uint64_t bytes)
 {
 	t->own.memory -= bytes < t->own.memory ? bytes : t->own.memory;
 	publish_memory(t);
 }
 
-void tenant_memory_seen(const struct tenant *t, uint64_t *free_bytes, uint64_t *total)
+void tenant_memory_seen(const struct worker_tenant *t, uint64_t *free_bytes, uint64_t *total)
 {
 	const uint64_t limit = tenant_memory_most(t);
 	uint64_t used, left;
@@ -147,7 +147,7 @@ static struct policy_rate bytes_of(const struct tenant_limits *l)
 }
 
 /* Bytes are known only once a request is looked into, so what they cost is waited for here. */
-uint64_t tenant_wait(struct tenant *t, uint64_t now)
+uint64_t tenant_wait(struct worker_tenant *t, uint64_t now)
 {
 	const struct policy_rate calls = calls_of(&t->limits), bytes = bytes_of(&t->limits);
 	uint64_t wait = bucket_wait(&t->usage->bytes_due, &bytes, now, 0);
@@ -155,7 +155,7 @@ uint64_t tenant_wait(struct tenant *t, uint64_t now)
 	return wait ? wait : bucket_take(&t->usage->calls_due, &calls, now, 1);
 }
 
-void tenant_bytes(struct tenant *t, uint64_t now, uint64_t bytes, uint64_t copied)
+void tenant_bytes(struct worker_tenant *t, uint64_t now, uint64_t bytes, uint64_t copied)
 {
 	const struct policy_rate r = bytes_of(&t->limits);
 

@@ -18,13 +18,13 @@
 #include "policy.h"
 #include "tenant_page.h"
 
-struct tenant {
-	const struct tenant_limits *shared;
-	struct tenant_usage *usage;
-	uint32_t slot;
-	struct tenant_limits limits; /* in force; .seq is the one that was read */
-	struct session_usage own;    /* what is true of it */
-	uint64_t device_memory; /* what the GPU has, which a limit may be a part of; 0: unknown */
+struct worker_tenant {
+	const struct tenant_limits *page; /* what the daemon writes */
+	struct tenant_limits limits;      /* in force; tenant_look() brings it up to date */
+	struct tenant_usage *usage;       /* of all sessions of the tenant */
+	struct session_usage *mine;       /* of this one, in `usage` */
+	struct session_usage own;         /* what is true of it; `mine` only tells others */
+	uint64_t device_memory;           /* what the GPU has; 0: not known yet */
 	/* Gives back what is kept for later, to make room; NULL: nothing is. */
 	bool (*reclaim)(void *opaque);
 	void *opaque;
@@ -35,29 +35,34 @@ struct tenant {
  * Begins with these pages, which stay mapped.  False: the slot is none, or they
  * are of another version.
  */
-bool tenant_open(struct tenant *t, const struct tenant_limits *limits, struct tenant_usage *usage,
-		 uint32_t slot);
+bool tenant_open(struct worker_tenant *t, const struct tenant_limits *limits,
+		 struct tenant_usage *usage, uint32_t slot);
+
+/*
+ * Maps the pages; closes both descriptors.  Done again for a new daemon's, the
+ * addresses stay and this session's usage is carried over.  0 or a negative errno.
+ */
+int tenant_take(struct worker_tenant *t, int limits_fd, int usage_fd, uint32_t slot);
 
 /* Pages of its own and no limits: a worker that belongs to nobody, as in tests. */
-void tenant_alone(struct tenant *t);
+void tenant_alone(struct worker_tenant *t);
 
 /* Looks whether the limits have changed; cheap. */
-static inline void tenant_look(struct tenant *t)
+static inline void tenant_look(struct worker_tenant *t)
 {
-	tenant_limits_refresh(t->shared, &t->limits);
+	tenant_limits_refresh(t->page, &t->limits);
 }
 
 /* May it do what needs these classes (enum policy_class), all of them? */
-static inline bool tenant_allows(const struct tenant *t, uint32_t classes)
+static inline bool tenant_allows(const struct worker_tenant *t, uint32_t classes)
 {
 	return !(classes & ~t->limits.classes);
 }
 
 /* Adds to a counter of this session, for all to see. */
-static inline void tenant_count(struct tenant *t, uint64_t *own, uint64_t by)
+static inline void tenant_count(struct worker_tenant *t, uint64_t *own, uint64_t by)
 {
-	uint64_t *shared =
-		(uint64_t *)((char *)&t->usage->session[t->slot] + ((char *)own - (char *)&t->own));
+	uint64_t *shared = (uint64_t *)((char *)t->mine + ((char *)own - (char *)&t->own));
 
 	*own += by;
 	__atomic_store_n(shared, *own, __ATOMIC_RELAXED);
@@ -72,23 +77,23 @@ static inline void tenant_count(struct tenant *t, uint64_t *own, uint64_t by)
  * is charged then, and the refusal is counted.  Of two sessions that ask at the
  * same time for the last of it both may be refused, but never both be served.
  */
-bool tenant_charge(struct tenant *t, uint64_t bytes);
-void tenant_discharge(struct tenant *t, uint64_t bytes);
+bool tenant_charge(struct worker_tenant *t, uint64_t bytes);
+void tenant_discharge(struct worker_tenant *t, uint64_t bytes);
 
 /* The limit in bytes; TENANT_NO_LIMIT. */
-uint64_t tenant_memory_most(const struct tenant *t);
+uint64_t tenant_memory_most(const struct worker_tenant *t);
 
 /* What all sessions of the tenant are charged for. */
-uint64_t tenant_memory(const struct tenant *t);
+uint64_t tenant_memory(const struct worker_tenant *t);
 
 /* From a device's figures to the tenant's: it sees no more than it may have. */
-void tenant_memory_seen(const struct tenant *t, uint64_t *free_bytes, uint64_t *total);
+void tenant_memory_seen(const struct worker_tenant *t, uint64_t *free_bytes, uint64_t *total);
 
 /* ------------------------------------------------------------------- rates */
 /* One request is about to be taken: 0, or ns until it may be. */
-uint64_t tenant_wait(struct tenant *t, uint64_t now);
+uint64_t tenant_wait(struct worker_tenant *t, uint64_t now);
 
 /* Payload went to or from the device. */
-void tenant_bytes(struct tenant *t, uint64_t now, uint64_t bytes, uint64_t copied);
+void tenant_bytes(struct worker_tenant *t, uint64_t now, uint64_t bytes, uint64_t copied);
 
 #endif /* VGPU_WORKER_TENANT_H */

@@ -41,7 +41,7 @@ struct worker {
 	struct frames frames; /* with --xen-domid */
 	struct buffers buffers;
 	struct queue queue;
-	struct tenant tenant;
+	struct worker_tenant tenant;
 
 	uint64_t started_ns;
 	uint64_t attach_ns; /* when to look for the daemon again */

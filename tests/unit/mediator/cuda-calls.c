@@ -130,7 +130,7 @@ void calls_stop(void)
 {
 	calls_own_output();
 	keep_session();
-	free((void *)test_worker->tenant.shared);
+	free((void *)test_worker->tenant.page);
 	free(test_worker->tenant.usage);
 	g_free(test_worker->page);
 	g_free(test_worker);

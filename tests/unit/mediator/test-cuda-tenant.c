@@ -15,7 +15,7 @@
 
 static struct tenant_limits *limits(void)
 {
-	return (struct tenant_limits *)test_worker->tenant.shared;
+	return (struct tenant_limits *)test_worker->tenant.page;
 }
 
 /* As the daemon does it. */

@@ -6,7 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "tenant.h"
+#include "worker.h" /* the daemon has a tenant.h, too */
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -44,7 +44,7 @@ static void set_memory(uint64_t memory)
 
 static void test_open(void)
 {
-	struct tenant t = {0};
+	struct worker_tenant t = {0};
 
 	pages(MIB);
 	g_assert_false(tenant_open(&t, &limits, &usage, TENANT_SESSIONS_MAX));
@@ -64,7 +64,7 @@ static void test_open(void)
 /* In the midst of the very first writing: nothing is allowed until it is over. */
 static void test_opens_in_writing(void)
 {
-	struct tenant t = {0};
+	struct worker_tenant t = {0};
 
 	pages(MIB);
 	begin_write();
@@ -80,7 +80,7 @@ static void test_opens_in_writing(void)
 /* A daemon that died while it wrote: what held before goes on to hold. */
 static void test_half_written(void)
 {
-	struct tenant t = {0};
+	struct worker_tenant t = {0};
 
 	pages(MIB);
 	tenant_open(&t, &limits, &usage, 0);
@@ -113,7 +113,7 @@ static gpointer writer(gpointer unused)
 /* What is read was written together. */
 static void test_torn(void)
 {
-	struct tenant t = {0};
+	struct worker_tenant t = {0};
 	GThread *thread;
 	uint64_t seen = 0;
 
@@ -139,7 +139,7 @@ static void test_torn(void)
 
 static void test_charge(void)
 {
-	struct tenant t = {0};
+	struct worker_tenant t = {0};
 	uint64_t free_bytes = 100 * MIB, total = 200 * MIB;
 
 	pages(10 * MIB);
@@ -170,7 +170,7 @@ static void test_charge(void)
 /* Over a limit that was lowered: what is there stays, and grows no more. */
 static void test_lowered(void)
 {
-	struct tenant t = {0};
+	struct worker_tenant t = {0};
 	uint64_t free_bytes = 100 * MIB, total = 200 * MIB;
 
 	pages(10 * MIB);
@@ -192,7 +192,7 @@ static void test_lowered(void)
 /* A peer that was taken over can deny its own tenant, and cannot gain us anything. */
 static void test_peers(void)
 {
-	struct tenant t = {0};
+	struct worker_tenant t = {0};
 
 	pages(10 * MIB);
 	tenant_open(&t, &limits, &usage, 1);
@@ -209,7 +209,7 @@ static void test_peers(void)
 	g_assert_cmpuint(usage.session[1].memory, ==, 0);
 }
 
-static struct tenant *keeper;
+static struct worker_tenant *keeper;
 static uint64_t kept;
 
 static bool give_kept(void *opaque)
@@ -225,7 +225,7 @@ static bool give_kept(void *opaque)
 /* A part of the GPU's memory, which is known only once the driver is open. */
 static void test_percent(void)
 {
-	struct tenant t = {0};
+	struct worker_tenant t = {0};
 
 	pages(TENANT_NO_LIMIT);
 	limits.memory_percent = 10;
@@ -238,7 +238,7 @@ static void test_percent(void)
 
 static void test_reclaim(void)
 {
-	struct tenant t = {.reclaim = give_kept, .opaque = &kept};
+	struct worker_tenant t = {.reclaim = give_kept, .opaque = &kept};
 
 	pages(10 * MIB);
 	tenant_open(&t, &limits, &usage, 0);
@@ -262,7 +262,7 @@ static uint64_t in_all, most; /* what they hold, counted apart */
 
 static gpointer one_session(gpointer number)
 {
-	struct tenant t = {0};
+	struct worker_tenant t = {0};
 	GRand *g = g_rand_new_with_seed(GPOINTER_TO_UINT(number));
 	uint64_t own = 0;
 
@@ -308,7 +308,7 @@ static void test_together(void)
 
 static void test_rates(void)
 {
-	struct tenant a = {0}, b = {0};
+	struct worker_tenant a = {0}, b = {0};
 	const uint64_t now = 1000000000;
 
 	pages(TENANT_NO_LIMIT);
