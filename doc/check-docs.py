@@ -146,7 +146,7 @@ def check_abi(tree):
     check_layout(name, document, header, (
         "vgpu_request", "vgpu_desc", "vgpu_response", "vgpu_buffer_entry",
         "vgpu_compute_result", "vgpu_status_result", "vgpu_info_result",
-        "vgpu_bandwidth_result"))
+        "vgpu_bandwidth_result", "vgpu_tenant_result"))
 
 
 def check_fields(name, document, header, but=()):

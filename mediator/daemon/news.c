@@ -34,6 +34,7 @@ static const char *command_name(uint32_t command)
 		[VGPU_CMD_MATMUL] = "MATMUL",
 		[VGPU_CMD_BANDWIDTH] = "BANDWIDTH",
 		[VGPU_CMD_TEXT] = "TEXT",
+		[VGPU_CMD_TENANT] = "TENANT",
 	};
 
 	return command < G_N_ELEMENTS(names) ? names[command] : "unknown";

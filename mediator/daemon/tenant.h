@@ -27,6 +27,7 @@ struct tenant {
 	struct session *slot[TENANT_SESSIONS_MAX];
 	guint sessions;    /* slots in use */
 	guint connections; /* client.c */
+	uint32_t flags;    /* TENANT_*: what its guests are told; tenant_publish() after a change */
 };
 
 /* With one reference; NULL with `err` set if there is no memory for its pages. */
@@ -41,6 +42,9 @@ void tenant_unref(struct tenant *t);
  * and must live until the next call, or with `own` the tenant's.
  */
 void tenant_set_policy(struct tenant *t, const struct policy *p, bool own);
+
+/* Writes the page of limits: the policy's, and what guests are told of their tenant. */
+void tenant_publish(struct tenant *t);
 
 /*
  * Gives a session a slot and sets its `tenant` and `slot`.  False: it has as

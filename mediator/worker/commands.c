@@ -11,6 +11,7 @@
 #include "cuda/entry.h"
 #include "fdio.h"
 #include "selftest.h"
+#include "tenant_tell.h"
 #include "worker.h"
 
 /* The part of the response that a command fills in. */
@@ -80,9 +81,24 @@ static int cmd_gpu_info(struct worker *w, const struct request *r, struct answer
 	err = w->ops->info(w->be, &info);
 	if (err)
 		return err;
+	tenant_memory_seen(&w->tenant, &info.memory_free, &info.memory_total);
 	info.backend = w->ops->id;
 	info.name[sizeof(info.name) - 1] = '\0';
 	put(a, &info, sizeof(info));
+	return 0;
+}
+
+static int cmd_tenant(struct worker *w, const struct request *r, struct answer *a)
+{
+	struct vgpu_tenant_result t;
+
+	if (r->ndesc || r->body_length)
+		return -EINVAL;
+	tenant_identify(w);
+	tenant_tell(&w->tenant, &t);
+	t.backend = w->ops->id;
+	memcpy(t.name, w->device_name, sizeof(t.name));
+	put(a, &t, sizeof(t));
 	return 0;
 }
 
@@ -279,6 +295,7 @@ static const struct {
 	[VGPU_CMD_MATMUL] = {cmd_matmul, "MATMUL", POLICY_BUILTIN, true},
 	[VGPU_CMD_BANDWIDTH] = {cmd_bandwidth, "BANDWIDTH", POLICY_BUILTIN, true},
 	[VGPU_CMD_TEXT] = {cmd_text, "TEXT", POLICY_BUILTIN, false},
+	[VGPU_CMD_TENANT] = {cmd_tenant, "TENANT", ANY, true}, /* the driver may have to start */
 };
 
 bool commands_is_long(const void *record)

@@ -36,6 +36,7 @@ struct worker {
 	struct vgpu_backend *be;
 	GThread *thread;           /* the one that serves */
 	int device;                /* of the backend */
+	char device_name[128];     /* once somebody has asked */
 	struct cuda_session *cuda; /* NULL: no CUDA call came yet */
 	struct memory mem;
 	struct frames frames; /* with --xen-domid */
