@@ -326,6 +326,19 @@ def check_gpu_test(tree):
             fault(page, f"the tool does not say '{constant}'")
 
 
+def check_smi(tree):
+    page = "doc/man/vgpu-smi.1"
+    text, source = tree.text(page), tree.sources("guest-driver/tools/smi.c")
+    long = re.findall(r'\{"([\w-]+)", (?:required|no)_argument, NULL, (\'\w\')?', source)
+    compare(page, "option", [name for name, _ in long], long_options(text))
+    for name, letter in long:
+        if letter and f".It Fl {letter[1]} , Fl -{name}" not in text:
+            fault(page, f"option '-{letter[1]}' is missing beside '--{name}'")
+    for row in found("rows", re.findall(r'\brow\("([\w ]+)"\)', source)):
+        if not re.search(rf"^\.It {row}$", text, re.M):
+            fault(page, f"line '{row}' is missing")
+
+
 def check_device(tree):
     page = "doc/man/qemu-vgpu-stub.7"
     text = tree.text(page)
@@ -396,8 +409,8 @@ def check_version(tree):
 def main(argv):
     tree = Tree(argv[1] if len(argv) > 1 else pathlib.Path(__file__).resolve().parents[1])
     for check in (check_abi, check_socket, check_cuda, check_config, check_example,
-                  check_programs, check_gpu_test, check_device, check_module, check_environment,
-                  check_pages, check_version):
+                  check_programs, check_gpu_test, check_smi, check_device, check_module,
+                  check_environment, check_pages, check_version):
         check(tree)
     for text in faults:
         print(text, file=sys.stderr)
