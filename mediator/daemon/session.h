@@ -30,6 +30,7 @@ struct session {
 	uint64_t id;
 	struct tenant *tenant;
 	guint slot; /* in the pages of its tenant */
+	guint gpu;  /* its number; a session stays where it is */
 	uint32_t queue;
 	uint32_t tag;
 	uint8_t uuid[16]; /* of the device */

@@ -189,6 +189,62 @@ static void test_limits(void)
 	daemon_stop(p);
 }
 
+/* How many workers were started for a GPU. */
+static guint workers_on(const struct daemon_proc *p, guint gpu)
+{
+	char *wanted = g_strdup_printf("--device=%u", gpu);
+	GArray *pids = daemon_workers(p);
+	guint n = 0;
+
+	for (guint i = 0; i < pids->len; i++) {
+		char *path = g_strdup_printf("/proc/%d/cmdline", g_array_index(pids, pid_t, i));
+		char *text = NULL;
+		gsize length = 0;
+
+		if (g_file_get_contents(path, &text, &length, NULL))
+			n += memmem(text, length, wanted, strlen(wanted) + 1) != NULL;
+		g_free(text);
+		g_free(path);
+	}
+	g_array_free(pids, TRUE);
+	g_free(wanted);
+	return n;
+}
+
+/* Several GPUs: each session goes where its tenant may, and counts again after a restart. */
+static void test_placement(void)
+{
+	struct daemon_proc *p = daemon_start_closed(
+		CPU "devices=5;6\n", "[tenant]\nusers=0\n[allowed]\nplacement=spread\n");
+	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
+	struct fqueue *one = fqueue_new(f, 0, 256, 0), *two = fqueue_new(f, 1, 256, 0), *three;
+
+	g_assert_cmpuint(workers_on(p, 5), ==, 1);
+	g_assert_cmpuint(workers_on(p, 6), ==, 1);
+	fqueue_end(one);
+	daemon_crash(p);
+	daemon_again(p);
+	frontend_reconnect(f, p);
+	g_assert_cmpint(fqueue_resume(two), ==, 0);
+	one = fqueue_new(f, 0, 256, 0);
+	g_assert_cmpuint(workers_on(p, 5), ==, 1);
+	daemon_tenant(p, "vm1", "[tenant]\nusers=0\n[allowed]\ngpus=6;9\n");
+	reload(p, "1 tenants in");
+	three = fqueue_new(f, 2, 256, 0);
+	g_assert_cmpuint(workers_on(p, 6), ==, 2);
+	fqueue_end(three);
+	daemon_tenant(p, "vm1", "[tenant]\nusers=0\n[allowed]\ngpus=9\n");
+	reload(p, "1 tenants in");
+	three = fqueue_prepare(f, 2, 256, 0);
+	g_assert_cmpint(fqueue_start(three), ==, -ENODEV);
+	g_assert_nonnull(strstr(three->reason, "none of the GPUs"));
+	fqueue_free(three);
+	fqueue_end(one);
+	fqueue_end(two);
+	frontend_free(f);
+	daemon_stop(p);
+}
+
 /* How a process has a file mapped: "rw-s", or "" if it has not. */
 static void mapped(pid_t pid, const char *name, char how[5])
 {
@@ -493,6 +549,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/tenants/by-user", test_by_user);
 	g_test_add_func("/tenants/by-socket", test_by_socket);
 	g_test_add_func("/tenants/limits", test_limits);
+	g_test_add_func("/tenants/placement", test_placement);
 	g_test_add_func("/tenants/pages", test_pages);
 	g_test_add_func("/tenants/wrong-reload", test_wrong_reload);
 	g_test_add_func("/tenants/lowered", test_lowered);
