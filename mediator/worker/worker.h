@@ -51,8 +51,8 @@ struct worker {
 	uint32_t lines;    /* ... and how many it has had */
 	uint32_t lines_dropped;
 	struct {
-		uint64_t told_ns; /* when the daemon was told of one; 0: never */
-		uint32_t count;   /* ... and how many there were since */
+		uint64_t told_ns;       /* when the daemon was told of one; 0: never */
+		struct ctl_refused due; /* the latest, and how many there were since */
 	} refused[CTL_REFUSED_KINDS];
 	uint64_t throttled_ns; /* since when a request waits for its tenant's rate; 0: none does */
 	uint64_t throttle_ns;  /* ... and how long it still has to */
@@ -119,7 +119,7 @@ int control_wait(struct worker *w, void *packet, size_t size, int *fds, size_t *
 /* control.c: handles what the daemon has sent.  True if the memory table changed. */
 bool control_handle(struct worker *w);
 
-/* control.c: a daemon that went: looks for its successor when it is time. */
+/* control.c: what is due: word of refusals; a successor of a daemon that went. */
 void control_tick(struct worker *w);
 
 /* control.c: milliseconds until control_tick() has something to do, -1 for never. */
