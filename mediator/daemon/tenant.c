@@ -220,12 +220,47 @@ static struct session *youngest(const struct tenant *t)
 	return found;
 }
 
+/* What a session says that it is charged for; 0 if it is about to end. */
+static uint64_t claim_of(const struct tenant *t, guint i)
+{
+	const struct session *s = t->slot[i];
+
+	return s && s->state != SESSION_ENDING
+		       ? __atomic_load_n(&t->usage->session[i].memory, __ATOMIC_RELAXED)
+		       : 0;
+}
+
+/*
+ * Until what is claimed fits a limit that was lowered.  A worker that lies is
+ * found out by memory_watch.c.
+ */
+static void shed_memory(struct tenant *t)
+{
+	const uint64_t limit = t->policy->memory_percent ? POLICY_NO_LIMIT : t->policy->memory;
+
+	for (guint round = 0; round < TENANT_SESSIONS_MAX; round++) {
+		uint64_t sum = 0;
+		guint most = 0;
+
+		for (guint i = 0; i < TENANT_SESSIONS_MAX; i++) {
+			if (__builtin_add_overflow(sum, claim_of(t, i), &sum))
+				sum = UINT64_MAX;
+			if (claim_of(t, i) > claim_of(t, most))
+				most = i;
+		}
+		if (sum <= limit || !claim_of(t, most))
+			return;
+		session_kill(t->slot[most], -EDQUOT, "its tenant may not have so much memory");
+	}
+}
+
 void tenant_shed(struct tenant *t)
 {
 	guint living = 0;
 
 	if (t->policy->over != POLICY_OVER_EVICT)
 		return;
+	shed_memory(t);
 	for (guint i = 0; i < TENANT_SESSIONS_MAX; i++)
 		living += t->slot[i] && t->slot[i]->state != SESSION_ENDING;
 	for (; living > t->policy->sessions; living--)

@@ -7,6 +7,7 @@
 #define VGPU_DAEMON_TENANT_H
 
 #include "daemon.h"
+#include "memory_judge.h"
 #include "policy.h"
 #include "tenant_page.h"
 
@@ -25,9 +26,10 @@ struct tenant {
 	struct tenant_limits *limits; /* we alone can write */
 	struct tenant_usage *usage;   /* believe nothing of it: workers write */
 	struct session *slot[TENANT_SESSIONS_MAX];
-	guint sessions;    /* slots in use */
-	guint connections; /* client.c */
-	uint32_t flags;    /* TENANT_*: what its guests are told; tenant_publish() after a change */
+	guint sessions;              /* slots in use */
+	guint connections;           /* client.c */
+	struct memory_record memory; /* memory_watch.c */
+	uint32_t flags; /* TENANT_*: what its guests are told; tenant_publish() after a change */
 };
 
 /* With one reference; NULL with `err` set if there is no memory for its pages. */

@@ -5,8 +5,11 @@
  * requests back, and all of it changed while work goes on.
  */
 #include <errno.h>
+#include <glib/gstdio.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "frontend.h"
@@ -488,6 +491,171 @@ static void test_restart(void)
 	daemon_stop(p);
 }
 
+/* ------------------------------------------------------------ from outside */
+
+/* A program that says what is in a file, again and again: the GPU's word, for the test. */
+static struct daemon_proc *start_watched(const char *more, char **figures)
+{
+	char *dir = g_dir_make_tmp("vgpu-watch-XXXXXX", NULL);
+	char *script = g_build_filename(dir, "watch", NULL), *text, *config;
+	struct daemon_proc *p;
+
+	*figures = g_build_filename(dir, "figures", NULL);
+	text = g_strdup_printf("#!/bin/sh\nwhile cat '%s'; do echo end; echo >>'%s.rounds'; "
+			       "sleep 0.02; done\n",
+			       *figures, *figures);
+	g_assert_true(g_file_set_contents(*figures, "", 0, NULL));
+	g_assert_true(
+		g_file_set_contents_full(script, text, -1, G_FILE_SET_CONTENTS_NONE, 0755, NULL));
+	config = g_strdup_printf(CPU "[tenants]\nmemory-watch=%s\ncontext-mib=100\n", script);
+	g_free(text);
+	text = g_strdup_printf("[tenant]\nusers=%u\n%s", getuid(), more);
+	p = daemon_start_closed(config, text);
+	daemon_expect_log(p, "device memory of workers is watched");
+	g_free(text);
+	g_free(config);
+	g_free(script);
+	g_free(dir);
+	return p;
+}
+
+static void stop_watched(struct daemon_proc *p, char *figures)
+{
+	char *dir = g_path_get_dirname(figures);
+
+	daemon_stop(p);
+	remove_tree(dir);
+	g_free(dir);
+	g_free(figures);
+}
+
+/* The worker of the session with that number, by the log. */
+static int worker_of(const struct daemon_proc *p, unsigned int session)
+{
+	char *words = g_strdup_printf("session=%u session started", session), *log = NULL, *at;
+	int pid = 0;
+
+	daemon_expect_log(p, words);
+	g_assert_true(g_file_get_contents(p->log, &log, NULL, NULL));
+	at = strstr(strstr(log, words), "worker ");
+	g_assert_cmpint(sscanf(at, "worker %d", &pid), ==, 1);
+	g_free(words);
+	g_free(log);
+	return pid;
+}
+
+static void tell(const char *figures, int a, uint64_t a_mib, int b, uint64_t b_mib)
+{
+	char *text = g_strdup_printf("gpu 0 1000000000000\nprocess %d %" G_GUINT64_FORMAT
+				     "\nnonsense\nprocess %d %" G_GUINT64_FORMAT "\n",
+				     a, a_mib * MIB, b, b_mib * MIB);
+
+	g_assert_true(g_file_set_contents(figures, text, -1, NULL));
+	g_free(text);
+}
+
+static off_t rounds(const char *figures)
+{
+	char *path = g_strconcat(figures, ".rounds", NULL);
+	struct stat st = {0};
+
+	stat(path, &st);
+	g_free(path);
+	return st.st_size;
+}
+
+/* Until the daemon has read what was told for some rounds. */
+static void let_it_look(const char *figures, struct frontend *f)
+{
+	const off_t now = rounds(figures);
+	struct fqueue *q;
+
+	WAIT_UNTIL(rounds(figures) > now + 3);
+	/* What it is asked for after that, it does after it has read. */
+	q = fqueue_new(f, 5, 256, 0);
+	fqueue_end(q);
+}
+
+/* A worker that has more than it says costs its session, and not the other one's. */
+static void test_outside(void)
+{
+	char *figures;
+	struct daemon_proc *p = start_watched("[limits]\nmemory=50M\n", &figures);
+	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
+	struct fqueue *a = fqueue_new(f, 0, 256, 0), *b = fqueue_new(f, 1, 256, 0);
+	const int pid_a = worker_of(p, 1), pid_b = worker_of(p, 2);
+
+	tell(figures, pid_a, 130, pid_b, 120); /* two contexts and 50 */
+	let_it_look(figures, f);
+	g_assert_cmpint(command(a, VGPU_CMD_NOP), ==, 0);
+	g_assert_cmpint(command(b, VGPU_CMD_NOP), ==, 0);
+	tell(figures, pid_a, 110, pid_b, 141);
+	g_assert_cmpint(fqueue_expect_lost(b), ==, -EDQUOT);
+	daemon_expect_log(p, "holds 141 MiB of device memory and is charged for 0 MiB: tenant vm1");
+	tell(figures, pid_a, 110, 0, 0);
+	g_assert_cmpint(command(a, VGPU_CMD_NOP), ==, 0);
+	fqueue_free(b);
+	fqueue_end(a);
+	frontend_free(f);
+	stop_watched(p, figures);
+}
+
+/* A limit that is lowered under what is there: it stays, unless the policy says otherwise. */
+static void test_outside_lowered(void)
+{
+	char *figures;
+	struct daemon_proc *p = start_watched("[limits]\nmemory=50M\n", &figures);
+	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
+	struct fqueue *a = fqueue_new(f, 0, 256, 0);
+
+	tell(figures, worker_of(p, 1), 140, 0, 0);
+	let_it_look(figures, f);
+	change(p, "[limits]\nmemory=10M\n");
+	let_it_look(figures, f);
+	g_assert_cmpint(command(a, VGPU_CMD_NOP), ==, 0);
+	change(p, "[limits]\nmemory=10M\nover-limit=evict\n");
+	g_assert_cmpint(fqueue_expect_lost(a), ==, -EDQUOT);
+	fqueue_free(a);
+	frontend_free(f);
+	stop_watched(p, figures);
+}
+
+/* Evicted by what it says itself, where nothing watches. */
+static void test_lowered_evicts(void)
+{
+	struct daemon_proc *p = start("[limits]\nmemory=8M\n");
+	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
+	struct fqueue *a = fqueue_new(f, 0, 256, 0), *b = fqueue_new(f, 1, 256, 0);
+
+	make_context(a);
+	make_context(b);
+	g_assert_cmpint(alloc(a, 2 * MIB, NULL), ==, CUDA_SUCCESS);
+	g_assert_cmpint(alloc(b, 3 * MIB, NULL), ==, CUDA_SUCCESS);
+	change(p, "[limits]\nmemory=2M\nover-limit=evict\n");
+	g_assert_cmpint(fqueue_expect_lost(b), ==, -EDQUOT);
+	g_assert_cmpint(command(a, VGPU_CMD_NOP), ==, 0);
+	fqueue_free(b);
+	fqueue_end(a);
+	frontend_free(f);
+	daemon_stop(p);
+}
+
+/* What watches may end: that is said, and nobody else is hurt. */
+static void test_watch_ends(void)
+{
+	char *figures;
+	struct daemon_proc *p = start_watched("[limits]\nmemory=50M\n", &figures);
+	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
+	struct fqueue *a = fqueue_new(f, 0, 256, 0);
+
+	g_assert_cmpint(unlink(figures), ==, 0);
+	daemon_expect_log(p, "not watched: ");
+	g_assert_cmpint(command(a, VGPU_CMD_NOP), ==, 0);
+	fqueue_end(a);
+	frontend_free(f);
+	stop_watched(p, figures);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -502,5 +670,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/limits/bytes-rate", test_bytes_rate);
 	g_test_add_func("/limits/reload-under-load", test_reload_under_load);
 	g_test_add_func("/limits/restart", test_restart);
+	g_test_add_func("/limits/outside", test_outside);
+	g_test_add_func("/limits/outside-lowered", test_outside_lowered);
+	g_test_add_func("/limits/lowered-evicts", test_lowered_evicts);
+	g_test_add_func("/limits/watch-ends", test_watch_ends);
 	return g_test_run();
 }
