@@ -18,6 +18,8 @@ struct process {
 	unsigned int gpu_instance, compute_instance;
 };
 
+#pragma GCC visibility push(default)
+
 int nvmlInit_v2(void);
 const char *nvmlErrorString(int error);
 int nvmlDeviceGetCount_v2(unsigned int *n);
