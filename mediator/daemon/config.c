@@ -53,6 +53,8 @@ static const struct key keys[] = {
 	KEY("xen", "uid-base", NUMBER, xen_uid_base, 1, 2000000000, false),
 	KEY("tenants", "directory", PATH, tenants_dir, 0, 0, false),
 	KEY("tenants", "open", BOOL, tenants_open, 0, 0, false),
+	KEY("tenants", "memory-watch", PATH, memory_watch, 0, 0, true),
+	KEY("tenants", "context-mib", NUMBER, context_mib, 0, 65536, false),
 };
 
 static void *field(const struct config *c, const struct key *k)
@@ -85,6 +87,7 @@ struct config *config_new(void)
 	c->start_timeout = 8;
 	c->adopt_timeout = 10;
 	c->spin_us = 50;
+	c->context_mib = 768;
 	c->xen_domains = g_strdup("none");
 	c->xen_uid_base = 65535;
 	c->tenants_dir = g_strdup("/etc/gpu_mediator/tenants");

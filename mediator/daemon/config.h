@@ -46,6 +46,8 @@ struct config {
 	guint xen_uid_base;
 	/* [tenants] */
 	char *tenants_dir;
+	char *memory_watch;    /* NULL: with the cuda backend the one beside the daemon */
+	guint context_mib;     /* what a session may hold beside what it allocates */
 	gboolean tenants_open; /* who is nobody's is let in */
 	/* Found from the above. */
 	guint gpus[CONFIG_GPUS_MAX]; /* numbers */

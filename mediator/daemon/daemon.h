@@ -31,6 +31,7 @@ struct daemon {
 	struct policy_set *policies; /* in force */
 	GPtrArray *own_sockets;      /* struct listener, of single tenants */
 
+	struct memory_watch *memory_watch; /* memory_watch.c; NULL: nothing is checked */
 	/* server.c */
 	struct listener *listener; /* that all share; NULL: none */
 	int socket_lock;

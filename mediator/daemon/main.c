@@ -23,6 +23,7 @@
 #include "gate.h"
 #include "launch.h"
 #include "log.h"
+#include "memory_watch.h"
 #include "options.h"
 #include "server.h"
 #include "session.h"
@@ -180,6 +181,7 @@ static bool set_up(struct app *app, GError **err)
 		return false;
 	tenants_commit(tenants);
 	say_who_may(d);
+	memory_watch_start(d);
 	if (!adopt_begin(d, err))
 		return false;
 	if (app->o.fd >= 0 ? !server_open_fd(d, app->o.fd, err) : !server_open(d, err))
@@ -194,6 +196,7 @@ static void tear_down(struct app *app)
 	gpointer s;
 
 	server_close(d);
+	memory_watch_stop(d);
 	if (d->runtime_lock >= 0)
 		pidfile_remove(d->config->pid_file);
 	adopt_close(d);

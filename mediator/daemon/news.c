@@ -20,6 +20,7 @@ union packet {
 	uint32_t type;
 	struct ctl_status status;
 	struct ctl_log log;
+	struct ctl_refused refused;
 	uint8_t bytes[CTL_PACKET_MAX];
 };
 
@@ -33,6 +34,7 @@ static const char *command_name(uint32_t command)
 		[VGPU_CMD_MATMUL] = "MATMUL",
 		[VGPU_CMD_BANDWIDTH] = "BANDWIDTH",
 		[VGPU_CMD_TEXT] = "TEXT",
+		[VGPU_CMD_TENANT] = "TENANT",
 	};
 
 	return command < G_N_ELEMENTS(names) ? names[command] : "unknown";
@@ -83,6 +85,29 @@ static void on_log(struct session *s, const struct ctl_log *l, size_t size)
 	g_free(text);
 }
 
+static void on_refused(struct session *s, const struct ctl_refused *r, size_t size)
+{
+	struct log_about about = session_about(s);
+	char *what;
+
+	if (size != sizeof(*r) || r->kind >= CTL_REFUSED_KINDS || !may_log(s, &about, 0))
+		return;
+	about.request = r->request;
+	about.has_request = true;
+	what = log_escape(r->what, strnlen(r->what, sizeof(r->what)));
+	if (r->kind == CTL_REFUSED_MEMORY)
+		log_warning(&about,
+			    "refused: %s, %llu bytes of device memory beyond the tenant's limit; "
+			    "%u since the last such line",
+			    what, (unsigned long long)r->value, r->count);
+	else
+		log_warning(&about,
+			    "refused: %s, not allowed to this tenant (classes 0x%llx); "
+			    "%u since the last such line",
+			    what, (unsigned long long)r->value, r->count);
+	g_free(what);
+}
+
 static void on_ready(struct session *s, int status, const char *reason)
 {
 	struct log_about about = session_about(s);
@@ -117,6 +142,10 @@ static void on_packet(struct session *s, const union packet *p, size_t size)
 		return;
 	if (p->type == CTL_LOG) {
 		on_log(s, &p->log, size);
+		return;
+	}
+	if (p->type == CTL_REFUSED) {
+		on_refused(s, &p->refused, size);
 		return;
 	}
 	if (size != sizeof(p->status) || (p->type != CTL_READY && p->type != CTL_BROKEN))

@@ -34,7 +34,11 @@
 /* From so many processors on, spinning takes none from the guest. */
 #define MANY_CPUS 8
 
-enum served { SERVED, IDLE, FULL };
+/* A request that waits for its tenant's rate: limits may change meanwhile, and the GPU is seen to.
+ */
+#define THROTTLE_LOOK_NS 20000000
+
+enum served { SERVED, IDLE, FULL, THROTTLED };
 
 static int lifeline_fd = -1;
 
@@ -151,6 +155,24 @@ static void note_in_flight(struct worker *w)
 	w->page->current_command = h->command;
 	__atomic_store_n(&w->page->in_flight, 1, __ATOMIC_RELEASE);
 	queue_count(&w->page->requests, 1);
+	TENANT_COUNT(&w->tenant, calls, 1);
+}
+
+/* Are the tenant's rates kept if a request is taken now?  It stays in the ring else. */
+static bool may_take(struct worker *w)
+{
+	struct worker_tenant *t = &w->tenant;
+	uint64_t now;
+
+	tenant_look(t);
+	if (!t->limits.calls_rate && !t->limits.bytes_rate && !w->throttled_ns)
+		return true;
+	now = fdio_now_ns();
+	w->throttle_ns = tenant_wait(t, now);
+	if (w->throttled_ns)
+		TENANT_COUNT(t, throttled_ns, now - w->throttled_ns);
+	w->throttled_ns = w->throttle_ns ? now : 0;
+	return !w->throttle_ns;
 }
 
 static enum served serve(struct worker *w)
@@ -159,6 +181,10 @@ static enum served serve(struct worker *w)
 
 	if (w->rsp_waits)
 		return put_response(w);
+	if (!queue_has_request(&w->queue))
+		return IDLE;
+	if (!may_take(w))
+		return THROTTLED;
 	length = queue_take(&w->queue, w->record);
 	if (length < 0)
 		worker_broken(w, length, "the request ring holds an impossible index or length");
@@ -270,6 +296,24 @@ static void sleep_for_work(struct worker *w)
 	tell_polling(w);
 }
 
+/*
+ * The guest sees a host that is slow.  It need not ring: there is a request, and
+ * the ring is looked at again as soon as that may be taken.
+ */
+static void sleep_for_rate(struct worker *w)
+{
+	int64_t ns = cuda_nap_ns(w);
+
+	if (!ns) {
+		ns = cuda_sleep(w);
+		ns = ns < 0 ? THROTTLE_LOOK_NS : ns * 1000000;
+	}
+	ns = MIN(ns, THROTTLE_LOOK_NS);
+	queue_flags(&w->queue, VGPU_HOST_POLLS, 0);
+	look_around(w, (int64_t)MIN((uint64_t)ns, w->throttle_ns));
+	tell_polling(w);
+}
+
 void worker_loop(struct worker *w)
 {
 	uint64_t looked = fdio_now_ns();
@@ -307,6 +351,10 @@ void worker_loop(struct worker *w)
 		if (serve_gpu(w))
 			continue;
 		queue_call(&w->queue);
+		if (what == THROTTLED) {
+			sleep_for_rate(w);
+			continue;
+		}
 		if (what == FULL || !watch_ring(w))
 			sleep_for_work(w);
 	}

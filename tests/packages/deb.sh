@@ -50,7 +50,8 @@ installs() {
 	ok "nobody may use the GPU before the administrator says so"
 	systemd-analyze --man=no verify gpu_mediator.service >"$log" 2>&1 || die "systemd-analyze verify"
 	ok "systemd understands the unit"
-	man -w gpu_mediator gpu_mediator-worker gpu_mediator.conf gpu_mediator.tenant gpu_test vgpu_stub qemu-vgpu-stub \
+	man -w gpu_mediator gpu_mediator-worker gpu_mediator.conf gpu_mediator.tenant gpu_test vgpu-smi \
+		vgpu_stub qemu-vgpu-stub \
 		gpu_mediator-cuda vgpu-stub-xen >"$log" 2>&1 || die "man pages are missing"
 	ok "man finds the pages"
 }
