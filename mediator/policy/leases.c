@@ -147,7 +147,7 @@ static void hold(struct leases *l, struct lease_session *s)
 {
 	set_wants(s, false);
 	s->holds = true;
-	s->serial = l->serial;
+	s->serial = ++l->serial;
 	l->holding++;
 	tell(l, s, LEASE_GRANT);
 }
@@ -158,7 +158,6 @@ static void begin_turn(struct leases *l, struct lease_tenant *t, uint64_t now, b
 	l->holder = t;
 	l->holding = 0;
 	l->charged_ns = now;
-	l->serial++;
 	t->account.turns++;
 	for (guint i = 0; i < l->sessions->len; i++) {
 		struct lease_session *s = leases_session_at(l, i);
@@ -438,6 +437,9 @@ static void on_wants(struct leases *l, uint64_t now, struct lease_session *s)
 static void on_returns(struct leases *l, uint64_t now, struct lease_session *s,
 		       const struct lease_event *e)
 {
+	/* It may have had no word yet that it has none, or another. */
+	if (!s->holds && e->wants)
+		on_wants(l, now, s);
 	if (!s->tenant->leased || !s->holds || s->serial != e->serial)
 		return;
 	if (!s->overdue)

@@ -273,14 +273,15 @@ static int cmd_bandwidth(struct worker *w, const struct request *r, struct answe
 static const struct {
 	command_fn run;
 	bool is_long;
+	bool uses_gpu;
 } commands[] = {
-	[VGPU_CMD_NOP] = {cmd_nop, false},
-	[VGPU_CMD_VECTOR_ADD] = {cmd_vector_add, true},
-	[VGPU_CMD_QUERY_STATUS] = {cmd_query_status, false},
-	[VGPU_CMD_GPU_INFO] = {cmd_gpu_info, true},
-	[VGPU_CMD_MATMUL] = {cmd_matmul, true},
-	[VGPU_CMD_BANDWIDTH] = {cmd_bandwidth, true},
-	[VGPU_CMD_TEXT] = {cmd_text, false},
+	[VGPU_CMD_NOP] = {cmd_nop, false, false},
+	[VGPU_CMD_VECTOR_ADD] = {cmd_vector_add, true, true},
+	[VGPU_CMD_QUERY_STATUS] = {cmd_query_status, false, false},
+	[VGPU_CMD_GPU_INFO] = {cmd_gpu_info, true, false},
+	[VGPU_CMD_MATMUL] = {cmd_matmul, true, true},
+	[VGPU_CMD_BANDWIDTH] = {cmd_bandwidth, true, true},
+	[VGPU_CMD_TEXT] = {cmd_text, false, false},
 };
 
 bool commands_is_long(const void *record)
@@ -290,6 +291,13 @@ bool commands_is_long(const void *record)
 	return h->command < G_N_ELEMENTS(commands) && commands[h->command].is_long;
 }
 
+bool commands_uses_gpu(const void *record)
+{
+	const struct vgpu_request *h = record;
+
+	return h->command < G_N_ELEMENTS(commands) && commands[h->command].uses_gpu;
+}
+
 static int run_once(struct worker *w, const struct request *r, struct answer *a)
 {
 	int err;
@@ -297,7 +305,11 @@ static int run_once(struct worker *w, const struct request *r, struct answer *a)
 	if (r->command >= G_N_ELEMENTS(commands) || !commands[r->command].run)
 		return -EOPNOTSUPP;
 	a->length = 0;
+	if (commands[r->command].uses_gpu)
+		turn_begin(w);
 	err = commands[r->command].run(w, r, a);
+	if (commands[r->command].uses_gpu)
+		turn_end(w);
 	if (commands[r->command].is_long)
 		cuda_disturbed(w); /* the backend uses the driver too */
 	buffers_release(&w->buffers);

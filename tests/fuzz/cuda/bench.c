@@ -105,6 +105,21 @@ bool control_handle(struct worker *w)
 	return false; /* the memory table is as it was */
 }
 
+bool control_turn(struct worker *w, const struct ctl_turn_news *m)
+{
+	(void)w;
+	(void)m;
+	return true;
+}
+
+void worker_broken(struct worker *w, int status, const char *reason)
+{
+	(void)w;
+	(void)status;
+	(void)reason;
+	abort(); /* there are no limits here */
+}
+
 void control_warning(struct worker *w, uint64_t request, const char *text)
 {
 	(void)w;
@@ -393,6 +408,7 @@ static void start(void)
 	ops = *vgpu_backend_cpu();
 	ops.symbol = symbol;
 	worker.ops = &ops;
+	turn_init(&worker.turn);
 	worker.page = calloc(1, VGPU_PAGE);
 	CHECK(worker.page && ops.open(&worker.be, 0, NULL) == 0);
 	make_ram();

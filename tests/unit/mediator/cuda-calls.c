@@ -46,6 +46,21 @@ bool worker_push(struct worker *w, const void *record, uint32_t length)
 	return true;
 }
 
+GArray *calls_turns;
+
+bool control_turn(struct worker *w, const struct ctl_turn_news *m)
+{
+	(void)w;
+	g_array_append_val(calls_turns, *m);
+	return true;
+}
+
+void worker_broken(struct worker *w, int status, const char *reason)
+{
+	(void)w;
+	g_error("the worker would end: %d, %s", status, reason);
+}
+
 void control_warning(struct worker *w, uint64_t request, const char *text)
 {
 	(void)w;
@@ -97,6 +112,8 @@ void calls_start(void)
 	test_worker->ops = &ops;
 	test_worker->page = g_malloc0(VGPU_PAGE);
 	calls_notes = g_string_new(NULL);
+	calls_turns = g_array_new(FALSE, FALSE, sizeof(struct ctl_turn_news));
+	turn_init(&test_worker->turn);
 }
 
 /*
@@ -119,6 +136,7 @@ void calls_stop(void)
 	g_free(test_worker->page);
 	g_free(test_worker);
 	g_string_free(calls_notes, TRUE);
+	g_array_free(calls_turns, TRUE);
 	test_worker = NULL;
 }
 

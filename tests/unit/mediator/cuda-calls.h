@@ -55,6 +55,9 @@ void calls_send_with(const struct vgpu_desc *desc, unsigned int ndesc, uint32_t 
 /* Notes that have come, as text: "1:value 7\n", "3:42". */
 extern GString *calls_notes;
 
+/* What was said about turns at the GPU: struct ctl_turn_news. */
+extern GArray *calls_turns;
+
 #define CALL(name, context, ...)                                             \
 	calls_make(CUDA_FN_##name, context, 0, (struct part[]){__VA_ARGS__}, \
 		   sizeof((struct part[]){__VA_ARGS__}) / sizeof(struct part))
