@@ -8,6 +8,7 @@
 #include "discard.h"
 #include "fdio.h"
 #include "session.h"
+#include "tenant.h"
 #include "vgpu_abi.h"
 
 static void send_queue(struct client *c, uint32_t request, uint32_t flags, uint32_t queue,
@@ -63,6 +64,10 @@ static int may_start(const struct client *c, const struct vgpu_msg_queue_start *
 	if (g_hash_table_contains(c->queues, GUINT_TO_POINTER(m->queue))) {
 		*why = "the queue has a session";
 		return -EBUSY;
+	}
+	if (m->req_slots > c->tenant->policy->queue_depth) {
+		*why = "the tenant's queues may not be so deep; ask the host's administrator";
+		return -EDQUOT;
 	}
 	if (g_hash_table_size(c->d->sessions) >= c->d->config->max_sessions) {
 		*why = "the host has as many sessions as its configuration allows";
@@ -129,7 +134,7 @@ void client_queue_resume(struct client *c)
 
 	framing_payload(&c->in, &m, sizeof(m));
 	s = g_hash_table_lookup(c->d->sessions, &m.session);
-	if (s && s->state == SESSION_ORPHAN && s->queue == m.queue &&
+	if (s && s->state == SESSION_ORPHAN && s->queue == m.queue && s->tenant == c->tenant &&
 	    memcmp(s->uuid, c->uuid, sizeof(s->uuid)) == 0 &&
 	    !g_hash_table_contains(c->queues, GUINT_TO_POINTER(m.queue))) {
 		g_hash_table_insert(c->queues, GUINT_TO_POINTER(m.queue), s);

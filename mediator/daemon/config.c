@@ -50,6 +50,8 @@ static const struct key keys[] = {
 	KEY("worker", "spin-us", NUMBER, spin_us, 0, 10000, false),
 	KEY("xen", "domains", DOMAINS, xen_domains, 0, 0, false),
 	KEY("xen", "uid-base", NUMBER, xen_uid_base, 1, 2000000000, false),
+	KEY("tenants", "directory", PATH, tenants_dir, 0, 0, false),
+	KEY("tenants", "open", BOOL, tenants_open, 0, 0, false),
 };
 
 static void *field(const struct config *c, const struct key *k)
@@ -83,6 +85,7 @@ struct config *config_new(void)
 	c->spin_us = 50;
 	c->xen_domains = g_strdup("none");
 	c->xen_uid_base = 65535;
+	c->tenants_dir = g_strdup("/etc/gpu_mediator/tenants");
 	c->worker_uid = (uid_t)-1;
 	c->worker_gid = (gid_t)-1;
 	c->socket_gid = (gid_t)-1;
@@ -188,6 +191,26 @@ static const char *store(struct config *c, const struct key *k, const char *text
 	return NULL;
 }
 
+static bool apply_key(struct config *c, GKeyFile *file, const char *path, const struct key *k,
+		      GError **err)
+{
+	GError *why = NULL;
+	char *text = g_key_file_get_string(file, k->group, k->name, &why);
+	const char *wanted = NULL;
+
+	if (why) { /* there may be a text all the same */
+		g_propagate_prefixed_error(err, why, "%s: [%s] %s: ", path, k->group, k->name);
+		g_free(text);
+		return false;
+	}
+	wanted = store(c, k, g_strstrip(text));
+	if (wanted)
+		g_set_error(err, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+			    "%s: [%s] %s: \"%s\" is not %s", path, k->group, k->name, text, wanted);
+	g_free(text);
+	return !wanted;
+}
+
 static bool apply_group(struct config *c, GKeyFile *file, const char *path, const char *group,
 			GError **err)
 {
@@ -196,20 +219,11 @@ static bool apply_group(struct config *c, GKeyFile *file, const char *path, cons
 
 	for (char **name = names; ok && names && *name; name++) {
 		const struct key *k = find_key(group, *name);
-		char *text = k ? g_key_file_get_string(file, group, *name, err) : NULL;
-		const char *wanted = text ? store(c, k, g_strstrip(text)) : NULL;
 
 		if (!k)
 			g_set_error(err, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_KEY_NOT_FOUND,
 				    "%s: [%s] %s: there is no such key", path, group, *name);
-		else if (!text)
-			g_prefix_error(err, "%s: [%s] %s: ", path, group, *name);
-		else if (wanted)
-			g_set_error(err, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
-				    "%s: [%s] %s: \"%s\" is not %s", path, group, *name, text,
-				    wanted);
-		ok = text && !wanted;
-		g_free(text);
+		ok = k && apply_key(c, file, path, k, err);
 	}
 	g_strfreev(names);
 	return ok;

@@ -41,6 +41,9 @@ struct config {
 	/* [xen] */
 	char *xen_domains; /* none, user, root */
 	guint xen_uid_base;
+	/* [tenants] */
+	char *tenants_dir;
+	gboolean tenants_open; /* who is nobody's is let in */
 	/* Found from the above. */
 	uid_t worker_uid;
 	gid_t worker_gid;

@@ -10,6 +10,9 @@
 #include "config.h"
 #include "log.h"
 
+struct listener;
+struct policy_set;
+
 struct daemon {
 	struct config *config;
 	GMainLoop *loop;
@@ -23,10 +26,13 @@ struct daemon {
 	bool quitting;
 	bool one_client; /* --fd gave a connected device: its end is ours */
 
+	/* tenants.c */
+	GHashTable *tenants;         /* name -> struct tenant, all of which anything is there */
+	struct policy_set *policies; /* in force */
+	GPtrArray *own_sockets;      /* struct listener, of single tenants */
+
 	/* server.c */
-	int listener;
-	guint listener_source;
-	bool listener_is_ours; /* made by us, so removed by us */
+	struct listener *listener; /* that all share; NULL: none */
 	int socket_lock;
 	int runtime_lock; /* state.c */
 	/* adopt.c */

@@ -14,6 +14,7 @@
 
 #include "adopt.h"
 #include "capabilities.h"
+#include "check.h"
 #include "client.h"
 #include "daemon.h"
 #include "daemonize.h"
@@ -26,6 +27,7 @@
 #include "server.h"
 #include "session.h"
 #include "state.h"
+#include "tenants.h"
 
 /* Killed workers are given so long to be gone. */
 #define QUIT_SECONDS 5
@@ -75,6 +77,7 @@ void daemon_quit(struct daemon *d)
 	notify("STOPPING=1");
 	log_info(NULL, "gpu_mediator ends");
 	server_close(d);
+	g_ptr_array_set_size(d->own_sockets, 0);
 	while (d->clients->len)
 		client_free(g_ptr_array_index(d->clients, 0));
 	g_hash_table_iter_init(&iter, d->sessions);
@@ -92,16 +95,37 @@ static gboolean on_terminate(gpointer data)
 	return G_SOURCE_CONTINUE;
 }
 
+/* An open door is nothing that anybody should have to find out. */
+static void say_who_may(const struct daemon *d)
+{
+	guint n = policy_set_count(d->policies);
+
+	if (d->config->tenants_open)
+		log_warning(NULL,
+			    "OPEN: everybody who reaches %s may use the GPU without limits "
+			    "([tenants] open or --open); only for trying things out",
+			    d->config->socket_path);
+	else if (!n)
+		log_warning(NULL,
+			    "nobody may use the GPU: there is no tenant in %s; see "
+			    "gpu_mediator.tenant(5)",
+			    d->config->tenants_dir);
+	log_info(NULL, "%u tenants in %s", n, d->config->tenants_dir);
+}
+
 static void reload(struct app *app)
 {
 	struct daemon *d = &app->d;
 	GError *err = NULL;
 	struct config *next = load_config(app, &err);
+	struct tenants_change *tenants = next ? tenants_prepare(d, next, &err) : NULL;
 	const char *key;
 
-	if (!next || !log_reopen(next->log_file, next->log_level, &err)) {
+	if (!tenants || !log_reopen(next->log_file, next->log_level, &err)) {
 		log_error(NULL, "not reloaded, nothing has changed: %s", err->message);
 		g_clear_error(&err);
+		if (tenants)
+			tenants_abandon(tenants);
 		config_free(next);
 		/* The file may have been moved away all the same. */
 		log_reopen(d->config->log_file, d->config->log_level, NULL);
@@ -113,7 +137,9 @@ static void reload(struct app *app)
 	config_merge(next, d->config);
 	config_free(d->config);
 	d->config = next;
+	tenants_commit(tenants);
 	log_info(NULL, "configuration reloaded");
+	say_who_may(d);
 }
 
 static gboolean on_hangup(gpointer data)
@@ -138,6 +164,7 @@ static void raise_files(void)
 static bool set_up(struct app *app, GError **err)
 {
 	struct daemon *d = &app->d;
+	struct tenants_change *tenants;
 
 	d->worker_path = launch_worker_path(d->config->worker_path);
 	if (!g_file_test(d->worker_path, G_FILE_TEST_IS_EXECUTABLE)) {
@@ -146,7 +173,14 @@ static bool set_up(struct app *app, GError **err)
 			    d->worker_path);
 		return false;
 	}
-	if (!state_open(d, err) || !gate_choose(d, err) || !adopt_begin(d, err))
+	if (!state_open(d, err) || !gate_choose(d, err))
+		return false;
+	tenants = tenants_prepare(d, d->config, err);
+	if (!tenants)
+		return false;
+	tenants_commit(tenants);
+	say_who_may(d);
+	if (!adopt_begin(d, err))
 		return false;
 	if (app->o.fd >= 0 ? !server_open_fd(d, app->o.fd, err) : !server_open(d, err))
 		return false;
@@ -170,6 +204,7 @@ static void tear_down(struct app *app)
 	}
 	g_hash_table_destroy(d->sessions);
 	g_ptr_array_free(d->clients, TRUE);
+	tenants_close(d);
 	g_main_loop_unref(d->loop);
 	g_free(d->worker_path);
 	config_free(d->config);
@@ -180,7 +215,8 @@ static void init(struct daemon *d)
 	d->loop = g_main_loop_new(NULL, FALSE);
 	d->sessions = g_hash_table_new(g_int64_hash, g_int64_equal);
 	d->clients = g_ptr_array_new();
-	d->listener = d->socket_lock = d->runtime_lock = d->adoption = -1;
+	d->socket_lock = d->runtime_lock = d->adoption = -1;
+	tenants_init(d);
 }
 
 static int run(struct app *app)
@@ -219,13 +255,18 @@ static int run(struct app *app)
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static const char *config_path(const struct options *o)
+{
+	if (!o->config && g_file_test(VGPU_CONFIG_FILE, G_FILE_TEST_EXISTS))
+		return VGPU_CONFIG_FILE;
+	return o->config;
+}
+
 static int start(struct app *app)
 {
 	GError *err = NULL;
 
-	app->config_path = app->o.config;
-	if (!app->config_path && g_file_test(VGPU_CONFIG_FILE, G_FILE_TEST_EXISTS))
-		app->config_path = VGPU_CONFIG_FILE;
+	app->config_path = config_path(&app->o);
 	app->d.config = load_config(app, &err);
 	if (!app->d.config) {
 		fprintf(stderr, "gpu_mediator: %s\n", err->message);
@@ -253,6 +294,8 @@ int main(int argc, char **argv)
 	} else if (app.o.print_capabilities) {
 		capabilities_print();
 		ret = EXIT_SUCCESS;
+	} else if (app.o.check_config) {
+		ret = check_config(config_path(&app.o), app.o.overrides);
 	} else {
 		ret = start(&app);
 	}

@@ -16,6 +16,7 @@
 #include "launch.h"
 #include "news.h"
 #include "state.h"
+#include "tenant.h"
 #include "vgpu_abi.h"
 
 /* How long to wait before a worker that does not listen is told of memory again. */
@@ -60,6 +61,7 @@ void session_free(struct session *s)
 	fdio_clear(&s->page_fd);
 	if (s->page)
 		munmap((void *)s->page, VGPU_PAGE);
+	tenant_leave(s);
 	g_free(s->vm);
 	g_free(s);
 }

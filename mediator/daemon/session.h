@@ -15,6 +15,7 @@
 #include "memtable.h"
 
 struct client;
+struct tenant;
 
 enum session_state {
 	SESSION_STARTING, /* the worker has not said READY */
@@ -27,6 +28,8 @@ struct session {
 	struct daemon *d;
 	struct client *client; /* NULL: an orphan, or its client has gone */
 	uint64_t id;
+	struct tenant *tenant;
+	guint slot; /* in the pages of its tenant */
 	uint32_t queue;
 	uint32_t tag;
 	uint8_t uuid[16]; /* of the device */

@@ -125,7 +125,6 @@ static int serve(const struct options *o, const struct vgpu_backend_ops *ops)
 	w.ops = ops;
 	w.device = o->device;
 	w.thread = g_thread_self();
-	turn_init(&w.turn);
 	g_log_set_writer_func(write_log, &w, NULL);
 	fcntl(CTL_WORKER_FD, F_SETFD, FD_CLOEXEC);
 	if (!open_memory(&w, o, &err) || !confine(&c, &err) ||

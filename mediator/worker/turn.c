@@ -43,15 +43,29 @@
 /* Functions of the guest's program may take their time, but not for ever either. */
 #define EXCUSE_NS (60000ull * MS)
 
-void turn_init(struct turn *t)
+static struct session_usage *usage_of(struct worker *w)
 {
-	memset(t, 0, sizeof(*t));
-	t->usage = &t->own;
+	return w->tenant.mine ? w->tenant.mine : &w->turn.own;
 }
 
 static void store(uint64_t *where, uint64_t value)
 {
 	__atomic_store_n(where, value, __ATOMIC_RELAXED);
+}
+
+/* Time that calls had to wait is counted. */
+static void set_shut(struct worker *w, bool shut, uint64_t now)
+{
+	struct session_usage *u = usage_of(w);
+	struct turn *t = &w->turn;
+
+	t->shut = shut;
+	if (shut && !t->shut_ns)
+		t->shut_ns = now;
+	if (shut || !t->shut_ns)
+		return;
+	store(&u->throttled_ns, u->throttled_ns + now - t->shut_ns);
+	t->shut_ns = 0;
 }
 
 /* ------------------------------------------------------------- what is said */
@@ -89,30 +103,17 @@ static void ask(struct worker *w)
 static void give_back(struct worker *w, bool wants)
 {
 	struct turn *t = &w->turn;
-	const struct ctl_turn_news m = {
-		.type = CTL_RETURN, .wants = wants, .serial = t->serial};
+	const struct ctl_turn_news m = {.type = CTL_RETURN, .wants = wants, .serial = t->serial};
 
 	t->until = 0;
 	t->returned = t->serial;
 	t->draining = false;
 	t->idle_ns = 0;
 	t->asked = wants;
-	t->shut = wants;
+	set_shut(w, wants, fdio_now_ns());
 	say(w, &m);
 }
-
 /* ---------------------------------------------------------------- the gate */
-
-static void set_shut(struct turn *t, bool shut, uint64_t now)
-{
-	t->shut = shut;
-	if (shut && !t->shut_ns)
-		t->shut_ns = now;
-	if (shut || !t->shut_ns)
-		return;
-	store(&t->usage->throttled_ns, t->usage->throttled_ns + now - t->shut_ns);
-	t->shut_ns = 0;
-}
 
 /* Is there room for more, so that not too much is left when the lease ends? */
 static bool has_room(const struct worker *w, uint64_t now)
@@ -134,11 +135,11 @@ bool turn_ask(struct worker *w)
 {
 	struct turn *t = &w->turn;
 	const uint64_t now = fdio_now_ns();
-	bool may = t->until && !is_over(t, now) && has_room(w, now);
+	const bool may = t->until && !is_over(t, now) && has_room(w, now);
 
 	if (!t->until)
 		ask(w);
-	set_shut(t, !may, now);
+	set_shut(w, !may, now);
 	if (may)
 		t->idle_ns = 0;
 	return may;
@@ -174,7 +175,7 @@ static void review(struct worker *w, uint64_t now)
 
 	t->draining = false;
 	if (t->shut && has_room(w, now))
-		set_shut(t, false, now);
+		set_shut(w, false, now);
 	if (t->busy || has_more(w) || queue_has_request(&w->queue))
 		t->idle_ns = 0;
 	else if (!t->idle_ns)
@@ -206,10 +207,11 @@ void turn_poll(struct worker *w)
 
 static int64_t nap_for(const struct turn *t, uint64_t now)
 {
-	const uint64_t since = t->usage->busy_since;
-	const uint64_t part = since && now > since ? (now - since) / NAP_PART : 0;
+	const uint64_t part = now > t->oldest_ns ? (now - t->oldest_ns) / NAP_PART : 0;
 
-	return part < NAP_LEAST_NS ? NAP_LEAST_NS : part > NAP_MOST_NS ? NAP_MOST_NS : (int64_t)part;
+	return part < NAP_LEAST_NS  ? NAP_LEAST_NS
+	       : part > NAP_MOST_NS ? NAP_MOST_NS
+				    : (int64_t)part;
 }
 
 /* ... with a lease. */
@@ -255,7 +257,7 @@ void turn_word(struct worker *w, const struct ctl_turn *m)
 	t->poll_ns = 0;
 	t->unsent.type = 0;
 	/* Who was refused tries again, and asks again if need be. */
-	set_shut(t, false, fdio_now_ns());
+	set_shut(w, false, fdio_now_ns());
 }
 
 void turn_alone(struct worker *w)
@@ -270,7 +272,7 @@ void turn_alone(struct worker *w)
 void turn_account(struct worker *w, uint64_t now, uint64_t oldest_ns, bool progress)
 {
 	struct turn *t = &w->turn;
-	struct session_usage *u = t->usage;
+	struct session_usage *u = usage_of(w);
 
 	if (t->busy && now > t->busy_ns)
 		store(&u->gpu_ns, u->gpu_ns + now - t->busy_ns);
@@ -278,6 +280,7 @@ void turn_account(struct worker *w, uint64_t now, uint64_t oldest_ns, bool progr
 		store(&u->progress, u->progress + 1);
 	t->busy = oldest_ns;
 	t->busy_ns = now;
+	t->oldest_ns = oldest_ns;
 	store(&u->busy_since, oldest_ns);
 }
 
@@ -297,13 +300,18 @@ void turn_end(struct worker *w)
 void turn_check_length(struct worker *w, uint64_t now, uint64_t began, uint64_t kernels,
 		       bool excused)
 {
-	const struct tenant_limits *l = w->turn.limits;
-	uint64_t limit = l ? l->kernel_ns : TENANT_NO_LIMIT, grace;
+	uint64_t limit, grace;
 	char words[VGPU_REASON_MAX];
 
+	if (!w->tenant.page)
+		return;
+	tenant_look(&w->tenant);
+	limit = w->tenant.limits.kernel_ns;
 	if (limit == TENANT_NO_LIMIT || now <= began || now - began <= limit)
 		return;
-	grace = kernels > 1 && limit < GRACE_NS ? (kernels - 1) * limit : kernels > 1 ? GRACE_NS : 0;
+	grace = kernels > 1 && limit < GRACE_NS ? (kernels - 1) * limit
+		: kernels > 1                   ? GRACE_NS
+						: 0;
 	grace = grace < GRACE_NS ? grace : GRACE_NS;
 	if (excused)
 		grace += EXCUSE_NS;

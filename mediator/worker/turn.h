@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #include "control.h"
-#include "tenant_page.h"
+#include "tenant.h"
 
 struct worker;
 
@@ -30,21 +30,18 @@ struct turn {
 	bool draining;
 	uint64_t until; /* 0: no lease; CTL_TURN_OPEN */
 	uint64_t serial;
-	uint64_t returned; /* serial of the lease that was given back last */
-	uint64_t drain_ns; /* since when */
-	uint64_t idle_ns;  /* since when the lease is of no use; 0: it is */
-	uint64_t shut_ns;  /* since when; 0: not */
-	uint64_t poll_ns;  /* when to look again */
+	uint64_t returned;           /* serial of the lease that was given back last */
+	uint64_t drain_ns;           /* since when */
+	uint64_t idle_ns;            /* since when the lease is of no use; 0: it is */
+	uint64_t shut_ns;            /* since when; 0: not */
+	uint64_t poll_ns;            /* when to look again */
 	struct ctl_turn_news unsent; /* type 0: none */
 	/* Accounts. */
 	bool busy;
-	uint64_t busy_ns; /* counted as far as here */
-	struct session_usage *usage;
-	struct session_usage own;           /* ... if the daemon gave none */
-	const struct tenant_limits *limits; /* NULL: none */
+	uint64_t busy_ns;         /* counted as far as here */
+	uint64_t oldest_ns;       /* when the oldest work that is not done was begun */
+	struct session_usage own; /* where there are no pages of a tenant */
 };
-
-void turn_init(struct turn *t);
 
 /* The slow path of turn_may_submit(). */
 bool turn_ask(struct worker *w);
@@ -74,13 +71,13 @@ void turn_alone(struct worker *w);
 void turn_begin(struct worker *w);
 void turn_end(struct worker *w);
 
-/* cuda/marks.c, through turn_poll(): work is under way, the oldest since then; 0: none is. */
+/* cuda/marks.c: work is under way, the oldest since then; 0: none is. */
 void turn_account(struct worker *w, uint64_t now, uint64_t oldest_ns, bool progress);
 
 /*
  * A piece of GPU work of at most `kernels` kernels, begun then, is not done; ends
- * the process if that is more than the tenant may.  `excused`: the guest's own
- * functions run in between.
+ * the process if that is more than the tenant may.  `excused`: functions of the
+ * guest's program may run in between.
  */
 void turn_check_length(struct worker *w, uint64_t now, uint64_t began, uint64_t kernels,
 		       bool excused);

@@ -19,6 +19,7 @@
 #include "memory.h"
 #include "queue.h"
 #include "request.h"
+#include "tenant.h"
 #include "turn.h"
 
 struct worker {
@@ -41,6 +42,7 @@ struct worker {
 	struct frames frames; /* with --xen-domid */
 	struct buffers buffers;
 	struct queue queue;
+	struct worker_tenant tenant;
 
 	struct turn turn; /* at the GPU */
 

@@ -157,8 +157,10 @@ CUresult flow_room_for(struct cuda_session *s, CUstream stream, uint64_t calls)
 {
 	CUresult r;
 
-	if (!may_submit(s, stream, calls))
+	if (!may_submit(s, stream, calls)) {
+		s->marks.calls = 0; /* it was let through before, for something else */
 		return flow_hold(s, s->req);
+	}
 	r = room_behind_callbacks(s, stream, calls);
 	if (r != CUDA_SUCCESS)
 		s->marks.calls = 0;
@@ -249,7 +251,8 @@ bool flow_next(struct cuda_session *s, struct cuda_request_view *req)
 {
 	struct held *h = s->flow.head;
 
-	if (!h || (s->flow.for_turn && turn_is_shut(s->worker)) || (s->waits->n >= WAITS_BEHIND && callbacks_turn(s)))
+	if (!h || (s->flow.for_turn && turn_is_shut(s->worker)) ||
+	    (s->waits->n >= WAITS_BEHIND && callbacks_turn(s)))
 		return false;
 	*req = (struct cuda_request_view){.desc = (const void *)h->data,
 					  .ndesc = h->ndesc,

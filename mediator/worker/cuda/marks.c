@@ -161,11 +161,22 @@ static bool all_is_idle(struct cuda_session *s)
 	return true;
 }
 
+/* What is not done yet: since when, and is that too long? */
+static void judge(struct cuda_session *s, uint64_t now, bool some)
+{
+	const struct marks *m = &s->marks;
+	const uint64_t began = m->n ? m->mark[0].began : m->unmarked_ns;
+	const bool excused = callbacks_outstanding(s);
+
+	/* The daemon, which does not know of functions of the guest's, shall not mind. */
+	turn_account(s->worker, now, excused ? now : began, some);
+	turn_check_length(s->worker, now, began, m->n ? m->mark[0].calls : m->unmarked, excused);
+}
+
 void marks_poll(struct cuda_session *s, uint64_t now)
 {
 	struct marks *m = &s->marks;
 	const uint64_t context = s->context;
-	const struct mark *oldest;
 	bool some;
 
 	if (!m->outstanding)
@@ -177,14 +188,10 @@ void marks_poll(struct cuda_session *s, uint64_t now)
 	}
 	if (context)
 		session_context(s, context);
-	oldest = m->n ? &m->mark[0] : NULL;
-	if (!m->outstanding) {
+	if (m->outstanding)
+		judge(s, now, some);
+	else
 		turn_account(s->worker, now, 0, some);
-		return;
-	}
-	turn_account(s->worker, now, oldest ? oldest->began : m->unmarked_ns, some);
-	turn_check_length(s->worker, now, oldest ? oldest->began : m->unmarked_ns,
-			  oldest ? oldest->calls : m->unmarked, callbacks_outstanding(s));
 }
 
 /* ------------------------------------------------------------ for the worker */

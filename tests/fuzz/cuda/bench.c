@@ -408,7 +408,6 @@ static void start(void)
 	ops = *vgpu_backend_cpu();
 	ops.symbol = symbol;
 	worker.ops = &ops;
-	turn_init(&worker.turn);
 	worker.page = calloc(1, VGPU_PAGE);
 	CHECK(worker.page && ops.open(&worker.be, 0, NULL) == 0);
 	make_ram();

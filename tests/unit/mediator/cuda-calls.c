@@ -113,7 +113,6 @@ void calls_start(void)
 	test_worker->page = g_malloc0(VGPU_PAGE);
 	calls_notes = g_string_new(NULL);
 	calls_turns = g_array_new(FALSE, FALSE, sizeof(struct ctl_turn_news));
-	turn_init(&test_worker->turn);
 }
 
 /*
