@@ -52,6 +52,7 @@ static const struct key keys[] = {
 	KEY("xen", "uid-base", NUMBER, xen_uid_base, 1, 2000000000, false),
 	KEY("tenants", "directory", PATH, tenants_dir, 0, 0, false),
 	KEY("tenants", "open", BOOL, tenants_open, 0, 0, false),
+	KEY("tenants", "record", PATH, tenants_record, 0, 0, true),
 };
 
 static void *field(const struct config *c, const struct key *k)

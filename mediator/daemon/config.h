@@ -44,6 +44,7 @@ struct config {
 	/* [tenants] */
 	char *tenants_dir;
 	gboolean tenants_open; /* who is nobody's is let in */
+	char *tenants_record;  /* of turns at the GPU; NULL: none */
 	/* Found from the above. */
 	uid_t worker_uid;
 	gid_t worker_gid;

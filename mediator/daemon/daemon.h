@@ -12,6 +12,7 @@
 
 struct listener;
 struct policy_set;
+struct turns;
 
 struct daemon {
 	struct config *config;
@@ -30,6 +31,8 @@ struct daemon {
 	GHashTable *tenants;         /* name -> struct tenant, all of which anything is there */
 	struct policy_set *policies; /* in force */
 	GPtrArray *own_sockets;      /* struct listener, of single tenants */
+
+	struct turns *turns; /* turns.c */
 
 	/* server.c */
 	struct listener *listener; /* that all share; NULL: none */

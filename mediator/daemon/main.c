@@ -28,6 +28,7 @@
 #include "session.h"
 #include "state.h"
 #include "tenants.h"
+#include "turns.h"
 
 /* Killed workers are given so long to be gone. */
 #define QUIT_SECONDS 5
@@ -173,7 +174,7 @@ static bool set_up(struct app *app, GError **err)
 			    d->worker_path);
 		return false;
 	}
-	if (!state_open(d, err) || !gate_choose(d, err))
+	if (!state_open(d, err) || !gate_choose(d, err) || !turns_open(d, err))
 		return false;
 	tenants = tenants_prepare(d, d->config, err);
 	if (!tenants)
@@ -193,6 +194,7 @@ static void tear_down(struct app *app)
 	GHashTableIter iter;
 	gpointer s;
 
+	turns_close(d); /* workers that live on do so without it */
 	server_close(d);
 	if (d->runtime_lock >= 0)
 		pidfile_remove(d->config->pid_file);

@@ -17,6 +17,7 @@
 #include "news.h"
 #include "state.h"
 #include "tenant.h"
+#include "turns.h"
 #include "vgpu_abi.h"
 
 /* How long to wait before a worker that does not listen is told of memory again. */
@@ -61,6 +62,7 @@ void session_free(struct session *s)
 	fdio_clear(&s->page_fd);
 	if (s->page)
 		munmap((void *)s->page, VGPU_PAGE);
+	turns_leave(s);
 	tenant_leave(s);
 	g_free(s->vm);
 	g_free(s);

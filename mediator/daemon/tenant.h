@@ -26,6 +26,7 @@ struct tenant {
 	struct tenant_usage *usage;   /* believe nothing of it: workers write */
 	struct session *slot[TENANT_SESSIONS_MAX];
 	guint sessions;    /* slots in use */
+	uint64_t number;   /* turns.c; 0: it has none yet */
 	guint connections; /* client.c */
 };
 
