@@ -55,10 +55,16 @@ bool control_turn(struct worker *w, const struct ctl_turn_news *m)
 	return true;
 }
 
+jmp_buf *calls_broken;
+int calls_broken_status;
+
 void worker_broken(struct worker *w, int status, const char *reason)
 {
 	(void)w;
-	g_error("the worker would end: %d, %s", status, reason);
+	if (!calls_broken)
+		g_error("the worker would end: %d, %s", status, reason);
+	calls_broken_status = status;
+	longjmp(*calls_broken, 1);
 }
 
 void control_warning(struct worker *w, uint64_t request, const char *text)

@@ -6,6 +6,8 @@
 #ifndef TEST_CUDA_CALLS_H
 #define TEST_CUDA_CALLS_H
 
+#include <setjmp.h>
+
 #include "cuda_dispatch.h"
 #include "session.h"
 #include "vgpu_calls.h"
@@ -54,6 +56,10 @@ void calls_send_with(const struct vgpu_desc *desc, unsigned int ndesc, uint32_t 
 
 /* Notes that have come, as text: "1:value 7\n", "3:42". */
 extern GString *calls_notes;
+
+/* Where to go on when the worker would end, and why it would; NULL: that fails the test. */
+extern jmp_buf *calls_broken;
+extern int calls_broken_status;
 
 /* What was said about turns at the GPU: struct ctl_turn_news. */
 extern GArray *calls_turns;
