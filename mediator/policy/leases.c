@@ -177,10 +177,17 @@ static uint64_t bounded(const struct leases *l, struct lease_tenant *t, uint64_t
 	return MIN(until, now + (uint64_t)MAX(t->budget, leases_least(l) / 8));
 }
 
+/* Nobody is left who could be owed anything. */
+static void forgive(struct lease_tenant *t, uint64_t now)
+{
+	leave(t, now);
+	t->deficit = 0;
+}
+
 /* Nobody else wants it. */
 static void begin_alone(struct leases *l, struct lease_tenant *t, uint64_t now, bool all)
 {
-	leave(t, now);
+	forgive(t, now);
 	l->contended = false;
 	l->extra = 0;
 	l->until = l->plain_ns = bounded(l, t, now, LEASE_OPEN);
@@ -246,7 +253,7 @@ static void end_contention(struct leases *l, uint64_t now)
 		leases_settle_extra(l, l->holder);
 	l->contended = false;
 	l->until = LEASE_OPEN;
-	leave(l->holder, now);
+	forgive(l->holder, now);
 	tell_holders(l, LEASE_GRANT);
 }
 

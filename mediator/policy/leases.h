@@ -15,7 +15,9 @@
  * grant to the moment when the last of its sessions has given the lease back,
  * with all work done.  Who overstays, since a kernel cannot be interrupted,
  * has less of the next turns or none; who has nothing to do loses its credit,
- * but no debt.  All sessions of a tenant have its turn together.
+ * but no debt.  Time that nobody else wanted is charged to nobody, and once
+ * nobody else wants any there is no debt.  All sessions of a tenant have its
+ * turn together.
  */
 #ifndef VGPU_LEASES_H
 #define VGPU_LEASES_H

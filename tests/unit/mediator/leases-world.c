@@ -84,6 +84,7 @@ static void check_modes(const struct world *w)
 
 static void check_accounts(struct world *w)
 {
+	const struct leases_config *c = leases_get_config(w->l);
 	bool wants = false, holds = false;
 
 	for (uint32_t i = 0; i < w->tenants; i++) {
@@ -97,6 +98,8 @@ static void check_accounts(struct world *w)
 		holds = holds || a.holds;
 		if (!a.wants && !a.holds) /* nobody hoards credit */
 			g_assert_cmpint(a.credit_ns, <=, 0);
+		/* ... and no debt is beyond what one turn can make. */
+		g_assert_cmpint(a.credit_ns, >=, -(gint64)(c->drain_ns + 2 * c->round_ns));
 		if (!a.wants || a.holds) {
 			if (t->waits_ns && t->solvent && t->cap == 100)
 				t->waited_ns = MAX(t->waited_ns, w->now - t->waits_ns);

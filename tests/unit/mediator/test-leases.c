@@ -259,6 +259,28 @@ static void test_debt_is_not_slept_off(void)
 	world_free(w);
 }
 
+/* Time that nobody else wanted is no debt, however often somebody came for a moment. */
+static void test_no_debt_to_nobody(void)
+{
+	const struct habit visits = {.kernel_ns = 10 * US, .burst = 1, .rest_ns = 2 * MS};
+	struct world *w = world_new(12, false);
+	uint32_t a = world_tenant(w, 1, 100), b = world_tenant(w, 4, 100);
+	uint32_t c = world_tenant(w, 1, 100);
+
+	world_session(w, a, &always_100ms);
+	world_session(w, b, &visits);
+	world_run(w, w->now + 20 * SECOND);
+	w->session[1].rest_end = w->session[1].next = NEVER;
+	w->session[1].work = 0;
+	world_session(w, c, &always_1ms);
+	world_run(w, w->now + SECOND / 2);
+	w->tenant[a].busy_ns = w->tenant[b].busy_ns = w->tenant[c].busy_ns = 0;
+	world_run(w, w->now + 2 * SECOND);
+	g_assert_cmpfloat(world_share(w, a), >, 42);
+	g_assert_cmpfloat(world_share(w, a), <, 58);
+	world_free(w);
+}
+
 /* While a debtor waits the other has long turns; who comes then does not wait for their end. */
 static void test_newcomer(void)
 {
@@ -497,6 +519,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/leases/no-credit", test_no_credit);
 	g_test_add_func("/leases/debt-stays", test_debt_stays);
 	g_test_add_func("/leases/debt-is-not-slept-off", test_debt_is_not_slept_off);
+	g_test_add_func("/leases/no-debt-to-nobody", test_no_debt_to_nobody);
 	g_test_add_func("/leases/newcomer", test_newcomer);
 	g_test_add_func("/leases/cap", test_cap);
 	g_test_add_func("/leases/cap-and-others", test_cap_and_others);
