@@ -17,12 +17,14 @@
 #define MS 1000000ull
 #define SECOND 1000000000ull
 #define TENANTS 8u
-#define AHEAD 4u /* requests in the ring, so that its owner always wants the GPU */
+/* Requests in the ring: its owner wants the GPU even if it has no processor for a while. */
+#define AHEAD 400u
 
 /* --------------------------------------------------------------- the record */
 
 struct history {
 	struct lease_account account[TENANTS];
+	uint64_t longest_ns; /* charged at once */
 	uint64_t first_ns, last_ns;
 	gint64 events;
 };
@@ -33,8 +35,12 @@ static void collect(const struct leases *l, uint64_t now, const struct lease_eve
 
 	(void)e;
 	/* Tenants have numbers in the order of their names. */
-	for (uint32_t i = 0; i < TENANTS; i++)
+	for (uint32_t i = 0; i < TENANTS; i++) {
+		const uint64_t before = h->account[i].contended_ns;
+
 		leases_account(l, i + 1, &h->account[i]);
+		h->longest_ns = MAX(h->longest_ns, h->account[i].contended_ns - before);
+	}
 	if (!h->first_ns)
 		h->first_ns = now;
 	h->last_ns = now;
@@ -73,7 +79,8 @@ struct tenant {
 	uint32_t side; /* of the matrices */
 	GThread *thread;
 	gint stop;
-	gint done; /* requests */
+	gint done;      /* requests */
+	uint32_t begun; /* ... that have no answer yet */
 };
 
 static struct daemon_proc *start(void)
@@ -115,7 +122,7 @@ static struct tenant *tenant_new(const struct daemon_proc *p, uint32_t i, uint32
 	t->at.socket = g_strdup_printf("%s/t%u.sock", p->dir, i);
 	t->side = side;
 	t->f = frontend_new(&t->at, "guest", 3 * bytes + 2 * MIB);
-	t->q = fqueue_new(t->f, 0, 256, 3);
+	t->q = fqueue_new(t->f, 0, 4096, 3);
 	for (uint32_t k = 0; k < 3; k++)
 		buffer_set_flat(t->q, k, k < 2 ? VGPU_BUFFER_READ : VGPU_BUFFER_WRITE,
 				frontend_alloc(t->f, bytes, 4096, NULL), bytes);
@@ -129,6 +136,7 @@ static void submit(struct tenant *t)
 	const struct vgpu_desc d[3] = {{0, 0, 0, bytes}, {1, 0, 0, bytes}, {2, 0, 0, bytes}};
 
 	fqueue_submit(t->q, VGPU_CMD_MATMUL, d, 3, &dims, sizeof(dims));
+	t->begun++;
 }
 
 static void receive(struct tenant *t)
@@ -138,22 +146,20 @@ static void receive(struct tenant *t)
 
 	fqueue_receive(t->q, record);
 	g_assert_cmpint((int32_t)r->status, ==, 0);
+	t->begun--;
 	g_atomic_int_inc(&t->done);
 }
 
-/* Never without a request in the ring. */
+/* Never without a request in the ring; those that are left go with the session. */
 static gpointer work(gpointer data)
 {
 	struct tenant *t = data;
 
-	for (unsigned int i = 0; i < AHEAD; i++)
-		submit(t);
 	while (!g_atomic_int_get(&t->stop)) {
+		while (t->begun < AHEAD)
+			submit(t);
 		receive(t);
-		submit(t);
 	}
-	for (unsigned int i = 0; i < AHEAD; i++)
-		receive(t);
 	return NULL;
 }
 
@@ -214,13 +220,14 @@ static void share(const uint32_t *weight, const uint32_t *side, uint32_t n, uint
 	for (uint32_t i = 0; i < n; i++) {
 		double wanted = (double)weight[i] / sum;
 		double had = (double)h.account[i].contended_ns / (double)contended(&h);
+		/* Somebody's turn may just be over that is yet to be made up for. */
+		double slack = wanted / 4 + 2.0 * (double)h.longest_ns / (double)contended(&h);
 
-		g_test_message("weight %u of %u, matrices of %u: %.3f, should be %.3f, %u turns",
-			       weight[i], sum, side[i], had, wanted,
+		g_test_message("weight %u of %u, matrices of %u: %.3f, should be %.3f, give or "
+			       "take %.3f; %u turns",
+			       weight[i], sum, side[i], had, wanted, slack,
 			       (unsigned int)h.account[i].turns);
-		/* A machine that is busy with other things keeps a guest from asking in time. */
-		g_assert_cmpfloat(had, >, wanted * 0.6);
-		g_assert_cmpfloat(had, <, wanted * 1.6);
+		g_assert_cmpfloat(ABS(had - wanted), <, slack);
 	}
 	for (uint32_t i = 0; i < n; i++)
 		tenant_free(t[i]);
@@ -229,20 +236,20 @@ static void share(const uint32_t *weight, const uint32_t *side, uint32_t n, uint
 
 static void test_two(void)
 {
-	share((const uint32_t[]){10, 10}, (const uint32_t[]){128, 256}, 2, 2 * SECOND);
-	share((const uint32_t[]){10, 40}, (const uint32_t[]){256, 128}, 2, 2 * SECOND);
+	share((const uint32_t[]){10, 10}, (const uint32_t[]){128, 256}, 2, SECOND);
+	share((const uint32_t[]){10, 40}, (const uint32_t[]){256, 128}, 2, SECOND);
 }
 
 static void test_eight(void)
 {
 	share((const uint32_t[]){10, 20, 30, 40, 10, 20, 30, 40},
-	      (const uint32_t[]){64, 128, 256, 64, 128, 256, 64, 128}, 8, 5 * SECOND);
+	      (const uint32_t[]){64, 128, 192, 64, 128, 192, 64, 128}, 8, 3 * SECOND);
 }
 
 /* Turns that last far longer than they should are charged to the next ones. */
 static void test_overstay(void)
 {
-	share((const uint32_t[]){10, 10}, (const uint32_t[]){768, 64}, 2, 5 * SECOND);
+	share((const uint32_t[]){10, 10}, (const uint32_t[]){768, 64}, 2, 4 * SECOND);
 }
 
 static struct daemon_proc *start_with(const char *first, const char *second)
@@ -307,7 +314,7 @@ static void test_idle(void)
 	}
 	h = play(p);
 	g_assert_cmpuint(h.account[1].turns, >=, 1);
-	g_assert_cmpuint(h.account[1].turns, <=, 20);
+	g_assert_cmpuint(h.account[1].turns, <=, 200);
 	/* It wants nothing any more: who is left has a lease without an end. */
 	WAIT_UNTIL((h = play(p), !h.account[1].holds && !h.account[1].wants));
 	WAIT_UNTIL((h = play(p), h.account[0].holds));
