@@ -30,6 +30,7 @@ struct session {
 	uint64_t id;
 	struct tenant *tenant;
 	guint slot; /* in the pages of its tenant */
+	guint gpu;  /* its number; a session stays where it is */
 	/* turns.c */
 	bool entered;
 	bool turn_due; /* `turn` could not be sent; again soon */

@@ -21,49 +21,74 @@
 /* A record is for finding faults, not for ever. */
 #define RECORD_MAX (64u << 20)
 
-struct turns {
-	struct leases *gpu;
+/* Of one GPU. */
+struct gpu {
+	struct daemon *d;
+	guint number;
+	struct leases *leases;
 	guint timer;
+	int record; /* -1: none */
+	uint64_t recorded;
+};
+
+struct turns {
+	GPtrArray *gpus; /* struct gpu: those configured, and others that sessions are on */
 	guint retry;
 	guint watch;
 	guint sessions;   /* that have entered */
 	uint64_t tenants; /* numbers that were given out */
-	int record;       /* -1: none */
-	uint64_t recorded;
-	GString *text;
+	GString *text;    /* of a step, for the record */
 };
 
 /* -------------------------------------------------------------------- record */
 
-static void stop_record(struct turns *t, const char *why)
+static void stop_record(struct gpu *g, const char *why)
 {
-	log_warning(NULL, "the record of GPU turns ends here: %s", why);
-	fdio_clear(&t->record);
+	log_warning(NULL, "the record of turns at GPU %u ends here: %s", g->number, why);
+	fdio_clear(&g->record);
 }
 
-static void write_record(struct turns *t)
+static void write_record(struct gpu *g)
 {
-	const ssize_t n = write(t->record, t->text->str, t->text->len);
+	GString *text = g->d->turns->text;
+	const ssize_t n = write(g->record, text->str, text->len);
 
-	if (n != (ssize_t)t->text->len)
-		stop_record(t, n < 0 ? g_strerror(errno) : "the disk is full");
-	t->recorded += t->text->len;
-	if (t->record >= 0 && t->recorded > RECORD_MAX)
-		stop_record(t, "it has grown to 64 MiB");
-	g_string_truncate(t->text, 0);
+	if (n != (ssize_t)text->len)
+		stop_record(g, n < 0 ? g_strerror(errno) : "the disk is full");
+	g->recorded += text->len;
+	if (g->record >= 0 && g->recorded > RECORD_MAX)
+		stop_record(g, "it has grown to 64 MiB");
+	g_string_truncate(text, 0);
 }
 
-static bool open_record(struct turns *t, const char *path, GError **err)
+static bool open_record(struct gpu *g, const char *path, GError **err)
 {
-	t->record = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (t->record < 0) {
+	g->record = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (g->record < 0) {
 		g_set_error(err, G_FILE_ERROR, g_file_error_from_errno(errno),
 			    "[tenants] record: cannot write %s: %s", path, g_strerror(errno));
 		return false;
 	}
-	leases_record_begin(t->text, leases_get_config(t->gpu));
-	write_record(t);
+	leases_record_begin(g->d->turns->text, leases_get_config(g->leases));
+	write_record(g);
 	return true;
+}
+
+/* One file for each GPU, if there are several. */
+static bool open_records(struct daemon *d, GError **err)
+{
+	const char *path = d->config->tenants_record;
+	bool ok = true;
+
+	for (guint i = 0; ok && path && i < d->turns->gpus->len; i++) {
+		struct gpu *g = g_ptr_array_index(d->turns->gpus, i);
+		char *own = d->turns->gpus->len > 1 ? g_strdup_printf("%s.%u", path, g->number)
+						    : g_strdup(path);
+
+		ok = open_record(g, own, err);
+		g_free(own);
+	}
+	return ok;
 }
 
 /* -------------------------------------------------------------------- telling */
@@ -121,46 +146,97 @@ static void tell(struct daemon *d, const struct lease_action *a)
 	send_turn(s);
 }
 
-static void step(struct daemon *d, const struct lease_event *e);
+static void step(struct gpu *g, const struct lease_event *e);
 
 static gboolean on_timer(gpointer data)
 {
 	const struct lease_event e = {.kind = LEASE_TIMER};
-	struct daemon *d = data;
+	struct gpu *g = data;
 
-	d->turns->timer = 0;
-	step(d, &e);
+	g->timer = 0;
+	step(g, &e);
 	return G_SOURCE_REMOVE;
 }
 
-static void plan_timer(struct daemon *d, uint64_t now)
+static void drop_source(guint *source)
 {
-	struct turns *t = d->turns;
-	const uint64_t at = leases_timer(t->gpu);
-
-	if (t->timer)
-		g_source_remove(t->timer);
-	t->timer = 0;
-	if (at)
-		t->timer = g_timeout_add(at > now ? (guint)MIN((at - now) / 1000000 + 1, 60000) : 0,
-					 on_timer, d);
+	if (*source)
+		g_source_remove(*source);
+	*source = 0;
 }
 
-static void step(struct daemon *d, const struct lease_event *e)
+static void plan_timer(struct gpu *g, uint64_t now)
 {
-	struct turns *t = d->turns;
+	const uint64_t at = leases_timer(g->leases);
+	const uint64_t ms = at > now ? (at - now) / 1000000 + 1 : 0;
+
+	drop_source(&g->timer);
+	if (at)
+		g->timer = g_timeout_add((guint)MIN(ms, 60000), on_timer, g);
+}
+
+static void step(struct gpu *g, const struct lease_event *e)
+{
 	const uint64_t now = fdio_now_ns();
 	const struct lease_action *a;
 	size_t n;
 
-	a = leases_step(t->gpu, now, e, &n);
-	if (t->record >= 0) {
-		leases_record_step(t->text, now, e, a, n);
-		write_record(t);
+	a = leases_step(g->leases, now, e, &n);
+	if (g->record >= 0) {
+		leases_record_step(g->d->turns->text, now, e, a, n);
+		write_record(g);
 	}
 	for (size_t i = 0; i < n; i++)
-		tell(d, &a[i]);
-	plan_timer(d, now);
+		tell(g->d, &a[i]);
+	plan_timer(g, now);
+}
+
+/* ----------------------------------------------------------------------- GPUs */
+
+static void gpu_free(gpointer data)
+{
+	struct gpu *g = data;
+
+	drop_source(&g->timer);
+	fdio_clear(&g->record);
+	leases_free(g->leases);
+	g_free(g);
+}
+
+static void introduce(struct gpu *g, const struct tenant *t)
+{
+	const struct lease_event e = {.kind = LEASE_TENANT,
+				      .tenant = t->number,
+				      .weight = t->policy->weight,
+				      .cap_percent = t->policy->cap_percent};
+
+	step(g, &e);
+}
+
+/* A session may be found on a GPU that is no longer in the configuration. */
+static struct gpu *gpu_of(struct daemon *d, guint number)
+{
+	struct gpu *g;
+	GHashTableIter iter;
+	gpointer t;
+
+	for (guint i = 0; i < d->turns->gpus->len; i++) {
+		g = g_ptr_array_index(d->turns->gpus, i);
+		if (g->number == number)
+			return g;
+	}
+	g = g_new0(struct gpu, 1);
+	g->d = d;
+	g->number = number;
+	g->leases = leases_new(NULL);
+	g->record = -1;
+	g_ptr_array_add(d->turns->gpus, g);
+	g_hash_table_iter_init(&iter, d->tenants);
+	while (g_hash_table_iter_next(&iter, NULL, &t)) {
+		if (((struct tenant *)t)->number)
+			introduce(g, t);
+	}
+	return g;
 }
 
 /* ---------------------------------------------------------- workers that hang */
@@ -205,20 +281,12 @@ static gboolean on_watch(gpointer data)
 
 bool turns_open(struct daemon *d, GError **err)
 {
-	struct turns *t = g_new0(struct turns, 1);
-
-	t->gpu = leases_new(NULL);
-	t->text = g_string_new(NULL);
-	t->record = -1;
-	d->turns = t;
-	return !d->config->tenants_record || open_record(t, d->config->tenants_record, err);
-}
-
-static void drop_source(guint *source)
-{
-	if (*source)
-		g_source_remove(*source);
-	*source = 0;
+	d->turns = g_new0(struct turns, 1);
+	d->turns->text = g_string_new(NULL);
+	d->turns->gpus = g_ptr_array_new_with_free_func(gpu_free);
+	for (guint i = 0; i < d->config->ngpus; i++)
+		gpu_of(d, d->config->gpus[i]);
+	return open_records(d, err);
 }
 
 void turns_close(struct daemon *d)
@@ -227,11 +295,9 @@ void turns_close(struct daemon *d)
 
 	if (!t)
 		return;
-	drop_source(&t->timer);
 	drop_source(&t->retry);
 	drop_source(&t->watch);
-	fdio_clear(&t->record);
-	leases_free(t->gpu);
+	g_ptr_array_free(t->gpus, TRUE);
 	g_string_free(t->text, TRUE);
 	g_free(t);
 	d->turns = NULL;
@@ -239,24 +305,23 @@ void turns_close(struct daemon *d)
 
 void turns_tenant(struct tenant *t)
 {
-	struct lease_event e = {.kind = LEASE_TENANT,
-				.weight = t->policy->weight,
-				.cap_percent = t->policy->cap_percent};
+	struct turns *all = t->d->turns;
 
-	if (!t->d->turns)
+	if (!all)
 		return;
 	if (!t->number)
-		t->number = ++t->d->turns->tenants;
-	e.tenant = t->number;
-	step(t->d, &e);
+		t->number = ++all->tenants;
+	for (guint i = 0; i < all->gpus->len; i++)
+		introduce(g_ptr_array_index(all->gpus, i), t);
 }
 
 void turns_tenant_gone(struct tenant *t)
 {
 	const struct lease_event e = {.kind = LEASE_TENANT_GONE, .tenant = t->number};
+	struct turns *all = t->d->turns;
 
-	if (t->d->turns && t->number)
-		step(t->d, &e);
+	for (guint i = 0; all && t->number && i < all->gpus->len; i++)
+		step(g_ptr_array_index(all->gpus, i), &e);
 }
 
 void turns_enter(struct session *s)
@@ -268,7 +333,7 @@ void turns_enter(struct session *s)
 	s->entered = true;
 	if (t->sessions++ == 0)
 		t->watch = g_timeout_add(WATCH_MS, on_watch, s->d);
-	step(s->d, &e);
+	step(gpu_of(s->d, s->gpu), &e);
 }
 
 void turns_leave(struct session *s)
@@ -281,7 +346,7 @@ void turns_leave(struct session *s)
 	s->entered = false;
 	if (--t->sessions == 0)
 		drop_source(&t->watch);
-	step(s->d, &e);
+	step(gpu_of(s->d, s->gpu), &e);
 }
 
 void turns_news(struct session *s, const struct ctl_turn_news *m)
@@ -292,10 +357,25 @@ void turns_news(struct session *s, const struct ctl_turn_news *m)
 				      .wants = m->wants};
 
 	if (s->entered && s->state != SESSION_ENDING)
-		step(s->d, &e);
+		step(gpu_of(s->d, s->gpu), &e);
 }
 
 bool turns_account(const struct tenant *t, struct lease_account *out)
 {
-	return t->d->turns && leases_account(t->d->turns->gpu, t->number, out);
+	const struct turns *all = t->d->turns;
+
+	*out = (struct lease_account){0};
+	for (guint i = 0; all && i < all->gpus->len; i++) {
+		const struct gpu *g = g_ptr_array_index(all->gpus, i);
+		struct lease_account a;
+
+		if (!leases_account(g->leases, t->number, &a))
+			continue;
+		out->held_ns += a.held_ns;
+		out->contended_ns += a.contended_ns;
+		out->turns += a.turns;
+		out->wants = out->wants || a.wants;
+		out->holds = out->holds || a.holds;
+	}
+	return all;
 }

@@ -3,8 +3,8 @@
  * Shares of GPU time: what leases.h decides, told to workers; and the end of
  * workers that hang with work on the GPU.
  *
- * With [tenants] record the history of a GPU's leases goes into a file, for
- * leases_replay().
+ * Each GPU is shared by itself.  With [tenants] record the history of its
+ * leases goes into a file, for leases_replay().
  */
 #ifndef VGPU_DAEMON_TURNS_H
 #define VGPU_DAEMON_TURNS_H
@@ -32,7 +32,7 @@ void turns_leave(struct session *s);
 /* A WANT or a RETURN, not checked. */
 void turns_news(struct session *s, const struct ctl_turn_news *m);
 
-/* What a tenant had of the GPU so far.  False: nothing yet. */
+/* What a tenant had of all GPUs so far, by leases; without credit_ns.  False: nobody knows. */
 bool turns_account(const struct tenant *t, struct lease_account *out);
 
 #endif /* VGPU_DAEMON_TURNS_H */
