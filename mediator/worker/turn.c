@@ -135,10 +135,13 @@ bool turn_ask(struct worker *w)
 {
 	struct turn *t = &w->turn;
 	const uint64_t now = fdio_now_ns();
-	const bool may = t->until && !is_over(t, now) && has_room(w, now);
+	bool may;
 
 	if (!t->until)
 		ask(w);
+	if (!t->leased) /* there is no daemon any more */
+		return true;
+	may = t->until && !is_over(t, now) && has_room(w, now);
 	set_shut(w, !may, now);
 	if (may)
 		t->idle_ns = 0;

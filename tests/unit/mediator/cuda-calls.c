@@ -47,11 +47,14 @@ bool worker_push(struct worker *w, const void *record, uint32_t length)
 }
 
 GArray *calls_turns;
+bool calls_no_daemon;
 
 bool control_turn(struct worker *w, const struct ctl_turn_news *m)
 {
-	(void)w;
-	g_array_append_val(calls_turns, *m);
+	if (calls_no_daemon)
+		turn_alone(w);
+	else
+		g_array_append_val(calls_turns, *m);
 	return true;
 }
 

@@ -63,6 +63,8 @@ extern int calls_broken_status;
 
 /* What was said about turns at the GPU: struct ctl_turn_news. */
 extern GArray *calls_turns;
+/* Whoever says something finds that there is no daemon any more. */
+extern bool calls_no_daemon;
 
 #define CALL(name, context, ...)                                             \
 	calls_make(CUDA_FN_##name, context, 0, (struct part[]){__VA_ARGS__}, \

@@ -255,6 +255,24 @@ static void test_alone(void)
 	stop();
 }
 
+/* ... and that may be found out by asking, or by giving back. */
+static void test_gone(void)
+{
+	start();
+	calls_no_daemon = true;
+	word(true, 0, 0);
+	fill(5);
+	g_assert_false(cuda_has_held(test_worker));
+	g_assert_cmpuint(result(), ==, 5);
+	word(true, fdio_now_ns() - 1, 1);
+	fill(6);
+	while (cuda_has_held(test_worker))
+		run();
+	g_assert_cmpuint(result(), ==, 6);
+	calls_no_daemon = false;
+	stop();
+}
+
 /* A capture is no work for the GPU. */
 static void test_capture(void)
 {
@@ -336,6 +354,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/cuda-turns/end", test_end);
 	g_test_add_func("/cuda-turns/no-deadlock", test_no_deadlock);
 	g_test_add_func("/cuda-turns/alone", test_alone);
+	g_test_add_func("/cuda-turns/gone", test_gone);
 	g_test_add_func("/cuda-turns/capture", test_capture);
 	g_test_add_func("/cuda-turns/too-long", test_too_long);
 	g_test_add_func("/cuda-turns/long-enough", test_long_enough);
