@@ -268,6 +268,7 @@ void turn_alone(struct worker *w)
 	const struct ctl_turn free = {.type = CTL_TURN};
 
 	turn_word(w, &free);
+	w->turn.returned = 0; /* the next daemon counts anew */
 }
 
 /* ----------------------------------------------------------------- accounts */

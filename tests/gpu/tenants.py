@@ -18,6 +18,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 
 os.environ.setdefault("VGPU_QEMU", "graft")
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -209,7 +210,16 @@ def measure(backend="cuda", seconds=10, out=None, kinds=tuple(LOADS), weights=WE
         return m.verdicts
 
 
+def report(verdicts, began):
+    """The last line; the exit status."""
+    failed = sum(not ok for _, ok, _ in verdicts)
+    print(f"{len(verdicts) - failed} passed, {failed} failed, 0 skipped "
+          f"({time.monotonic() - began:.0f} s)")
+    return 1 if failed or not verdicts else 0
+
+
 def main():
+    began = time.monotonic()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=10, help="for each measurement (10)")
     parser.add_argument("--backend", default="cuda", choices=("cuda", "cpu"))
@@ -224,9 +234,7 @@ def main():
         return 77
     verdicts = measure(args.backend, args.seconds, args.out, tuple(args.kinds.split(",")),
                        tuple(int(w) for w in args.weights.split(",")), not args.no_lone)
-    failed = [name for name, ok, _ in verdicts if not ok]
-    print(f"{len(verdicts) - len(failed)} passed, {len(failed)} failed")
-    return 1 if failed or not verdicts else 0
+    return report(verdicts, began)
 
 
 if __name__ == "__main__":

@@ -270,6 +270,12 @@ static void test_gone(void)
 		run();
 	g_assert_cmpuint(result(), ==, 6);
 	calls_no_daemon = false;
+	/* The next one begins to count anew. */
+	word(true, CTL_TURN_OPEN, 1);
+	fill(7);
+	while (cuda_has_held(test_worker))
+		run();
+	expect_return(0, 1, false);
 	stop();
 }
 
