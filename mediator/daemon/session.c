@@ -89,7 +89,8 @@ static void log_end(const struct session *s, const char *how)
 		 how, (unsigned long long)p->requests, (unsigned long long)p->errors,
 		 (unsigned long long)p->bytes_in, (unsigned long long)p->bytes_out,
 		 (unsigned long long)p->host_copied, (unsigned long long)p->kicks,
-		 (unsigned long long)p->calls, gpu_us(s), p->in_flight ? "; a request was in flight" : "");
+		 (unsigned long long)p->calls, gpu_us(s),
+		 p->in_flight ? "; a request was in flight" : "");
 }
 
 /* The process is gone: nobody touches the guest's memory any more. */

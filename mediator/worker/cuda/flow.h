@@ -28,10 +28,10 @@ struct flow {
 	struct held *head, **tail;
 	struct held *current; /* the one that is being made */
 	bool again;           /* ... but not yet, it turned out */
-	bool for_turn;        /* the first ones waited, or wait, for the session's turn at the GPU */
-	uint64_t bytes;       /* of all */
-	uint32_t turn;        /* of `load` */
-	uint32_t load;        /* at least what is enqueued and not done */
+	bool for_turn;  /* the first ones waited, or wait, for the session's turn at the GPU */
+	uint64_t bytes; /* of all */
+	uint32_t turn;  /* of `load` */
+	uint32_t load;  /* at least what is enqueued and not done */
 };
 
 void flow_init(struct flow *f);
