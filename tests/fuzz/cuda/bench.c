@@ -128,6 +128,21 @@ bool control_handle(struct worker *w)
 	return false; /* the memory table is as it was */
 }
 
+bool control_turn(struct worker *w, const struct ctl_turn_news *m)
+{
+	(void)w;
+	(void)m;
+	return true;
+}
+
+void worker_broken(struct worker *w, int status, const char *reason)
+{
+	(void)w;
+	(void)status;
+	(void)reason;
+	abort(); /* there are no limits here */
+}
+
 void control_warning(struct worker *w, uint64_t request, const char *text)
 {
 	(void)w;
