@@ -24,11 +24,11 @@ struct level {
 	struct policy_rate bytes;
 };
 
+/* clang-format off */
 #define RATE(n) {n, n}
 #define NO_RATE {0, 0}
 
 /* The documents have this table: gpu_mediator.tenant(5). */
-/* clang-format off */
 static const struct level levels[] = {
 	[POLICY_UNTRUSTED] = {"untrusted", CLASSES_UNTRUSTED, 10, 4, 3, 128 * MIB, 2 * SECOND,
 			      RATE(20000), RATE(256 * MIB)},
