@@ -161,15 +161,19 @@ static CUresult no_wait_64(CUstream s, CUdeviceptr a, cuuint64_t v, unsigned int
 	return CUDA_ERROR_NOT_SUPPORTED;
 }
 
+static bool takes_long(const char *name)
+{
+	return strstr(name, "spin") || strstr(name, "wait") || strstr(name, "delay") ||
+	       strstr(name, "work");
+}
+
 static CUresult get_function(CUfunction *f, CUmodule m, const char *name)
 {
 	CUresult (*get)(CUfunction *, CUmodule, const char *);
 	void *found = cpu_driver_symbol("cuModuleGetFunction");
 
 	memcpy(&get, &found, sizeof(get));
-	return strstr(name, "spin") || strstr(name, "wait") || strstr(name, "delay")
-		       ? CUDA_ERROR_NOT_FOUND
-		       : get(f, m, name);
+	return takes_long(name) ? CUDA_ERROR_NOT_FOUND : get(f, m, name);
 }
 
 static CUresult get_kernel(CUkernel *k, CUlibrary l, const char *name)
@@ -178,9 +182,7 @@ static CUresult get_kernel(CUkernel *k, CUlibrary l, const char *name)
 	void *found = cpu_driver_symbol("cuLibraryGetKernel");
 
 	memcpy(&get, &found, sizeof(get));
-	return strstr(name, "spin") || strstr(name, "wait") || strstr(name, "delay")
-		       ? CUDA_ERROR_NOT_FOUND
-		       : get(k, l, name);
+	return takes_long(name) ? CUDA_ERROR_NOT_FOUND : get(k, l, name);
 }
 
 static void *symbol(struct vgpu_backend *be, const char *name)
