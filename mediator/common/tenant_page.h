@@ -13,6 +13,7 @@
 #ifndef VGPU_TENANT_PAGE_H
 #define VGPU_TENANT_PAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define TENANT_PAGE_VERSION 1u
@@ -21,31 +22,33 @@
 
 struct tenant_limits {
 	uint32_t version;
-	uint32_t seq;         /* odd while the daemon writes what follows */
-	uint32_t classes;     /* enum policy_class */
+	uint32_t seq;     /* odd while the daemon writes what follows */
+	uint32_t classes; /* enum policy_class */
 	uint32_t weight;
-	uint64_t memory;      /* bytes of device memory; TENANT_NO_LIMIT */
-	uint64_t calls_rate;  /* requests a second; 0: no limit */
+	uint64_t memory;     /* bytes of device memory; TENANT_NO_LIMIT */
+	uint64_t calls_rate; /* requests a second; 0: no limit */
 	uint64_t calls_burst;
-	uint64_t bytes_rate;  /* of payload to and from the device, a second; 0: no limit */
+	uint64_t bytes_rate; /* of payload to and from the device, a second; 0: no limit */
 	uint64_t bytes_burst;
-	uint64_t kernel_ns;   /* longest piece of GPU work; TENANT_NO_LIMIT */
-	uint64_t cap_percent; /* of GPU time; 100: no cap */
+	uint64_t kernel_ns;      /* longest piece of GPU work; TENANT_NO_LIMIT */
+	uint64_t cap_percent;    /* of GPU time; 100: no cap */
+	uint32_t memory_percent; /* of the GPU's memory; 0: `memory` counts */
+	uint32_t reserved;
 };
 
 /* One session's; a line of its own in the processor's cache, written by its worker alone. */
 struct session_usage {
-	uint64_t memory;       /* bytes of device memory that it is charged for */
+	uint64_t memory; /* bytes of device memory that it is charged for */
 	uint64_t memory_most;
-	uint64_t gpu_ns;       /* GPU time used */
-	uint64_t calls;        /* requests taken */
-	uint64_t bytes;        /* payload to and from the device */
-	uint64_t host_copied;  /* ... of it, bytes that a CPU of the host copied */
+	uint64_t gpu_ns;      /* GPU time used */
+	uint64_t calls;       /* requests taken */
+	uint64_t bytes;       /* payload to and from the device */
+	uint64_t host_copied; /* ... of it, bytes that a CPU of the host copied */
 	uint64_t launches;
 	uint64_t refused;      /* by class, limit or rate */
 	uint64_t throttled_ns; /* waited because of a rate, a cap or another's turn */
-	uint64_t busy_since;   /* CLOCK_MONOTONIC: the oldest GPU work not done was begun; 0: none */
-	uint64_t progress;     /* moves whenever GPU work is done */
+	uint64_t busy_since; /* CLOCK_MONOTONIC: the oldest GPU work not done was begun; 0: none */
+	uint64_t progress;   /* moves whenever GPU work is done */
 	uint64_t reserved[5];
 };
 
@@ -60,6 +63,24 @@ struct tenant_usage {
 	struct session_usage session[TENANT_SESSIONS_MAX];
 };
 
+/* Of the memfds; whole pages. */
+#define TENANT_LIMITS_BYTES 4096u
+#define TENANT_USAGE_BYTES ((sizeof(struct tenant_usage) + 4095u) / 4096u * 4096u)
+
+/* The daemon: puts new limits in force.  Its `seq` and `version` are the page's business. */
+void tenant_limits_write(struct tenant_limits *page, const struct tenant_limits *limits);
+
+/*
+ * A worker: brings its copy up to date, which is all zero at first.  True: it
+ * has changed.  Costs a load if there is nothing new, and never waits: while
+ * the daemon writes, what was in force remains so.
+ */
+bool tenant_limits_refresh(const struct tenant_limits *page, struct tenant_limits *copy);
+
+/* Device memory that the tenant may have on a GPU with so much. */
+uint64_t tenant_memory_on(const struct tenant_limits *limits, uint64_t total);
+
+_Static_assert(sizeof(struct tenant_limits) % 8 == 0, "copied in words");
 _Static_assert(sizeof(struct session_usage) == 128, "lines of their own");
 _Static_assert(sizeof(struct tenant_usage) == 128 + 128 * TENANT_SESSIONS_MAX, "no holes");
 

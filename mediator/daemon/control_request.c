@@ -25,8 +25,8 @@ static const struct {
 	[CONTROL_STATUS] = {"status", 0, 0, false},
 	[CONTROL_TENANTS] = {"tenants", BIT(TENANT), 0, false},
 	[CONTROL_SESSIONS] = {"sessions", BIT(TENANT), 0, false},
-	[CONTROL_AUDIT] = {"audit", BIT(TENANT) | BIT(KIND) | BIT(SINCE) | BIT(AFTER) | BIT(MOST), 0,
-			   false},
+	[CONTROL_AUDIT] = {"audit", BIT(TENANT) | BIT(KIND) | BIT(SINCE) | BIT(AFTER) | BIT(MOST),
+			   0, false},
 	[CONTROL_SET] = {"set", 0, BIT(TENANT) | BIT(KEY) | BIT(VALUE), true},
 	[CONTROL_EVICT] = {"evict", BIT(TENANT) | BIT(SESSION), 0, true},
 	[CONTROL_DRAIN] = {"drain", BIT(OFF), 0, true},
@@ -74,8 +74,8 @@ static bool is_flat(const char *line, size_t length)
 			i++;
 		else if (line[i] == '"')
 			in_text = !in_text;
-		else if (!in_text && (line[i] == '[' || line[i] == '{' || line[i] == '/' ||
-				      line[i] == '#'))
+		else if (!in_text &&
+			 (line[i] == '[' || line[i] == '{' || line[i] == '/' || line[i] == '#'))
 			open++;
 	}
 	return open == 1;
@@ -242,8 +242,7 @@ char *control_request_parse(struct control_request *r, const char *line, size_t 
 
 	*r = (struct control_request){.kind = -1};
 	if (length < CONTROL_LINE_MAX && g_utf8_validate(line, (gssize)length, NULL) &&
-	    is_flat(line, length) &&
-	    json_parser_load_from_data(parser, line, (gssize)length, NULL))
+	    is_flat(line, length) && json_parser_load_from_data(parser, line, (gssize)length, NULL))
 		root = json_parser_get_root(parser);
 	if (root && JSON_NODE_HOLDS_OBJECT(root)) {
 		JsonObject *o = json_node_get_object(root);
@@ -253,7 +252,8 @@ char *control_request_parse(struct control_request *r, const char *line, size_t 
 		if (!why)
 			why = take_members(r, o);
 	} else {
-		why = g_strdup("a request is a line with one JSON object, with nothing nested in it");
+		why = g_strdup(
+			"a request is a line with one JSON object, with nothing nested in it");
 	}
 	g_object_unref(parser);
 	return why;

@@ -22,7 +22,7 @@ enum policy_class {
 	POLICY_GRAPHS = 1u << 3,    /* captures and graphs */
 	POLICY_CALLBACKS = 1u << 4, /* host functions in streams */
 	POLICY_PINNED = 1u << 5,    /* host memory that the GPU reaches by address */
-	POLICY_ADMIN = 1u << 6,     /* the tenant's owner is an administrator at the control socket */
+	POLICY_ADMIN = 1u << 6, /* the tenant's owner is an administrator at the control socket */
 	POLICY_ALL = (1u << 7) - 1,
 };
 
@@ -48,33 +48,33 @@ enum policy_placement { POLICY_PACK, POLICY_SPREAD };
 enum policy_over { POLICY_OVER_REFUSE, POLICY_OVER_EVICT };
 
 struct policy {
-	char *name;           /* of the tenant: the file's, without .conf */
-	char *path;           /* of the file; NULL: made by policy_new() */
+	char *name; /* of the tenant: the file's, without .conf */
+	char *path; /* of the file; NULL: made by policy_new() */
 	enum policy_level level;
 	/* Who it is. */
-	char *socket;         /* of its own; NULL: none */
+	char *socket; /* of its own; NULL: none */
 	guint socket_mode;
-	uid_t socket_uid;     /* (uid_t)-1: the daemon's */
+	uid_t socket_uid; /* (uid_t)-1: the daemon's */
 	gid_t socket_gid;
-	GArray *uids;         /* uid_t: who at the shared socket is this tenant */
-	uid_t owner;          /* who may read it at the control socket; (uid_t)-1: root alone */
+	GArray *uids; /* uid_t: who at the shared socket is this tenant */
+	uid_t owner;  /* who may read it at the control socket; (uid_t)-1: root alone */
 	/* What it may. */
-	uint32_t classes;     /* enum policy_class */
-	GArray *gpus;         /* guint; empty: any */
+	uint32_t classes; /* enum policy_class */
+	GArray *gpus;     /* guint; empty: any */
 	enum policy_placement placement;
 	/* How much of it, all sessions together. */
-	uint64_t memory;       /* bytes of device memory; POLICY_NO_LIMIT */
-	guint memory_percent;  /* of the GPU's; 0: `memory` counts */
-	guint weight;          /* 1 to 10000: shares of GPU time are as the weights */
-	guint cap_percent;     /* of GPU time, also where nobody else wants it; 100: none */
+	uint64_t memory;      /* bytes of device memory; POLICY_NO_LIMIT */
+	guint memory_percent; /* of the GPU's; 0: `memory` counts */
+	guint weight;         /* 1 to 10000: shares of GPU time are as the weights */
+	guint cap_percent;    /* of GPU time, also where nobody else wants it; 100: none */
 	guint sessions;
-	guint queue_depth;     /* slots of a session's request ring */
+	guint queue_depth; /* slots of a session's request ring */
 	struct policy_rate calls;
 	struct policy_rate bytes;
-	uint64_t kernel_ns;    /* longest piece of GPU work; POLICY_NO_LIMIT */
+	uint64_t kernel_ns; /* longest piece of GPU work; POLICY_NO_LIMIT */
 	enum policy_over over;
 	/* Faults: so many within that time cost a quarantine, which doubles up to its most. */
-	guint faults;          /* 0: never */
+	guint faults; /* 0: never */
 	uint64_t faults_ns;
 	uint64_t quarantine_ns;
 	uint64_t quarantine_most_ns;
@@ -94,11 +94,26 @@ struct policy *policy_load(const char *path, GError **err);
 /* As policy_load(), from memory; for tests and fuzzers. */
 struct policy *policy_parse(const char *name, const char *text, gsize length, GError **err);
 
+/*
+ * A copy of `p` in which one key has another value: "weight", or with its group
+ * "limits.weight".  Of [allowed], [limits] and [faults]; who a tenant is stands
+ * in its file alone.  NULL with `err` set as by policy_load().
+ */
+struct policy *policy_change(const struct policy *p, const char *key, const char *value,
+			     GError **err);
+
 /* All tenants, checked together: no name, socket or user twice. */
 struct policy_set;
 
 /* Every *.conf of a folder.  A folder that is not there: an empty set. */
 struct policy_set *policy_set_load(const char *folder, GError **err);
+
+/*
+ * As policy_set_load(), but says all that is wrong, a GError for each fault, in
+ * an array that the caller frees, and returns the tenants that are right.
+ */
+struct policy_set *policy_set_check(const char *folder, GPtrArray **wrong);
+
 struct policy_set *policy_set_new(void);
 /* Takes `p`; false with `err` set, and `p` freed, if it does not go with the others. */
 bool policy_set_add(struct policy_set *set, struct policy *p, GError **err);

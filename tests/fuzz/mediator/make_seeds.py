@@ -127,6 +127,25 @@ def requests():
     r.save("broken")
 
 
+# ------------------------------------------------------------------- tenants
+
+def tenants():
+    example = HERE.parents[2] / "mediator" / "policy" / "vm1.conf"
+    # Its keys with values, all in force; who is the tenant, both ways.
+    text = "".join(line.lstrip("#") for line in example.read_text().splitlines(keepends=True)
+                   if line.strip() and not line.startswith("# ")
+                   and not line.rstrip().endswith("="))
+    write("fuzz_policy", "all", text.encode())
+    write("fuzz_policy", "users", b"[tenant]\nusers=1000;root;\nowner=1000\nsocket-mode=0600\n"
+                                  b"[allowed]\ngpus=0;1\nplacement=spread\n")
+    write("fuzz_policy", "units", b"[tenant]\nsocket=/a\n[limits]\nmemory=25%\ncap=50%\n"
+                                  b"calls-per-second=5K\ncalls-burst=1\nbytes-per-second=1G\n"
+                                  b"longest-kernel=100ms\nover-limit=evict\n"
+                                  b"[faults]\nwithin=7us\nquarantine=1ns\n")
+    write("fuzz_policy", "wrong", b"[tenant]\nlevel=root\n[limit]\nmemory=1.5G\n")
+
+
 for key, value in SOCKET.items():
     write("fuzz_socket", key, value)
 requests()
+tenants()
