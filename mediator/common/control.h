@@ -14,10 +14,13 @@
 
 #include "vgpu_socket.h"
 
-#define CTL_VERSION 1u
+#define CTL_VERSION 2u
 #define CTL_PACKET_MAX 4096u
 #define CTL_FDS_MAX VGPU_MEM_REGIONS_MAX
 #define CTL_TEXT_MAX 1024u
+
+/* With a ring; there is one less without. */
+#define CTL_SETUP_FDS 7
 
 /* The fd that a worker finds its control socket at. */
 #define CTL_WORKER_FD 3
@@ -29,9 +32,9 @@
 
 enum ctl_type {
 	/* daemon to worker */
-	CTL_SETUP = 1,   /* fds: kick, call, session page, lifeline[, ring] */
+	CTL_SETUP = 1,   /* fds: kick, call, session page, lifeline, limits, usage[, ring] */
 	CTL_MEM = 2,     /* the whole memory table; an fd for each region that is not by domain */
-	CTL_ADOPTED = 3, /* the daemon knows the worker and takes it */
+	CTL_ADOPTED = 3, /* a new daemon takes the worker; fds: limits, usage */
 	/* worker to daemon */
 	CTL_READY = 0x80,  /* answer to SETUP and the first MEM */
 	CTL_LOG = 0x81,    /* a line for the log */
@@ -43,10 +46,18 @@ struct ctl_setup {
 	uint32_t type;
 	uint32_t version;
 	uint64_t session;
+	uint32_t slot; /* the session's, in its tenant's pages; see tenant_page.h */
+	uint32_t reserved;
 	struct vgpu_msg_queue_start start;
 	uint64_t max_operand; /* bytes */
 	uint32_t spin_us;
 	uint32_t verbose; /* a line for each command */
+};
+
+/* The tenant's pages in place of those of the daemon before. */
+struct ctl_adopted {
+	uint32_t type;
+	uint32_t slot;
 };
 
 struct ctl_mem {

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "session.h"
 #include "state.h"
+#include "tenant.h"
 
 #define KNOCKING_MAX 256u
 #define KNOCK_SECONDS 5
@@ -75,11 +76,20 @@ static struct session *recognise(const struct knock *k, const struct ctl_adopt *
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
 
-	if (!s || s->control >= 0 || s->is_child || s->state == SESSION_ENDING)
+	if (!s || s->control >= 0 || s->is_child || s->state == SESSION_ENDING || !s->tenant)
 		return NULL;
 	if (getsockopt(k->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.pid != s->pid)
 		return NULL;
 	return s;
+}
+
+/* The pages of the daemon before us are gone with it: the worker gets ours. */
+static bool send_adopted(const struct session *s, int fd)
+{
+	const struct ctl_adopted adopted = {.type = CTL_ADOPTED, .slot = s->slot};
+	const int fds[] = {s->tenant->limits_fd, s->tenant->usage_fd};
+
+	return fdio_send(fd, &adopted, sizeof(adopted), fds, 2) == sizeof(adopted);
 }
 
 static gboolean on_knock(gint fd, GIOCondition condition, gpointer data)
@@ -95,7 +105,7 @@ static gboolean on_knock(gint fd, GIOCondition condition, gpointer data)
 		return G_SOURCE_CONTINUE;
 	if (got == sizeof(adopt) && adopt.type == CTL_ADOPT && adopt.version == CTL_VERSION)
 		s = recognise(k, &adopt);
-	if (s) {
+	if (s && send_adopted(s, k->fd)) {
 		session_attach(s, k->fd);
 		k->fd = -1;
 	}

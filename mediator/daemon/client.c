@@ -12,6 +12,7 @@
 #include "discard.h"
 #include "fdio.h"
 #include "session.h"
+#include "tenant.h"
 
 /* Messages handled before others have their turn. */
 #define MESSAGES_MAX 16
@@ -53,6 +54,20 @@ bool client_may_log(struct client *c)
 	if (dropped)
 		log_warning(NULL, "%u lines about connections were left out", dropped);
 	return true;
+}
+
+void client_audit(const struct client *c, enum audit_kind kind, enum audit_cause cause,
+		  const char *why)
+{
+	const struct audit_about about = {.tenant = c->tenant ? c->tenant->name : NULL};
+	JsonObject *details = json_object_new();
+
+	json_object_set_string_member(details, "vm", c->name);
+	json_object_set_int_member(details, "uid", c->peer.uid);
+	json_object_set_int_member(details, "pid", c->peer.pid);
+	if (c->via)
+		json_object_set_string_member(details, "socket", c->via);
+	audit_write(c->d->audit, kind, cause, &about, details, "%s", why);
 }
 
 void client_fail(struct client *c, const char *format, ...)
@@ -229,12 +244,16 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
 	return G_SOURCE_CONTINUE;
 }
 
-struct client *client_new(struct daemon *d, int fd)
+struct client *client_new(struct daemon *d, int fd, const char *via)
 {
 	struct client *c = g_new0(struct client, 1);
+	socklen_t size = sizeof(c->peer);
 
 	c->d = d;
 	c->fd = fd;
+	c->via = g_strdup(via);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->peer, &size) < 0)
+		c->peer = (struct ucred){.pid = -1, .uid = (uid_t)-1, .gid = (gid_t)-1};
 	c->name = g_strdup("unknown");
 	c->queues = g_hash_table_new(NULL, NULL);
 	framing_init(&c->in);
@@ -278,6 +297,11 @@ void client_free(struct client *c)
 	shutdown(c->fd, SHUT_RDWR);
 	discard(c->fd); /* it may hold descriptors that nobody has read */
 	g_free(c->name);
+	g_free(c->via);
+	if (c->tenant) {
+		c->tenant->connections--;
+		tenant_unref(c->tenant);
+	}
 	g_ptr_array_remove_fast(d->clients, c);
 	g_free(c);
 	daemon_check_idle(d);

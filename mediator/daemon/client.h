@@ -10,6 +10,8 @@
 #ifndef VGPU_DAEMON_CLIENT_H
 #define VGPU_DAEMON_CLIENT_H
 
+#include <sys/socket.h>
+
 #include "daemon.h"
 #include "framing.h"
 #include "log.h"
@@ -17,10 +19,14 @@
 #include "outbox.h"
 
 struct session;
+struct tenant;
 
 struct client {
 	struct daemon *d;
 	int fd;
+	char *via;         /* the tenant's own socket that it came in on; NULL: the shared one */
+	struct ucred peer; /* who connected, as the kernel says */
+	struct tenant *tenant; /* NULL before HELLO */
 	guint in_source;
 	guint timer;        /* HELLO, or the rest of a message, must come before it */
 	guint close_source; /* the end is decided and happens from the main loop */
@@ -38,8 +44,8 @@ struct client {
 	struct log_bucket lines;
 };
 
-/* A new connection; takes the fd. */
-struct client *client_new(struct daemon *d, int fd);
+/* A new connection; takes the fd.  `via`: path of the tenant's own socket, or NULL. */
+struct client *client_new(struct daemon *d, int fd, const char *via);
 
 /* Ends the connection and its sessions, now. */
 void client_free(struct client *c);

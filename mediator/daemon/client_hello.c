@@ -2,9 +2,9 @@
 /* How a device introduces itself, and whether it is served. */
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "client_priv.h"
+#include "tenants.h"
 #include "vgpu_abi.h"
 
 /* The name of the VM as it goes into the log: no byte of it can look like something else. */
@@ -22,13 +22,12 @@ static char *clean_name(const char *name)
 static void log_connected(struct client *c, const struct vgpu_msg_hello_reply *r)
 {
 	struct log_about about = client_about(c);
-	struct ucred peer = {0};
-	socklen_t size = sizeof(peer);
 
-	getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
 	if (client_may_log(c))
-		log_info(&about, "device connected: %u queues, features 0x%llx, pid %d uid %u",
-			 r->max_queues, (unsigned long long)r->features, (int)peer.pid, peer.uid);
+		log_info(&about,
+			 "device connected: %u queues, features 0x%llx, pid %d uid %u tenant %s",
+			 r->max_queues, (unsigned long long)r->features, (int)c->peer.pid,
+			 c->peer.uid, c->tenant->name);
 }
 
 static int judge_hello(const struct vgpu_msg_hello *h, char reason[VGPU_REASON_MAX])
@@ -54,6 +53,16 @@ static int judge_hello(const struct vgpu_msg_hello *h, char reason[VGPU_REASON_M
 	return 0;
 }
 
+/* Who it is: what it said of itself has no part in that. */
+static int find_tenant(struct client *c, char reason[VGPU_REASON_MAX])
+{
+	c->tenant = tenants_identify(c, reason);
+	if (!c->tenant)
+		return -EACCES;
+	c->tenant->connections++;
+	return 0;
+}
+
 void client_hello(struct client *c)
 {
 	struct vgpu_msg_hello h;
@@ -70,6 +79,8 @@ void client_hello(struct client *c)
 	memcpy(c->uuid, h.uuid, sizeof(c->uuid));
 	about = client_about(c);
 	status = judge_hello(&h, reason);
+	if (!status)
+		status = find_tenant(c, reason);
 	client_fill_status(&r.status, status, reason);
 	c->refused = status < 0;
 	if (!c->refused) {
@@ -85,6 +96,8 @@ void client_hello(struct client *c)
 	} else {
 		if (client_may_log(c))
 			log_warning(&about, "device refused: %s", reason);
+		client_audit(c, AUDIT_CONNECTION_REFUSED,
+			     status == -EACCES ? AUDIT_NO_POLICY : AUDIT_PROTOCOL, reason);
 	}
 	outbox_put(&c->out, VGPU_MSG_HELLO, VGPU_MSG_REPLY, &r, sizeof(r), NULL, 0);
 }

@@ -60,6 +60,8 @@ static const struct key keys[] = {
 	KEY("control", "admin-group", STRING, admin_group, 0, 0, false),
 	KEY("control", "admin-users", STRING, admin_users, 0, 0, false),
 	KEY("control", "monitor-users", STRING, monitor_users, 0, 0, false),
+	KEY("tenants", "directory", PATH, tenants_dir, 0, 0, false),
+	KEY("tenants", "open", BOOL, tenants_open, 0, 0, false),
 };
 
 static void *field(const struct config *c, const struct key *k)
@@ -99,6 +101,7 @@ struct config *config_new(void)
 	c->admin_gid = (gid_t)-1;
 	c->admin_uids = g_array_new(FALSE, FALSE, sizeof(uid_t));
 	c->monitor_uids = g_array_new(FALSE, FALSE, sizeof(uid_t));
+	c->tenants_dir = g_strdup("/etc/gpu_mediator/tenants");
 	c->worker_uid = (uid_t)-1;
 	c->worker_gid = (gid_t)-1;
 	c->socket_gid = (gid_t)-1;
@@ -206,6 +209,26 @@ static const char *store(struct config *c, const struct key *k, const char *text
 	return NULL;
 }
 
+static bool apply_key(struct config *c, GKeyFile *file, const char *path, const struct key *k,
+		      GError **err)
+{
+	GError *why = NULL;
+	char *text = g_key_file_get_string(file, k->group, k->name, &why);
+	const char *wanted = NULL;
+
+	if (why) { /* there may be a text all the same */
+		g_propagate_prefixed_error(err, why, "%s: [%s] %s: ", path, k->group, k->name);
+		g_free(text);
+		return false;
+	}
+	wanted = store(c, k, g_strstrip(text));
+	if (wanted)
+		g_set_error(err, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+			    "%s: [%s] %s: \"%s\" is not %s", path, k->group, k->name, text, wanted);
+	g_free(text);
+	return !wanted;
+}
+
 static bool apply_group(struct config *c, GKeyFile *file, const char *path, const char *group,
 			GError **err)
 {
@@ -214,20 +237,11 @@ static bool apply_group(struct config *c, GKeyFile *file, const char *path, cons
 
 	for (char **name = names; ok && names && *name; name++) {
 		const struct key *k = find_key(group, *name);
-		char *text = k ? g_key_file_get_string(file, group, *name, err) : NULL;
-		const char *wanted = text ? store(c, k, g_strstrip(text)) : NULL;
 
 		if (!k)
 			g_set_error(err, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_KEY_NOT_FOUND,
 				    "%s: [%s] %s: there is no such key", path, group, *name);
-		else if (!text)
-			g_prefix_error(err, "%s: [%s] %s: ", path, group, *name);
-		else if (wanted)
-			g_set_error(err, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
-				    "%s: [%s] %s: \"%s\" is not %s", path, group, *name, text,
-				    wanted);
-		ok = text && !wanted;
-		g_free(text);
+		ok = k && apply_key(c, file, path, k, err);
 	}
 	g_strfreev(names);
 	return ok;

@@ -50,6 +50,9 @@ struct config {
 	char *admin_group; /* NULL: none */
 	char *admin_users; /* names or numbers with a semicolon between them; NULL: none */
 	char *monitor_users;
+	/* [tenants] */
+	char *tenants_dir;
+	gboolean tenants_open; /* who is nobody's is let in */
 	/* Found from the above. */
 	uid_t worker_uid;
 	gid_t worker_gid;

@@ -83,7 +83,8 @@ static enum control_role role_by_tenants(const struct control_peer *p, const str
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		const struct tenant *t = value;
 
-		if (t->removed || t->policy->owner == (uid_t)-1 || t->policy->owner != p->uid)
+		if (t->removed || !t->policy || t->policy->owner == (uid_t)-1 ||
+		    t->policy->owner != p->uid)
 			continue;
 		if (t->policy->classes & POLICY_ADMIN)
 			return CONTROL_ADMIN;

@@ -135,7 +135,7 @@ JsonNode *control_view_status(struct daemon *d, const struct control_peer *p)
 	json_object_set_string_member(o, "role", role_name(role));
 	json_object_set_string_member(o, "backend", d->backend_name);
 	json_object_set_int_member(o, "device", d->config->device);
-	json_object_set_boolean_member(o, "open", d->config->open);
+	json_object_set_boolean_member(o, "open", d->config->tenants_open);
 	json_object_set_boolean_member(o, "draining", d->draining);
 	set_seconds(o, "uptime_seconds", (uint64_t)(g_get_monotonic_time() - d->started) * 1000);
 	if (role >= CONTROL_MONITOR)

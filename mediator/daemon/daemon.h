@@ -10,6 +10,11 @@
 #include "config.h"
 #include "log.h"
 
+struct audit;
+struct control;
+struct listener;
+struct policy_set;
+
 struct daemon {
 	struct config *config;
 	GMainLoop *loop;
@@ -20,13 +25,20 @@ struct daemon {
 	GPtrArray *clients;       /* struct client */
 	uint64_t last_session;
 	struct log_bucket peer_lines; /* of connections that come and go */
+	gint64 started;               /* monotonic, microseconds */
 	bool quitting;
-	bool one_client; /* --fd gave a connected device: its end is ours */
+	bool draining;           /* no session may begin; control_verbs.c */
+	struct audit *audit;     /* NULL before it is open */
+	struct control *control; /* control_socket.c */
+	bool one_client;         /* --fd gave a connected device: its end is ours */
+
+	/* tenants.c */
+	GHashTable *tenants;         /* name -> struct tenant, all of which anything is there */
+	struct policy_set *policies; /* in force */
+	GPtrArray *own_sockets;      /* struct listener, of single tenants */
 
 	/* server.c */
-	int listener;
-	guint listener_source;
-	bool listener_is_ours; /* made by us, so removed by us */
+	struct listener *listener; /* that all share; NULL: none */
 	int socket_lock;
 	int runtime_lock; /* state.c */
 	/* adopt.c */
@@ -41,5 +53,11 @@ void daemon_check_idle(struct daemon *d);
 
 /* main.c: begins the clean end. */
 void daemon_quit(struct daemon *d);
+
+/*
+ * main.c: reads the configuration and all tenants again.  False with `err`
+ * set: something is wrong, and nothing has changed.
+ */
+bool daemon_reload(struct daemon *d, GError **err);
 
 #endif /* VGPU_DAEMON_H */

@@ -8,13 +8,17 @@
 #include <glib-unix.h>
 #include <locale.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
 #include "adopt.h"
+#include "audit.h"
 #include "capabilities.h"
+#include "check.h"
 #include "client.h"
+#include "control_socket.h"
 #include "daemon.h"
 #include "daemonize.h"
 #include "discard.h"
@@ -26,6 +30,7 @@
 #include "server.h"
 #include "session.h"
 #include "state.h"
+#include "tenants.h"
 
 /* Killed workers are given so long to be gone. */
 #define QUIT_SECONDS 5
@@ -75,6 +80,7 @@ void daemon_quit(struct daemon *d)
 	notify("STOPPING=1");
 	log_info(NULL, "gpu_mediator ends");
 	server_close(d);
+	g_ptr_array_set_size(d->own_sockets, 0);
 	while (d->clients->len)
 		client_free(g_ptr_array_index(d->clients, 0));
 	g_hash_table_iter_init(&iter, d->sessions);
@@ -92,20 +98,70 @@ static gboolean on_terminate(gpointer data)
 	return G_SOURCE_CONTINUE;
 }
 
-static void reload(struct app *app)
+/* An open door is nothing that anybody should have to find out. */
+static void say_who_may(const struct daemon *d)
+{
+	guint n = policy_set_count(d->policies);
+
+	if (d->config->tenants_open)
+		log_warning(NULL,
+			    "OPEN: everybody who reaches %s may use the GPU without limits "
+			    "([tenants] open or --open); only for trying things out",
+			    d->config->socket_path);
+	else if (!n)
+		log_warning(NULL,
+			    "nobody may use the GPU: there is no tenant in %s; see "
+			    "gpu_mediator.tenant(5)",
+			    d->config->tenants_dir);
+	log_info(NULL, "%u tenants in %s", n, d->config->tenants_dir);
+}
+
+static bool open_audit(struct daemon *d, const struct config *c, GError **err)
+{
+	char *file = config_audit_file(c);
+	const struct audit_options o = {.file = file,
+					.most = (uint64_t)c->audit_max_mib << 20,
+					.keep = c->audit_keep,
+					.lines = c->audit_lines};
+	bool ok;
+
+	if (d->audit) {
+		ok = audit_reopen(d->audit, &o, err);
+	} else {
+		d->audit = audit_new(&o, err);
+		ok = d->audit != NULL;
+	}
+	g_free(file);
+	return ok;
+}
+
+static void audit_daemon(struct daemon *d, const char *what)
+{
+	JsonObject *details = json_object_new();
+
+	json_object_set_string_member(details, "version", VGPU_VERSION);
+	json_object_set_string_member(details, "backend", d->backend_name ? d->backend_name : "");
+	json_object_set_boolean_member(details, "open", d->config->tenants_open);
+	audit_write(d->audit, AUDIT_DAEMON, AUDIT_NONE, NULL, details, "%s", what);
+}
+
+/* All that can fail comes before anything is in force. */
+static bool reload(struct app *app, GError **err)
 {
 	struct daemon *d = &app->d;
-	GError *err = NULL;
-	struct config *next = load_config(app, &err);
+	struct config *next = load_config(app, err);
+	struct tenants_change *tenants = next ? tenants_prepare(d, next, err) : NULL;
 	const char *key;
 
-	if (!next || !log_reopen(next->log_file, next->log_level, &err)) {
-		log_error(NULL, "not reloaded, nothing has changed: %s", err->message);
-		g_clear_error(&err);
+	if (!tenants || !open_audit(d, next, err) ||
+	    !log_reopen(next->log_file, next->log_level, err)) {
+		if (tenants)
+			tenants_abandon(tenants);
 		config_free(next);
-		/* The file may have been moved away all the same. */
+		/* The files may have been moved away all the same. */
 		log_reopen(d->config->log_file, d->config->log_level, NULL);
-		return;
+		open_audit(d, d->config, NULL);
+		return false;
 	}
 	key = config_needs_restart(d->config, next);
 	if (key)
@@ -113,14 +169,38 @@ static void reload(struct app *app)
 	config_merge(next, d->config);
 	config_free(d->config);
 	d->config = next;
+	tenants_commit(tenants);
 	log_info(NULL, "configuration reloaded");
+	say_who_may(d);
+	return true;
+}
+
+bool daemon_reload(struct daemon *d, GError **err)
+{
+	struct app *app = (struct app *)((char *)d - offsetof(struct app, d));
+	GError *why = NULL;
+	bool ok;
+
+	notify("RELOADING=1");
+	ok = reload(app, &why);
+	notify("READY=1");
+	if (ok) {
+		audit_write(d->audit, AUDIT_POLICY_CHANGED, AUDIT_ADMINISTRATOR, NULL, NULL,
+			    "configuration and %u tenants reloaded", policy_set_count(d->policies));
+		return true;
+	}
+	log_error(NULL, "not reloaded, nothing has changed: %s", why->message);
+	audit_write(d->audit, AUDIT_POLICY_CHANGED, AUDIT_ADMINISTRATOR, NULL, NULL,
+		    "not reloaded, nothing has changed: %s", why->message);
+	g_propagate_error(err, why);
+	return false;
 }
 
 static gboolean on_hangup(gpointer data)
 {
-	notify("RELOADING=1");
-	reload(data);
-	notify("READY=1");
+	struct app *app = data;
+
+	daemon_reload(&app->d, NULL);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -138,6 +218,7 @@ static void raise_files(void)
 static bool set_up(struct app *app, GError **err)
 {
 	struct daemon *d = &app->d;
+	struct tenants_change *tenants;
 
 	d->worker_path = launch_worker_path(d->config->worker_path);
 	if (!g_file_test(d->worker_path, G_FILE_TEST_IS_EXECUTABLE)) {
@@ -146,11 +227,19 @@ static bool set_up(struct app *app, GError **err)
 			    d->worker_path);
 		return false;
 	}
-	if (!state_open(d, err) || !gate_choose(d, err) || !adopt_begin(d, err))
+	if (!state_open(d, err) || !open_audit(d, d->config, err) || !gate_choose(d, err))
+		return false;
+	audit_daemon(d, "it begins");
+	tenants = tenants_prepare(d, d->config, err);
+	if (!tenants)
+		return false;
+	tenants_commit(tenants);
+	say_who_may(d);
+	if (!adopt_begin(d, err))
 		return false;
 	if (app->o.fd >= 0 ? !server_open_fd(d, app->o.fd, err) : !server_open(d, err))
 		return false;
-	return pidfile_write(d->config->pid_file, err);
+	return control_open(d, err) && pidfile_write(d->config->pid_file, err);
 }
 
 static void tear_down(struct app *app)
@@ -160,6 +249,7 @@ static void tear_down(struct app *app)
 	gpointer s;
 
 	server_close(d);
+	control_close(d);
 	if (d->runtime_lock >= 0)
 		pidfile_remove(d->config->pid_file);
 	adopt_close(d);
@@ -170,6 +260,10 @@ static void tear_down(struct app *app)
 	}
 	g_hash_table_destroy(d->sessions);
 	g_ptr_array_free(d->clients, TRUE);
+	tenants_close(d);
+	if (d->audit)
+		audit_daemon(d, "it ends");
+	audit_free(d->audit);
 	g_main_loop_unref(d->loop);
 	g_free(d->worker_path);
 	config_free(d->config);
@@ -177,10 +271,12 @@ static void tear_down(struct app *app)
 
 static void init(struct daemon *d)
 {
+	d->started = g_get_monotonic_time();
 	d->loop = g_main_loop_new(NULL, FALSE);
 	d->sessions = g_hash_table_new(g_int64_hash, g_int64_equal);
 	d->clients = g_ptr_array_new();
-	d->listener = d->socket_lock = d->runtime_lock = d->adoption = -1;
+	d->socket_lock = d->runtime_lock = d->adoption = -1;
+	tenants_init(d);
 }
 
 static int run(struct app *app)
@@ -193,6 +289,7 @@ static int run(struct app *app)
 	fdio_drop = discard;
 	raise_files();
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit of files is as a full disk: it stops no work */
 	g_unix_signal_add(SIGTERM, on_terminate, app);
 	g_unix_signal_add(SIGINT, on_terminate, app);
 	g_unix_signal_add(SIGHUP, on_hangup, app);
@@ -219,13 +316,18 @@ static int run(struct app *app)
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static const char *config_path(const struct options *o)
+{
+	if (!o->config && g_file_test(VGPU_CONFIG_FILE, G_FILE_TEST_EXISTS))
+		return VGPU_CONFIG_FILE;
+	return o->config;
+}
+
 static int start(struct app *app)
 {
 	GError *err = NULL;
 
-	app->config_path = app->o.config;
-	if (!app->config_path && g_file_test(VGPU_CONFIG_FILE, G_FILE_TEST_EXISTS))
-		app->config_path = VGPU_CONFIG_FILE;
+	app->config_path = config_path(&app->o);
 	app->d.config = load_config(app, &err);
 	if (!app->d.config) {
 		fprintf(stderr, "gpu_mediator: %s\n", err->message);
@@ -253,6 +355,8 @@ int main(int argc, char **argv)
 	} else if (app.o.print_capabilities) {
 		capabilities_print();
 		ret = EXIT_SUCCESS;
+	} else if (app.o.check_config) {
+		ret = check_config(config_path(&app.o), app.o.overrides);
 	} else {
 		ret = start(&app);
 	}

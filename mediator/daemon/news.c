@@ -83,6 +83,21 @@ static void on_log(struct session *s, const struct ctl_log *l, size_t size)
 	g_free(text);
 }
 
+static void audit_start(const struct session *s)
+{
+	const struct audit_about about = session_audit(s);
+	JsonObject *details = json_object_new();
+
+	json_object_set_string_member(details, "vm", s->vm);
+	json_object_set_int_member(details, "tag", s->tag);
+	json_object_set_int_member(details, "worker", s->pid);
+	if (s->client) {
+		json_object_set_int_member(details, "uid", s->client->peer.uid);
+		json_object_set_int_member(details, "pid", s->client->peer.pid);
+	}
+	audit_write(s->d->audit, AUDIT_SESSION_ALLOWED, AUDIT_NONE, &about, details, "it begins");
+}
+
 static void on_ready(struct session *s, int status, const char *reason)
 {
 	struct log_about about = session_about(s);
@@ -103,6 +118,7 @@ static void on_ready(struct session *s, int status, const char *reason)
 		 s->queue == VGPU_QUEUE_REGISTERS ? 0 : s->queue, s->tag, (int)s->pid,
 		 s->d->backend_name);
 	s->announced = true;
+	audit_start(s);
 	if (s->client)
 		client_session_ready(s->client, s);
 	fdio_clear(&s->lifeline);

@@ -5,7 +5,8 @@
 #include <string.h>
 
 struct values {
-	char *socket_path, *backend, *pid_file, *log_file, *runtime_dir;
+	char *socket_path, *backend, *pid_file, *log_file, *runtime_dir, *tenants;
+	gboolean open;
 };
 
 /* Relative paths mean the directory that the user is in, also once we are a daemon. */
@@ -29,6 +30,9 @@ static void collect(struct options *o, struct values *v)
 	override(o->overrides, "daemon", "pid-file", v->pid_file, true);
 	override(o->overrides, "daemon", "log-file", v->log_file, true);
 	override(o->overrides, "backend", "backend", v->backend, false);
+	override(o->overrides, "tenants", "directory", v->tenants, true);
+	if (v->open)
+		g_key_file_set_string(o->overrides, "tenants", "open", "true");
 	if (config) {
 		o->config = g_canonicalize_filename(config, NULL);
 		g_free(config);
@@ -76,6 +80,13 @@ bool options_parse(struct options *o, int argc, char **argv, GError **err)
 		 "FILE"},
 		{"runtime-dir", 'r', 0, G_OPTION_ARG_FILENAME, &v.runtime_dir,
 		 "Where state is kept that outlives the daemon", "DIR"},
+		{"tenants", 't', 0, G_OPTION_ARG_FILENAME, &v.tenants,
+		 "Where the files of tenants are", "DIR"},
+		{"open", 'o', 0, G_OPTION_ARG_NONE, &v.open,
+		 "Let in everybody who reaches the socket, without limits; to try things out",
+		 NULL},
+		{"check-config", 0, 0, G_OPTION_ARG_NONE, &o->check_config,
+		 "Check the configuration and all tenants, and end", NULL},
 		{"version", 'V', 0, G_OPTION_ARG_NONE, &o->version, "Print the version", NULL},
 		G_OPTION_ENTRY_NULL,
 	};

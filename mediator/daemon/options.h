@@ -11,6 +11,7 @@ struct options {
 	int fd;       /* -1: none */
 	gboolean foreground;
 	gboolean print_capabilities;
+	gboolean check_config;
 	gboolean version;
 	GKeyFile *overrides; /* what goes before the configuration file */
 };

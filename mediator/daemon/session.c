@@ -16,6 +16,7 @@
 #include "launch.h"
 #include "news.h"
 #include "state.h"
+#include "tenant.h"
 #include "vgpu_abi.h"
 
 /* How long to wait before a worker that does not listen is told of memory again. */
@@ -27,6 +28,11 @@
 struct log_about session_about(const struct session *s)
 {
 	return (struct log_about){.vm = s->vm, .session = s->id};
+}
+
+struct audit_about session_audit(const struct session *s)
+{
+	return (struct audit_about){.tenant = s->tenant ? s->tenant->name : NULL, .session = s->id};
 }
 
 static void drop_source(guint *source)
@@ -60,8 +66,23 @@ void session_free(struct session *s)
 	fdio_clear(&s->page_fd);
 	if (s->page)
 		munmap((void *)s->page, VGPU_PAGE);
+	tenant_leave(s);
 	g_free(s->vm);
 	g_free(s);
+}
+
+static void audit_end(const struct session *s)
+{
+	const struct audit_about about = session_audit(s);
+	JsonObject *details = json_object_new();
+
+	json_object_set_string_member(details, "vm", s->vm ? s->vm : "");
+	json_object_set_int_member(details, "status", s->status);
+	json_object_set_int_member(details, "seconds",
+				   (g_get_monotonic_time() - s->since) / G_USEC_PER_SEC);
+	/* One that never was there for its guest has been refused to it. */
+	audit_write(s->d->audit, s->announced ? AUDIT_SESSION_ENDED : AUDIT_SESSION_REFUSED,
+		    s->announced ? AUDIT_NONE : AUDIT_RESOURCES, &about, details, "%s", s->reason);
 }
 
 static void log_end(const struct session *s, const char *how)
@@ -97,6 +118,7 @@ static gboolean on_process_end(gint fd, GIOCondition condition, gpointer data)
 	if (!*s->reason)
 		set_reason(s, -EIO, how);
 	log_end(s, s->reason);
+	audit_end(s);
 	g_free(how);
 	state_forget(d, s->id);
 	g_hash_table_remove(d->sessions, &s->id);
@@ -152,6 +174,7 @@ struct session *session_new(struct daemon *d, uint64_t id)
 
 	s->d = d;
 	s->id = id;
+	s->since = g_get_monotonic_time();
 	s->pidfd = s->control = s->page_fd = s->lifeline = s->ring = -1;
 	return s;
 }

@@ -9,12 +9,14 @@
 #ifndef VGPU_DAEMON_SESSION_H
 #define VGPU_DAEMON_SESSION_H
 
+#include "audit.h"
 #include "control.h"
 #include "daemon.h"
 #include "log.h"
 #include "memtable.h"
 
 struct client;
+struct tenant;
 
 enum session_state {
 	SESSION_STARTING, /* the worker has not said READY */
@@ -27,6 +29,9 @@ struct session {
 	struct daemon *d;
 	struct client *client; /* NULL: an orphan, or its client has gone */
 	uint64_t id;
+	gint64 since; /* monotonic, microseconds: when we learned of it */
+	struct tenant *tenant;
+	guint slot; /* in the pages of its tenant */
 	uint32_t queue;
 	uint32_t tag;
 	uint8_t uuid[16]; /* of the device */
@@ -81,6 +86,9 @@ void session_memory(struct session *s);
 
 /* Ends it; session_gone follows.  `reason`: for the log and for the device. */
 void session_kill(struct session *s, int status, const char *reason);
+
+/* What its lines in the audit log are about. */
+struct audit_about session_audit(const struct session *s);
 
 /* What its log lines are about. */
 struct log_about session_about(const struct session *s);

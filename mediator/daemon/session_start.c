@@ -12,6 +12,7 @@
 #include "launch.h"
 #include "session_priv.h"
 #include "state.h"
+#include "tenant.h"
 #include "vgpu_ring.h"
 
 /* Opens a memfd again so that the holder of the copy can only read. */
@@ -96,13 +97,17 @@ static int send_setup(const struct session *s, const struct vgpu_msg_queue_start
 		.type = CTL_SETUP,
 		.version = CTL_VERSION,
 		.session = s->id,
+		.slot = s->slot,
 		.start = *start,
 		.max_operand = (uint64_t)c->max_operand_mib << 20,
 		.spin_us = c->spin_us,
 		.verbose = c->log_commands || c->log_level == G_LOG_LEVEL_DEBUG,
 	};
-	const int fds[] = {kick, call, p->page, p->lifeline[1], s->ring};
-	ssize_t ret = fdio_send(p->control[0], &setup, sizeof(setup), fds, s->ring >= 0 ? 5 : 4);
+	const int fds[CTL_SETUP_FDS] = {
+		kick,   call, p->page, p->lifeline[1], s->tenant->limits_fd, s->tenant->usage_fd,
+		s->ring};
+	ssize_t ret = fdio_send(p->control[0], &setup, sizeof(setup), fds,
+				s->ring >= 0 ? CTL_SETUP_FDS : CTL_SETUP_FDS - 1);
 
 	return ret < 0 ? (int)ret : 0;
 }
@@ -164,8 +169,16 @@ struct session *session_start(struct daemon *d, struct client *c,
 	s->tag = start->tag;
 	memcpy(s->uuid, c->uuid, sizeof(s->uuid));
 	s->vm = g_strdup(c->name);
-	*status = bring_up(s, start, &p, kick, call, reason);
-	drop_parts(&p);
+	if (tenant_enter(c->tenant, s)) {
+		*status = bring_up(s, start, &p, kick, call, reason);
+		drop_parts(&p);
+	} else {
+		*status = -EUSERS;
+		g_snprintf(reason, VGPU_REASON_MAX,
+			   "the tenant has the %u sessions that it may have; end one, or ask the "
+			   "host's administrator",
+			   c->tenant->policy->sessions);
+	}
 	discard(kick);
 	discard(call);
 	if (*status) {

@@ -13,6 +13,7 @@
 
 #include "fdio.h"
 #include "log.h"
+#include "tenants.h"
 
 #define GROUP "session"
 
@@ -162,6 +163,8 @@ void state_remember(const struct session *s)
 	g_key_file_set_uint64(file, GROUP, "page-ino", s->page_ino);
 	g_key_file_set_string(file, GROUP, "uuid", uuid);
 	g_key_file_set_string(file, GROUP, "vm", s->vm);
+	g_key_file_set_string(file, GROUP, "tenant", s->tenant->name);
+	g_key_file_set_uint64(file, GROUP, "slot", s->slot);
 	text = g_key_file_to_data(file, NULL, NULL);
 	if (!g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &err)) {
 		log_warning(&about, "session cannot outlive this daemon: %s", err->message);
@@ -205,6 +208,23 @@ static int find_process(GKeyFile *file, pid_t *pid)
 	return pidfd < 0 ? -1 : pidfd;
 }
 
+/*
+ * Whose session it is stands in the file that the daemon before us wrote, and
+ * nowhere that a worker or a device could.
+ */
+static void find_tenant(struct session *s, GKeyFile *file)
+{
+	char *name = g_key_file_get_string(file, GROUP, "tenant", NULL);
+	guint64 slot = g_key_file_get_uint64(file, GROUP, "slot", NULL);
+	struct tenant *t = name ? tenants_again(s->d, name) : NULL;
+
+	if (!t || slot > G_MAXUINT || !tenant_enter_at(t, s, (guint)slot))
+		session_kill(s, -EACCES, "its tenant is no longer there");
+	if (t)
+		tenant_unref(t);
+	g_free(name);
+}
+
 static bool take_up(struct daemon *d, uint64_t id, GKeyFile *file)
 {
 	uint8_t uuid[16];
@@ -227,6 +247,7 @@ static bool take_up(struct daemon *d, uint64_t id, GKeyFile *file)
 	s->page_ino = g_key_file_get_uint64(file, GROUP, "page-ino", NULL);
 	about = session_about(s);
 	log_info(&about, "worker %d of a daemon before found; it waits for its device", (int)pid);
+	find_tenant(s, file);
 	return true;
 }
 

@@ -21,6 +21,44 @@ static struct policy *copy(const struct policy *p)
 	return c;
 }
 
+static bool same_array(const GArray *a, const GArray *b)
+{
+	return a->len == b->len &&
+	       (!a->len ||
+		memcmp(a->data, b->data, a->len * g_array_get_element_size((GArray *)a)) == 0);
+}
+
+static bool same_rate(const struct policy_rate *a, const struct policy_rate *b)
+{
+	return a->rate == b->rate && a->burst == b->burst;
+}
+
+static bool same_identity(const struct policy *a, const struct policy *b)
+{
+	return strcmp(a->name, b->name) == 0 && a->level == b->level &&
+	       g_strcmp0(a->socket, b->socket) == 0 && a->socket_mode == b->socket_mode &&
+	       a->socket_uid == b->socket_uid && a->socket_gid == b->socket_gid &&
+	       same_array(a->uids, b->uids) && a->owner == b->owner;
+}
+
+static bool same_faults(const struct policy *a, const struct policy *b)
+{
+	return a->faults == b->faults && a->faults_ns == b->faults_ns &&
+	       a->quarantine_ns == b->quarantine_ns &&
+	       a->quarantine_most_ns == b->quarantine_most_ns;
+}
+
+bool policy_same(const struct policy *a, const struct policy *b)
+{
+	return same_identity(a, b) && a->classes == b->classes && same_array(a->gpus, b->gpus) &&
+	       a->placement == b->placement && a->memory == b->memory &&
+	       a->memory_percent == b->memory_percent && a->weight == b->weight &&
+	       a->cap_percent == b->cap_percent && a->sessions == b->sessions &&
+	       a->queue_depth == b->queue_depth && same_rate(&a->calls, &b->calls) &&
+	       same_rate(&a->bytes, &b->bytes) && a->kernel_ns == b->kernel_ns &&
+	       a->over == b->over && same_faults(a, b);
+}
+
 /* Names are not twice in a file, so the group may be left out. */
 static const struct policy_key *find(const char *key)
 {

@@ -56,14 +56,16 @@ void policy_key_wrong(GError **err, const char *path, const struct policy_key *k
 static bool apply(struct policy *p, GKeyFile *file, const struct policy_key *k, const char *path,
 		  GError **err)
 {
+	GError *why = NULL;
 	char *text;
 	bool ok;
 
 	if (!g_key_file_has_key(file, k->group, k->name, NULL))
 		return true;
-	text = g_key_file_get_string(file, k->group, k->name, err);
-	if (!text) {
-		g_prefix_error(err, "%s: [%s] %s: ", path, k->group, k->name);
+	text = g_key_file_get_string(file, k->group, k->name, &why);
+	if (why) { /* there may be a text all the same */
+		g_propagate_prefixed_error(err, why, "%s: [%s] %s: ", path, k->group, k->name);
+		g_free(text);
 		return false;
 	}
 	g_strstrip(text);

@@ -102,6 +102,9 @@ struct policy *policy_parse(const char *name, const char *text, gsize length, GE
 struct policy *policy_change(const struct policy *p, const char *key, const char *value,
 			     GError **err);
 
+/* Do they say the same, but for where they were read? */
+bool policy_same(const struct policy *a, const struct policy *b);
+
 /* All tenants, checked together: no name, socket or user twice. */
 struct policy_set;
 

@@ -160,6 +160,7 @@ bool control_handle(struct worker *w)
 	union {
 		uint32_t type;
 		struct ctl_mem mem;
+		struct ctl_adopted adopted;
 		uint8_t bytes[CTL_PACKET_MAX];
 	} packet;
 	bool changed = false;
@@ -183,6 +184,10 @@ bool control_handle(struct worker *w)
 			control_memory(w, &packet.mem, (size_t)got, fds, nfds);
 			worker_remap(w);
 			changed = true;
+		} else if (got == sizeof(packet.adopted) && packet.type == CTL_ADOPTED &&
+			   nfds == 2) {
+			if (tenant_take(&w->tenant, fds[0], fds[1], packet.adopted.slot))
+				worker_broken(w, -ENOMEM, "the tenant's pages cannot be mapped");
 		} else {
 			fdio_close_all(fds, nfds);
 		}

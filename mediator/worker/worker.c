@@ -54,13 +54,14 @@ static bool start_is_sane(const struct vgpu_msg_queue_start *s)
 static void take_setup(struct worker *w)
 {
 	bool host_ring;
-	int fds[5];
-	size_t nfds = 5;
+	int fds[CTL_SETUP_FDS];
+	size_t nfds = CTL_SETUP_FDS;
 	int got = control_wait(w, &w->setup, sizeof(w->setup), fds, &nfds);
 
 	host_ring = w->setup.start.flags & VGPU_QUEUE_HOST_RING;
 	if (got != sizeof(w->setup) || w->setup.type != CTL_SETUP ||
-	    w->setup.version != CTL_VERSION || nfds != (host_ring ? 5 : 4) ||
+	    w->setup.version != CTL_VERSION ||
+	    nfds != (host_ring ? CTL_SETUP_FDS : CTL_SETUP_FDS - 1) ||
 	    !start_is_sane(&w->setup.start))
 		refuse(w, -EPROTO, "the worker is of another version than the daemon");
 	w->kick = fds[0];
@@ -74,12 +75,14 @@ static void take_setup(struct worker *w)
 	close(fds[2]);
 	if (w->page == MAP_FAILED)
 		refuse(w, -ENOMEM, "the session page cannot be mapped");
+	if (tenant_take(&w->tenant, fds[4], fds[5], w->setup.slot))
+		refuse(w, -ENOMEM, "the tenant's pages cannot be mapped");
 	if (!host_ring)
 		return;
 	w->host_ring =
 		mmap(NULL, vgpu_ring_bytes(w->setup.start.req_slots, w->setup.start.rsp_slots),
-		     PROT_READ | PROT_WRITE, MAP_SHARED, fds[4], 0);
-	close(fds[4]);
+		     PROT_READ | PROT_WRITE, MAP_SHARED, fds[6], 0);
+	close(fds[6]);
 	if (w->host_ring == MAP_FAILED)
 		refuse(w, -ENOMEM, "the ring cannot be mapped");
 }

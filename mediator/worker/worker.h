@@ -19,6 +19,7 @@
 #include "memory.h"
 #include "queue.h"
 #include "request.h"
+#include "tenant.h"
 
 struct worker {
 	struct ctl_setup setup;
@@ -40,6 +41,7 @@ struct worker {
 	struct frames frames; /* with --xen-domid */
 	struct buffers buffers;
 	struct queue queue;
+	struct worker_tenant tenant;
 
 	uint64_t started_ns;
 	uint64_t attach_ns; /* when to look for the daemon again */

@@ -26,15 +26,17 @@ static void launch(struct daemon_proc *p)
 		char *socket = g_strdup_printf("--socket-path=%s", p->socket);
 		char *config = g_strdup_printf("--config=%s", p->config);
 		char *log = g_strdup_printf("--log-file=%s", p->log);
+		char *tenants = g_strdup_printf("--tenants=%s", p->tenants);
 
 		prctl(PR_SET_PDEATHSIG, SIGTERM); /* a test that aborts leaves nothing */
-		execl(program, program, "--foreground", runtime, socket, config, log, NULL);
+		execl(program, program, "--foreground", runtime, socket, config, log, tenants,
+		      p->closed ? NULL : "--open", NULL);
 		_exit(127);
 	}
 	daemon_expect_log(p, "listening at");
 }
 
-struct daemon_proc *daemon_start(const char *config)
+static struct daemon_proc *prepare(const char *config)
 {
 	struct daemon_proc *p = g_new0(struct daemon_proc, 1);
 	GError *err = NULL;
@@ -44,10 +46,41 @@ struct daemon_proc *daemon_start(const char *config)
 	p->socket = g_build_filename(p->dir, "sock", NULL);
 	p->log = g_build_filename(p->dir, "log", NULL);
 	p->config = g_build_filename(p->dir, "config", NULL);
+	p->tenants = g_build_filename(p->dir, "tenants", NULL);
 	g_file_set_contents(p->config, config ? config : "[backend]\nbackend=cpu\n", -1, &err);
 	g_assert_no_error(err);
+	return p;
+}
+
+struct daemon_proc *daemon_start(const char *config)
+{
+	struct daemon_proc *p = prepare(config);
+
 	launch(p);
 	return p;
+}
+
+struct daemon_proc *daemon_start_closed(const char *config, const char *tenant)
+{
+	struct daemon_proc *p = prepare(config);
+
+	p->closed = true;
+	if (tenant)
+		daemon_tenant(p, "vm1", tenant);
+	launch(p);
+	return p;
+}
+
+void daemon_tenant(const struct daemon_proc *p, const char *name, const char *text)
+{
+	char *path = g_strdup_printf("%s/%s.conf", p->tenants, name);
+
+	g_mkdir(p->tenants, 0700);
+	if (text)
+		g_assert_true(g_file_set_contents(path, text, -1, NULL));
+	else
+		g_assert_cmpint(g_unlink(path), ==, 0);
+	g_free(path);
 }
 
 void daemon_again(struct daemon_proc *p)
@@ -125,6 +158,7 @@ void daemon_stop(struct daemon_proc *p)
 	g_free(p->socket);
 	g_free(p->log);
 	g_free(p->config);
+	g_free(p->tenants);
 	g_free(p);
 }
 

@@ -22,11 +22,19 @@ struct daemon_proc {
 	char *socket;
 	char *log;
 	char *config;
+	char *tenants; /* the folder of their files; made by who needs it */
+	bool closed;   /* not --open */
 	pid_t pid;
 };
 
 /* Starts a daemon with the cpu backend; `config` is the text of its file, or NULL. */
 struct daemon_proc *daemon_start(const char *config);
+
+/* The same, but it lets in only who is a tenant; `tenant` is the text of "vm1.conf", or NULL. */
+struct daemon_proc *daemon_start_closed(const char *config, const char *tenant);
+
+/* Writes the file NAME.conf of a tenant, or removes it if `text` is NULL. */
+void daemon_tenant(const struct daemon_proc *p, const char *name, const char *text);
 
 /* Starts another in the same directory, after the first one is gone. */
 void daemon_again(struct daemon_proc *p);

@@ -481,7 +481,7 @@ static void test_daemon_mode(void)
 	char *log = g_strdup_printf("--log-file=%s/log", dir);
 	char *pid_file = g_build_filename(dir, "pid", NULL);
 	char *pid_arg = g_strdup_printf("--pid-file=%s", pid_file);
-	const char *args[] = {"--backend=cpu", run_dir, socket, log, pid_arg, NULL};
+	const char *args[] = {"--backend=cpu", "--open", run_dir, socket, log, pid_arg, NULL};
 	struct daemon_proc p = {.dir = dir, .socket = socket + strlen("--socket-path=")};
 	struct frontend *f;
 	char *out, *text;
@@ -516,7 +516,7 @@ static pid_t start_with_fd(const char *dir, int fd)
 	if (pid == 0) {
 		fcntl(fd, F_SETFD, 0);
 		execl(g_getenv("GPU_MEDIATOR"), "gpu_mediator", "--foreground", "--backend=cpu",
-		      fd_arg, run_dir, log, NULL);
+		      "--open", fd_arg, run_dir, log, NULL);
 		_exit(127);
 	}
 	g_free(fd_arg);

@@ -25,6 +25,8 @@ static void test_changes(void)
 	g_assert_no_error(err);
 	g_assert_cmpuint(c->weight, ==, 77);
 	g_assert_cmpuint(p->weight, !=, 77);
+	g_assert_true(policy_same(p, p));
+	g_assert_false(policy_same(p, c));
 	/* All else is as it was, and the copy's own. */
 	g_assert_cmpstr(c->name, ==, "vm1");
 	g_assert_cmpstr(c->socket, ==, "/run/vm1.sock");

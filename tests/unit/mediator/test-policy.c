@@ -269,6 +269,7 @@ static void test_wrong_files(void)
 		{SOMEBODY "[limits]\nMemory=1G\n", "vm1: [limits] Memory: there is no such key"},
 		{"level=low\n", "vm1: "},
 		{"[tenant]\nsocket=/\xff\n", "vm1: [tenant] socket: "},
+		{SOMEBODY "[allowed]\nclasses=mem\\cry\n", "vm1: [allowed] classes: "},
 		{SOMEBODY "[limits]\ncalls-per-second=none\ncalls-burst=3\n",
 		 "[limits] calls-burst: has no meaning without calls-per-second"},
 		{SOMEBODY "level=high\n[limits]\nbytes-burst=3\n",
