@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -13,7 +14,7 @@
 /* Of an answer: as much as the daemon could ever have to say, and more. */
 #define ANSWER_MAX (64u * 1024 * 1024)
 
-G_DEFINE_QUARK(vgpu-client-error, client_error)
+G_DEFINE_QUARK(vgpu - client - error, client_error)
 
 struct client {
 	int fd;
@@ -126,9 +127,9 @@ static void set_refusal(JsonObject *o, GError **err)
 				 : strcmp(error, "not-found") == 0   ? CLIENT_NOT_FOUND
 								     : CLIENT_REFUSED;
 
-	g_set_error_literal(err, CLIENT_ERROR, code,
-			    json_object_get_string_member_with_default(o, "message",
-								       "it does not say why"));
+	g_set_error_literal(
+		err, CLIENT_ERROR, code,
+		json_object_get_string_member_with_default(o, "message", "it does not say why"));
 }
 
 /* The first line of c->in. */

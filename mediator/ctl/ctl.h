@@ -55,18 +55,18 @@ void ctl_print_json(JsonNode *node);
 bool ctl_is_terminal(void);
 
 /* ------------------------------------------------------------------ the verbs */
-int ctl_status(struct ctl *c);   /* show.c */
+int ctl_status(struct ctl *c); /* show.c */
 int ctl_tenants(struct ctl *c);
 int ctl_sessions(struct ctl *c);
-int ctl_top(struct ctl *c);      /* top.c */
-int ctl_gpus(struct ctl *c);     /* show_gpus.c */
-int ctl_set(struct ctl *c);      /* change.c */
+int ctl_top(struct ctl *c);  /* top.c */
+int ctl_gpus(struct ctl *c); /* show_gpus.c */
+int ctl_set(struct ctl *c);  /* change.c */
 int ctl_evict(struct ctl *c);
 int ctl_drain(struct ctl *c);
 int ctl_reload(struct ctl *c);
-int ctl_audit(struct ctl *c);    /* show_audit.c */
-int ctl_check(struct ctl *c);    /* check.c */
-int ctl_args(struct ctl *c);     /* args.c */
+int ctl_audit(struct ctl *c);      /* show_audit.c */
+int ctl_check(struct ctl *c);      /* check.c */
+int ctl_args(struct ctl *c);       /* args.c */
 int ctl_completion(struct ctl *c); /* completion.c */
 
 /* main.c: what there is, for the completion and the help. */

@@ -40,7 +40,8 @@ static bool is_gpu(const struct pci_dev *d)
 
 static char *address_of(const struct pci_dev *d)
 {
-	return g_strdup_printf("%04x:%02x:%02x.%d", (unsigned int)d->domain, d->bus, d->dev, d->func);
+	return g_strdup_printf("%04x:%02x:%02x.%d", (unsigned int)d->domain, d->bus, d->dev,
+			       d->func);
 }
 
 /* A number in a file of the device's folder. */
@@ -99,9 +100,8 @@ static struct gpu *gpu_new(struct pci_access *a, const struct pci_dev *d, const 
 	/* AMD's driver says it there; NVIDIA's library tells it of NVIDIA's. */
 	if (read_number(sysfs, g->address, "mem_info_vram_total", &number))
 		g->memory = number;
-	g->memory_used = read_number(sysfs, g->address, "mem_info_vram_used", &number)
-				 ? number
-				 : UINT64_MAX;
+	g->memory_used =
+		read_number(sysfs, g->address, "mem_info_vram_used", &number) ? number : UINT64_MAX;
 	g->nvml_index = -1;
 	g->neighbours = g_ptr_array_new_with_free_func(neighbour_free);
 	return g;
@@ -115,7 +115,8 @@ static void find_neighbours(struct gpu *g, struct pci_access *a, const char *sys
 		char *address = address_of(d);
 		struct neighbour *n;
 
-		if (strcmp(address, g->address) == 0 || group_of(sysfs, address) != g->iommu_group) {
+		if (strcmp(address, g->address) == 0 ||
+		    group_of(sysfs, address) != g->iommu_group) {
 			g_free(address);
 			continue;
 		}

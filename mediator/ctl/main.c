@@ -19,7 +19,8 @@ const struct ctl_verb ctl_verbs[] = {
 	{"drain", "", 0, 0, "off wait", "No new sessions; wait until all have ended", ctl_drain},
 	{"reload", "", 0, 0, "", "Read configuration and tenants again", ctl_reload},
 	{"audit", "", 0, 0, "tenant kind since follow lines", "What was decided", ctl_audit},
-	{"check", "", 0, 0, "config", "Check configuration and tenants; needs no daemon", ctl_check},
+	{"check", "", 0, 0, "config", "Check configuration and tenants; needs no daemon",
+	 ctl_check},
 	{"args", "TENANT", 1, 1, "for mode gpu memory vm config sysfs",
 	 "What to add to the virtual machine", ctl_args},
 	{"completion", "", 0, 0, "", "Completion for bash, to be sourced", ctl_completion},
@@ -97,11 +98,13 @@ static bool parse(struct ctl *c, int *argc, char ***argv, GError **err)
 		 "The control socket: " CLIENT_SOCKET, "PATH"},
 		{"config", 'c', 0, G_OPTION_ARG_FILENAME, &c->config,
 		 "check, args: another configuration file", "FILE"},
-		{"tenant", 't', 0, G_OPTION_ARG_STRING, &c->tenant, "audit: of this tenant", "NAME"},
+		{"tenant", 't', 0, G_OPTION_ARG_STRING, &c->tenant, "audit: of this tenant",
+		 "NAME"},
 		{"kind", 'k', 0, G_OPTION_ARG_STRING, &c->kind, "audit: of this kind", "KIND"},
 		{"since", 0, 0, G_OPTION_ARG_STRING, &c->since,
 		 "audit: not older: 2026-11-27T08:15:02Z, or 90s, 5m, 2h, 1d ago", "TIME"},
-		{"follow", 'f', 0, G_OPTION_ARG_NONE, &c->follow, "audit: go on as lines come", NULL},
+		{"follow", 'f', 0, G_OPTION_ARG_NONE, &c->follow, "audit: go on as lines come",
+		 NULL},
 		{"lines", 'n', 0, G_OPTION_ARG_INT, &c->lines, "audit: the last so many", "N"},
 		{"for", 0, 0, G_OPTION_ARG_STRING, &c->target, "args: qemu, libvirt, xl or xe",
 		 "WHAT"},
@@ -115,8 +118,8 @@ static bool parse(struct ctl *c, int *argc, char ***argv, GError **err)
 		{"sysfs", 0, 0, G_OPTION_ARG_FILENAME, &c->sysfs,
 		 "gpus, args: look there instead of /sys/bus/pci", "DIR"},
 		{"off", 0, 0, G_OPTION_ARG_NONE, &c->off, "drain: sessions may begin again", NULL},
-		{"wait", 0, 0, G_OPTION_ARG_INT, &c->wait,
-		 "drain: at most so long; 0: not at all", "SECONDS"},
+		{"wait", 0, 0, G_OPTION_ARG_INT, &c->wait, "drain: at most so long; 0: not at all",
+		 "SECONDS"},
 		{"interval", 'i', 0, G_OPTION_ARG_INT, &c->interval, "top: seconds between looks",
 		 "SECONDS"},
 		{"once", '1', 0, G_OPTION_ARG_NONE, &c->once, "top: a single look", NULL},
@@ -142,20 +145,29 @@ static const char *stray_option(const struct ctl *c, const struct ctl_verb *v)
 		const char *name;
 		bool given;
 	} options[] = {
-		{"config", c->config != NULL}, {"tenant", c->tenant != NULL},
-		{"kind", c->kind != NULL},     {"since", c->since != NULL},
-		{"follow", c->follow},         {"lines", c->lines != 0},
-		{"for", c->target != NULL},    {"mode", c->mode != NULL},
-		{"gpu", c->gpu != NULL},       {"memory", c->memory != NULL},
-		{"vm", c->vm != NULL},         {"sysfs", c->sysfs != NULL},
-		{"off", c->off},               {"wait", c->wait != -1},
-		{"interval", c->interval != 0}, {"once", c->once},
+		{"config", c->config != NULL},
+		{"tenant", c->tenant != NULL},
+		{"kind", c->kind != NULL},
+		{"since", c->since != NULL},
+		{"follow", c->follow},
+		{"lines", c->lines != 0},
+		{"for", c->target != NULL},
+		{"mode", c->mode != NULL},
+		{"gpu", c->gpu != NULL},
+		{"memory", c->memory != NULL},
+		{"vm", c->vm != NULL},
+		{"sysfs", c->sysfs != NULL},
+		{"off", c->off},
+		{"wait", c->wait != -1},
+		{"interval", c->interval != 0},
+		{"once", c->once},
 	};
 	char **known = g_strsplit(v->options, " ", -1);
 	const char *stray = NULL;
 
 	for (guint i = 0; i < G_N_ELEMENTS(options) && !stray; i++) {
-		if (options[i].given && !g_strv_contains((const char *const *)known, options[i].name))
+		if (options[i].given &&
+		    !g_strv_contains((const char *const *)known, options[i].name))
 			stray = options[i].name;
 	}
 	g_strfreev(known);
@@ -202,8 +214,8 @@ static int run(struct ctl *c, const char *name)
 
 static void free_all(struct ctl *c)
 {
-	char *texts[] = {c->socket, c->config, c->tenant, c->kind,   c->since, c->target,
-			 c->mode,   c->gpu,    c->memory, c->vm,     c->sysfs};
+	char *texts[] = {c->socket, c->config, c->tenant, c->kind, c->since, c->target,
+			 c->mode,   c->gpu,    c->memory, c->vm,   c->sysfs};
 
 	for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
 		g_free(texts[i]);

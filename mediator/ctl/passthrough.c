@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Could a GPU be given to a VM as a whole? */
+#include <stdarg.h>
 #include <string.h>
 
 #include "gpus.h"

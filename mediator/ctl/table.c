@@ -94,7 +94,8 @@ char *text_bytes(uint64_t n)
 		return g_strdup("none");
 	for (; value >= 1024 && u + 1 < G_N_ELEMENTS(units); u++)
 		value /= 1024;
-	return g_strdup_printf(value < 10 && u && value != (double)(int)value ? "%.1f %s" : "%.0f %s",
+	return g_strdup_printf(value < 10 && u && value != (double)(int)value ? "%.1f %s"
+									      : "%.0f %s",
 			       value, units[u]);
 }
 
@@ -106,8 +107,8 @@ char *text_age(double seconds)
 		return g_strdup_printf("%" G_GUINT64_FORMAT " d %" G_GUINT64_FORMAT " h", s / 86400,
 				       s / 3600 % 24);
 	if (s >= 3600)
-		return g_strdup_printf("%" G_GUINT64_FORMAT " h %" G_GUINT64_FORMAT " min", s / 3600,
-				       s / 60 % 60);
+		return g_strdup_printf("%" G_GUINT64_FORMAT " h %" G_GUINT64_FORMAT " min",
+				       s / 3600, s / 60 % 60);
 	if (s >= 60)
 		return g_strdup_printf("%" G_GUINT64_FORMAT " min %" G_GUINT64_FORMAT " s", s / 60,
 				       s % 60);
