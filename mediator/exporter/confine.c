@@ -41,7 +41,10 @@ bool confine_user(const char *user, GError **err)
 }
 
 #if VGPU_HAVE_SECCOMP
-/* What serving takes: sockets, memory, time, threads that wait for each other. */
+/*
+ * What serving takes: sockets, memory, time, threads that wait for each other,
+ * and what a thread does first, as ours may not have come so far yet.
+ */
 static const int calls[] = {
 	SCMP_SYS(accept4),       SCMP_SYS(brk),
 	SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep),
@@ -61,6 +64,7 @@ static const int calls[] = {
 	SCMP_SYS(read),          SCMP_SYS(recvfrom),
 	SCMP_SYS(recvmsg),       SCMP_SYS(restart_syscall),
 	SCMP_SYS(rt_sigaction),  SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rseq),          SCMP_SYS(set_robust_list),
 	SCMP_SYS(rt_sigreturn),  SCMP_SYS(rt_sigtimedwait),
 	SCMP_SYS(sched_yield),   SCMP_SYS(select),
 	SCMP_SYS(sendmsg),       SCMP_SYS(sendto),

@@ -17,7 +17,7 @@ import vm  # noqa: E402
 
 HOST = vm.HOST
 CTL = HOST / "mediator" / "ctl" / "gpu_mediatorctl"
-EXPORTER = HOST / "mediator" / "ctl" / 
+EXPORTER = HOST / "mediator" / "exporter" / "gpu_mediator-exporter"
 HOLD = HOST / "tests" / "ctl" / "hold"
 OWNER = 54321     # owns vm2
 STRANGER = 54322  # owns nothing
