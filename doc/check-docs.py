@@ -288,6 +288,34 @@ def check_example(tree):
             fault(page, f"[{group}] {name} is not {defaults[member]}")
 
 
+def check_tenants(tree):
+    """A tenant's file: the page has every key, with range, and the levels; the example all keys."""
+    page, example = "doc/man/gpu_mediator.tenant.5", "mediator/policy/vm1.conf"
+    text = tree.text(page)
+    keys = re.findall(r'KEY\("(\w+)", "([\w-]+)", (\w+), [\w.]+, (\d+), (\d+),',
+                      tree.text("mediator/policy/keys.c"))
+    documented, shown, group = {}, set(), ""
+    for name in found("groups", re.findall(r"^\.Ss Group \[(\w+)\]", text, re.M)):
+        for key, below in items(section(text, "Ss", f"Group [{name}]"), r"Cm ([\w-]+)$"):
+            documented[name, key] = below
+    compare(page, "key", [k[:2] for k in keys], documented)
+    for name, key, kind, low, high in keys:
+        if kind == "store_number" and not re.search(rf"\b{low} to {high}\b",
+                                                    documented.get((name, key), "")):
+            fault(page, f"[{name}] {key}: the range {low} to {high} is missing")
+    for line in tree.text(example).splitlines():
+        if m := re.match(r"\[(\w+)\]$", line):
+            group = m.group(1)
+        elif m := re.match(r"#?([\w-]+)=", line):
+            shown.add((group, m.group(1)))
+    compare(example, "key", [k[:2] for k in keys], shown)
+    levels = re.findall(r'\{"(\w+)",\s+(\w+),\s+(\d+) \* MIB,\s+(\d+),\s+(\d+),',
+                        tree.text("mediator/policy/levels.c"))
+    for level, _, mib, weight, sessions in found("levels", levels):
+        if f".It Cm {level} Ta {mib}M Ta {weight} Ta {sessions} Ta" not in text:
+            fault(page, f"level {level}: no row with {mib}M, {weight} and {sessions}")
+
+
 def glib_options(source):
     return re.findall(r'\{"([a-z][a-z-]*)",\s*(?:\'.\'|0),\s*[^,]+,\s*G_OPTION_ARG', source)
 
@@ -395,7 +423,7 @@ def check_version(tree):
 
 def main(argv):
     tree = Tree(argv[1] if len(argv) > 1 else pathlib.Path(__file__).resolve().parents[1])
-    for check in (check_abi, check_socket, check_cuda, check_config, check_example,
+    for check in (check_abi, check_socket, check_cuda, check_config, check_example, check_tenants,
                   check_programs, check_gpu_test, check_device, check_module, check_environment,
                   check_pages, check_version):
         check(tree)

@@ -37,7 +37,7 @@ typedef uint8_t vgpu_u8;
 #define VGPU_DOORBELL_STRIDE 0x1000
 
 #define VGPU_ABI_MAJOR 1
-#define VGPU_ABI_MINOR 0
+#define VGPU_ABI_MINOR 1
 #define VGPU_ABI_VERSION ((VGPU_ABI_MAJOR << 16) | VGPU_ABI_MINOR)
 #define VGPU_MAGIC 0x55504756u /* "VGPU" */
 
@@ -75,10 +75,13 @@ typedef uint8_t vgpu_u8;
 #define VGPU_REG_QUEUE_BUFFERS 0x078      /* RW  entries of the buffer table */
 #define VGPU_REG_QUEUE_VECTOR 0x07c       /* RW  MSI-X vector of the queue */
 #define VGPU_REG_QUEUE_TAG 0x080          /* RW  for the host's log, e.g. the pid */
+#define VGPU_REG_REASON_SELECT 0x088      /* RW  which word of the reason REASON reads */
+#define VGPU_REG_REASON 0x08c             /* R   why STATUS_REFUSED: four bytes of text */
 /* Counters, for tests and measuring; they wrap. */
 #define VGPU_REG_COUNT_DOORBELLS 0x0c0  /* R   doorbells that left the fast path */
 #define VGPU_REG_COUNT_INTERRUPTS 0x0c4 /* R   queue interrupts that left the fast path */
 #define VGPU_REG_DATA 0x100             /* RW  data region, to the end of the BAR */
+#define VGPU_REASON_TEXT_MAX 256u       /* bytes of the reason, NUL included */
 #define VGPU_DATA_SIZE (VGPU_BAR_REGS_SIZE - VGPU_REG_DATA)
 
 #define VGPU_STATUS_BUSY 0x01u     /* a register command runs */
@@ -86,7 +89,7 @@ typedef uint8_t vgpu_u8;
 #define VGPU_STATUS_ERROR 0x04u    /* ... with RESULT < 0 */
 #define VGPU_STATUS_LINK 0x08u     /* the daemon is connected and agreed */
 #define VGPU_STATUS_QUEUES 0x10u   /* guest RAM can be shared: queues may be started */
-#define VGPU_STATUS_REFUSED 0x20u  /* the daemon refused this device; the host's log says why */
+#define VGPU_STATUS_REFUSED 0x20u  /* the daemon refused this device; REASON says why */
 #define VGPU_STATUS_UNSHARED 0x40u /* guest RAM cannot be shared: registers only */
 
 #define VGPU_CONTROL_RESET 0x1u       /* stops everything; reads 1 until that is done */

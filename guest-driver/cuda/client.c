@@ -82,6 +82,7 @@ static CUresult why_not(int error)
 	case ENXIO:
 	case ENODEV:
 	case ENOTCONN:
+	case ECONNREFUSED:
 	case EACCES:
 	case EPERM:
 		return CUDA_ERROR_NO_DEVICE;

@@ -7,9 +7,12 @@
  */
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "session.h"
@@ -169,14 +172,40 @@ static int map_queue(struct vgpu_session *s, const struct vgpu_stub_info *info)
 	return 0;
 }
 
+/* The module has the host's words for whoever may look, which is everybody. */
+static void find_reason(const char *path)
+{
+	char where[64], text[VGPU_REASON_TEXT_MAX];
+	struct stat st;
+	ssize_t n;
+	int fd;
+
+	if (stat(path, &st) < 0 || !S_ISCHR(st.st_mode))
+		return;
+	snprintf(where, sizeof(where), "/sys/dev/char/%u:%u/refusal", major(st.st_rdev),
+		 minor(st.st_rdev));
+	fd = open(where, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	n = read(fd, text, sizeof(text));
+	close(fd);
+	if (n > 0)
+		open_reason(text, (size_t)n);
+}
+
 int device_open(struct vgpu_session *s, const char *path)
 {
 	struct vgpu_stub_info info;
 
 	s->transport = &device;
 	s->fd = open(path, O_RDWR | O_CLOEXEC);
-	if (s->fd < 0)
-		return -1;
+	if (s->fd < 0) {
+		int error = errno;
+
+		if (error == ECONNREFUSED)
+			find_reason(path);
+		return fail(error);
+	}
 	if (ioctl(s->fd, VGPU_STUB_IOC_INFO, &info) < 0)
 		return -1;
 	if (info.abi_version >> 16 != VGPU_ABI_MAJOR)

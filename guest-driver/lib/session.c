@@ -20,6 +20,24 @@ static const char *after(const char *text, const char *prefix)
 	return strncmp(text, prefix, n) == 0 ? text + n : NULL;
 }
 
+static char reason[VGPU_REASON_TEXT_MAX];
+
+const char *vgpu_open_reason(void)
+{
+	return reason;
+}
+
+void open_reason(const char *text, size_t size)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < size && text[i] && n < sizeof(reason) - 1; i++) {
+		if (text[i] >= ' ' && text[i] <= '~')
+			reason[n++] = text[i];
+	}
+	reason[n] = '\0';
+}
+
 static int start(struct vgpu_session *s, const char *where)
 {
 	const char *path;
@@ -44,6 +62,7 @@ struct vgpu_session *vgpu_session_open(const char *where)
 	s->next_id = 1;
 	s->kicked = 1ull << 63; /* never */
 	s->fd = -1;
+	open_reason("", 0);
 	if (start(s, where) < 0) {
 		int error = errno;
 

@@ -51,6 +51,9 @@ extern const struct transport unix_transport;
 int device_open(struct vgpu_session *s, const char *path);
 int unix_open(struct vgpu_session *s, const char *path);
 
+/* session.c: what vgpu_open_reason() says; what is not printable is left out. */
+void open_reason(const char *text, size_t size);
+
 /* wait.c: until rsp_prod leaves `seen`, as the wait mode says. */
 int wait_moved(struct vgpu_session *s, uint32_t seen, int64_t deadline);
 

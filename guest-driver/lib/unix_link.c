@@ -22,8 +22,9 @@ static int say_hello(struct unix_link *l, int fd, int64_t deadline)
 
 	memcpy(h.uuid, l->uuid, sizeof(h.uuid));
 	memcpy(h.name, l->name, sizeof(h.name));
+	/* Not to be taken for what connect() says of the socket's permissions. */
 	if (unix_exchange(l, fd, &m, &r, sizeof(r), NULL, NULL, deadline) < 0)
-		return -1;
+		return errno == EACCES ? fail(ECONNREFUSED) : -1;
 	if (r.protocol_version != VGPU_PROTOCOL_VERSION || r.abi_version >> 16 != VGPU_ABI_MAJOR ||
 	    PF_NEEDED & ~r.protocol_features || F_NEEDED & ~r.features)
 		return fail(EPROTONOSUPPORT);
@@ -62,10 +63,12 @@ int unix_connect(struct unix_link *l, int64_t deadline)
 
 	if (fd < 0)
 		return -1;
-	if (connect_to(l, fd) == 0 && say_hello(l, fd, deadline) == 0 &&
-	    tell_memory(l, fd, deadline) == 0)
+	if (connect_to(l, fd) < 0)
+		error = errno == ECONNREFUSED ? ENOTCONN : errno;
+	else if (say_hello(l, fd, deadline) < 0 || tell_memory(l, fd, deadline) < 0)
+		error = errno;
+	else
 		return fd;
-	error = errno == ECONNREFUSED ? ENOTCONN : errno;
 	close(fd);
 	return fail(error);
 }

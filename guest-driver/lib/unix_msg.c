@@ -146,6 +146,8 @@ static int take_reply(struct incoming *in, const struct message *m, void *reply,
 		return fail(EPROTO);
 	memcpy(&status, in->payload, sizeof(status));
 	if (status.status)
+		open_reason(status.reason, sizeof(status.reason));
+	if (status.status)
 		return fail(status.status < 0 && status.status > -4096 ? -status.status : EPROTO);
 	if (in->h.size != size || in->nfds > room)
 		return fail(EPROTO);

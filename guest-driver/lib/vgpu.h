@@ -9,6 +9,7 @@
  *
  * Functions return 0 or a count, or -1 with errno: EIO the session is lost (open
  * another), ENODEV the device is gone, ENOTCONN the host's daemon is not there,
+ * ECONNREFUSED it refuses this machine or user,
  * ETIMEDOUT, EPROTO the host broke the protocol.  A session may be used by one
  * thread at a time, but for what vgpu_session_ring() says.
  */
@@ -38,6 +39,13 @@ enum vgpu_wait_mode {
  * means what the environment's VGPU_TRANSPORT says, or VGPU_DEVICE_PATH.
  */
 struct vgpu_session *vgpu_session_open(const char *where);
+
+/*
+ * After vgpu_session_open() failed with ECONNREFUSED: the host's words, such as
+ * what its administrator has to do; else "".  Of the last one in this process.
+ */
+const char *vgpu_open_reason(void);
+
 void vgpu_session_close(struct vgpu_session *s);
 void vgpu_session_set_wait(struct vgpu_session *s, enum vgpu_wait_mode mode);
 

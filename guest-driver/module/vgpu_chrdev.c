@@ -359,6 +359,28 @@ static const struct file_operations vgpu_fops = {
 	.mmap = vgpu_mmap,
 };
 
+/* Why the host refuses the device, for whoever cannot read the kernel's log. */
+static ssize_t refusal_show(struct device *dev, struct device_attribute *attr,
+			    char *buf)
+{
+	struct vgpu_dev *vdev = container_of(dev, struct vgpu_dev, dev);
+	char reason[VGPU_REASON_TEXT_MAX];
+	int ret = vgpu_dev_enter(vdev);
+
+	if (ret)
+		return ret;
+	vgpu_regs_reason(vdev, reason);
+	vgpu_dev_leave(vdev);
+	return sysfs_emit(buf, "%s\n", reason);
+}
+static DEVICE_ATTR_RO(refusal);
+
+static struct attribute *vgpu_attrs[] = {
+	&dev_attr_refusal.attr,
+	NULL,
+};
+ATTRIBUTE_GROUPS(vgpu);
+
 static void vgpu_dev_release(struct device *dev)
 {
 	struct vgpu_dev *vdev = container_of(dev, struct vgpu_dev, dev);
@@ -391,6 +413,7 @@ int vgpu_chrdev_prepare(struct vgpu_dev *vdev, struct device *parent)
 	vdev->dev.parent = parent;
 	vdev->dev.devt = MKDEV(MAJOR(vgpu_devt), minor);
 	vdev->dev.release = vgpu_dev_release;
+	vdev->dev.groups = vgpu_groups;
 	cdev_init(&vdev->cdev, &vgpu_fops);
 	vdev->cdev.owner = THIS_MODULE;
 	return 0;

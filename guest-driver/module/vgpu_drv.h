@@ -256,6 +256,7 @@ extern unsigned int vgpu_buffers;
 int vgpu_dev_enter(struct vgpu_dev *vdev);
 void vgpu_dev_leave(struct vgpu_dev *vdev);
 int vgpu_regs_identify(struct vgpu_dev *vdev);
+void vgpu_regs_reason(struct vgpu_dev *vdev, char *text);
 int vgpu_regs_reset(struct vgpu_dev *vdev);
 int vgpu_regs_negotiate(struct vgpu_dev *vdev);
 void vgpu_regs_listen(struct vgpu_dev *vdev);

@@ -13,10 +13,11 @@
  */
 #define VGPU_XEN_VECTORS 16u
 
-static void vgpu_link_report(struct vgpu_dev *vdev, u32 status)
+static void vgpu_link_report(struct vgpu_dev *vdev, u32 status, const char *reason)
 {
 	if (status & VGPU_STATUS_REFUSED)
-		dev_warn_ratelimited(&vdev->dev, "the host refuses this device; its log says why\n");
+		dev_warn_ratelimited(&vdev->dev, "the host refuses this device: %s\n",
+				     *reason ? reason : "its log says why");
 	else
 		dev_info_ratelimited(&vdev->dev, "host %sconnected\n",
 				     status & VGPU_STATUS_LINK ? "" : "dis");
@@ -25,6 +26,7 @@ static void vgpu_link_report(struct vgpu_dev *vdev, u32 status)
 static irqreturn_t vgpu_irq_events(int irq, void *data)
 {
 	struct vgpu_dev *vdev = data;
+	char reason[VGPU_REASON_TEXT_MAX] = "";
 	u32 events, status;
 
 	if (vgpu_dev_enter(vdev))
@@ -32,10 +34,12 @@ static irqreturn_t vgpu_irq_events(int irq, void *data)
 	events = vgpu_read(vdev, VGPU_REG_INT_STATUS);
 	vgpu_write(vdev, VGPU_REG_INT_STATUS, events);
 	status = vgpu_read(vdev, VGPU_REG_STATUS);
+	if (events & VGPU_INT_LINK && status & VGPU_STATUS_REFUSED)
+		vgpu_regs_reason(vdev, reason);
 	vgpu_dev_leave(vdev);
 
 	if (events & VGPU_INT_LINK)
-		vgpu_link_report(vdev, status);
+		vgpu_link_report(vdev, status, reason);
 	if (events & VGPU_INT_QUEUE)
 		vgpu_sessions_refresh(vdev);
 	wake_up_all(&vdev->wait);

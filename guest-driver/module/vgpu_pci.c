@@ -112,7 +112,13 @@ static void vgpu_report(struct vgpu_dev *vdev)
 {
 	struct device *dev = &vdev->pdev->dev;
 	u32 status = vgpu_read(vdev, VGPU_REG_STATUS);
+	char reason[VGPU_REASON_TEXT_MAX];
 
+	if (status & VGPU_STATUS_REFUSED) {
+		vgpu_regs_reason(vdev, reason);
+		dev_warn(dev, "%s: the host refuses this device: %s\n",
+			 dev_name(&vdev->dev), *reason ? reason : "its log says why");
+	}
 	if (vdev->features & VGPU_F_QUEUES)
 		dev_info(dev, "%s: %u queues, %u vectors, host %sconnected\n",
 			 dev_name(&vdev->dev), vdev->max_queues, vdev->nvectors,

@@ -3,6 +3,7 @@
  * The registers of BAR 0: identity, reset, features, and commands that travel
  * inside the BAR (the way that needs no memory of ours to be shared).
  */
+#include <linux/ctype.h>
 #include <linux/delay.h>
 #include <linux/jiffies.h>
 
@@ -45,6 +46,36 @@ int vgpu_errno(s32 status)
 	if (status == 0)
 		return 0;
 	return status < 0 && status >= -EHWPOISON ? status : -EIO;
+}
+
+/**
+ * vgpu_regs_reason - why the host refuses the device
+ * @vdev: device; the caller holds the gate, or nobody else has the device yet
+ * @text: room for VGPU_REASON_TEXT_MAX bytes
+ *
+ * Empty if it does not, or if the device is too old to say.  Bytes that a
+ * terminal might take for more than text are replaced.
+ */
+void vgpu_regs_reason(struct vgpu_dev *vdev, char *text)
+{
+	unsigned int i;
+
+	spin_lock(&vdev->select_lock);
+	for (i = 0; i < VGPU_REASON_TEXT_MAX; i += 4) {
+		__le32 word;
+
+		vgpu_write(vdev, VGPU_REG_REASON_SELECT, i / 4);
+		word = cpu_to_le32(vgpu_read(vdev, VGPU_REG_REASON));
+		if (!word)
+			break;
+		memcpy(text + i, &word, sizeof(word));
+	}
+	spin_unlock(&vdev->select_lock);
+	text[min(i, VGPU_REASON_TEXT_MAX - 1)] = '\0';
+	for (; *text; text++) {
+		if (!isascii(*text) || !isprint(*text))
+			*text = '?';
+	}
 }
 
 /**

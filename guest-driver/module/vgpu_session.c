@@ -192,7 +192,7 @@ static int vgpu_session_start_registers(struct vgpu_session *s)
 	status = vgpu_read(vdev, VGPU_REG_STATUS);
 	vgpu_dev_leave(vdev);
 	if (!(status & VGPU_STATUS_LINK))
-		return -ENOTCONN;
+		return status & VGPU_STATUS_REFUSED ? -ECONNREFUSED : -ENOTCONN;
 	atomic_set(&s->mode, VGPU_MODE_REGISTERS);
 	mutex_lock(&vdev->sessions_lock);
 	list_add_tail(&s->node, &vdev->sessions);
@@ -207,7 +207,8 @@ static int vgpu_session_start_registers(struct vgpu_session *s)
  *
  * Context: Process context; waits for the host's answer, interruptibly.
  * Return: The session or an ERR_PTR: -EBUSY (no free queue), -ENOTCONN (no
- * daemon), -ENODEV, -EINTR, -ETIMEDOUT, -ENOMEM or what the host said.
+ * daemon), -ECONNREFUSED (it refuses this device), -ENODEV, -EINTR, -ETIMEDOUT,
+ * -ENOMEM or what the host said.
  */
 struct vgpu_session *vgpu_session_open(struct vgpu_dev *vdev,
 				       struct address_space *mapping)

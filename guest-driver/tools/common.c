@@ -16,6 +16,8 @@ static const char *hint(int error)
 	switch (error) {
 	case ENOTCONN:
 		return " (is gpu_mediator running on the host?)";
+	case ECONNREFUSED:
+		return " (the host refuses this VM; its log says why)";
 	case EBUSY:
 		return " (all queues of the device are in use)";
 	case EACCES:
@@ -40,7 +42,10 @@ int open_session(struct context *c)
 		return EXIT_PASSED;
 	}
 	error = errno;
-	fprintf(stderr, "gpu_test: %s: %s%s\n", path, strerror(error), hint(error));
+	if (error == ECONNREFUSED && *vgpu_open_reason())
+		fprintf(stderr, "gpu_test: %s: the host refuses: %s\n", path, vgpu_open_reason());
+	else
+		fprintf(stderr, "gpu_test: %s: %s%s\n", path, strerror(error), hint(error));
 	if (error == ENOENT || error == ENXIO || error == ENODEV)
 		return EXIT_NO_DEVICE;
 	return EXIT_FAILED;

@@ -101,6 +101,7 @@ static void reset_registers(struct vgpu_core *c)
 	c->driver_features = 0;
 	c->features_ok = false;
 	c->select = 0;
+	c->reason_select = 0;
 	c->count_doorbells = 0;
 	c->count_interrupts = 0;
 	memset(c->data, 0, sizeof(c->data));

@@ -57,10 +57,11 @@ enum link_state {
 struct link {
 	enum link_state state;
 	bool started;
-	bool broken;        /* to be dropped at the end of this input */
-	bool broken_refuse; /* ... and the device counts as refused */
-	char why[256];      /* of the drop */
-	char logged[256];   /* last reason that was logged */
+	bool broken;                        /* to be dropped at the end of this input */
+	bool broken_refuse;                 /* ... and the device counts as refused */
+	char why[256];                      /* of the drop */
+	char logged[256];                   /* last reason that was logged */
+	char refusal[VGPU_REASON_TEXT_MAX]; /* the guest may read it; NUL bytes to its end */
 	int64_t retry_at;
 	int64_t backoff;
 	int64_t reply_due;
@@ -124,6 +125,7 @@ struct vgpu_core {
 	bool features_ok;
 	bool resetting;
 	uint32_t select;
+	uint32_t reason_select;
 	uint32_t count_doorbells;
 	uint32_t count_interrupts;
 	uint8_t data[VGPU_DATA_SIZE];
@@ -188,6 +190,9 @@ void link_send(struct vgpu_core *c, uint32_t request, bool reply, const void *pa
 void link_answered(struct vgpu_core *c);
 bool link_hello_reply(struct vgpu_core *c, const void *payload, size_t size);
 bool link_agreed(const struct vgpu_core *c);
+
+/* 0, or why nothing can be started now. */
+int link_error(const struct vgpu_core *c);
 const char *link_text(const char *src, size_t size, char *buf, size_t len);
 
 /* memory.c */

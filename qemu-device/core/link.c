@@ -24,6 +24,13 @@ bool link_agreed(const struct vgpu_core *c)
 	return (c->link.state == LINK_RESUMING || c->link.state == LINK_UP) && !c->link.broken;
 }
 
+int link_error(const struct vgpu_core *c)
+{
+	if (vgpu_core_link_up(c))
+		return 0;
+	return c->status & VGPU_STATUS_REFUSED ? -ECONNREFUSED : -ENOTCONN;
+}
+
 bool vgpu_core_link_up(const struct vgpu_core *c)
 {
 	return c->link.state == LINK_UP;
@@ -63,11 +70,19 @@ static void log_once(struct vgpu_core *c, enum vgpu_log_level level, const char 
 	core_log(c, level, "%s: %s", what, c->link.why);
 }
 
-static void set_refused(struct vgpu_core *c, bool on)
+/* The guest may read the reason, and whoever uses the VM knows whom to ask then. */
+static void note_refusal(struct vgpu_core *c, const char *why)
 {
-	if (on == !!(c->status & VGPU_STATUS_REFUSED))
+	memset(c->link.refusal, 0, sizeof(c->link.refusal));
+	snprintf(c->link.refusal, sizeof(c->link.refusal), "%s", why);
+}
+
+static void set_refused(struct vgpu_core *c)
+{
+	note_refusal(c, c->link.why);
+	if (c->status & VGPU_STATUS_REFUSED)
 		return;
-	c->status ^= VGPU_STATUS_REFUSED;
+	c->status |= VGPU_STATUS_REFUSED;
 	core_interrupt(c, VGPU_INT_LINK);
 }
 
@@ -93,10 +108,11 @@ void link_settle(struct vgpu_core *c)
 	plan_retry(c);
 	msg_reset(c);
 	if (l->broken_refuse)
-		log_once(c, VGPU_LOG_ERROR, "gpu_mediator does not fit this device");
+		log_once(c, VGPU_LOG_ERROR, "gpu_mediator and this device do not come together");
 	else
 		log_once(c, VGPU_LOG_WARNING, "not connected to gpu_mediator, trying again");
-	set_refused(c, l->broken_refuse || (c->status & VGPU_STATUS_REFUSED));
+	if (l->broken_refuse)
+		set_refused(c);
 	l->broken = false;
 	if (was_up)
 		core_interrupt(c, VGPU_INT_LINK);
@@ -193,6 +209,7 @@ void link_answered(struct vgpu_core *c)
 	l->logged[0] = '\0';
 	core_log(c, VGPU_LOG_INFO, "connected to gpu_mediator");
 	c->status &= ~VGPU_STATUS_REFUSED;
+	note_refusal(c, "");
 	core_interrupt(c, VGPU_INT_LINK);
 }
 

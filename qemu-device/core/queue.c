@@ -176,8 +176,8 @@ void queue_start(struct vgpu_core *c, struct queue *q)
 
 	q->error = 0;
 	q->session = 0;
-	if (!err && !vgpu_core_link_up(c))
-		err = -ENOTCONN;
+	if (!err)
+		err = link_error(c);
 	if (!err) {
 		q->up = true;
 		err = c->ops->make_queue_fds(c->opaque, q->id, &fds[0], &fds[1]);

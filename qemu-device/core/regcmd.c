@@ -30,7 +30,7 @@ static int check_command(const struct vgpu_core *c)
 		return -EINVAL;
 	if (c->command > UINT16_MAX || c->command == VGPU_CMD_CUDA)
 		return -EOPNOTSUPP;
-	return vgpu_core_link_up(c) ? 0 : -ENOTCONN;
+	return link_error(c);
 }
 
 /* A write to COMMAND.  Settling goes on from here. */

@@ -38,6 +38,19 @@ static uint32_t read_control(const struct vgpu_core *c)
 	       (c->features_ok ? VGPU_CONTROL_FEATURES_OK : 0);
 }
 
+/* Text in words: a register for each would be a quarter of all there are. */
+static uint32_t read_reason(const struct vgpu_core *c)
+{
+	const char *text = c->link.refusal;
+	uint32_t value = 0;
+
+	if (c->reason_select >= sizeof(c->link.refusal) / 4)
+		return 0;
+	for (uint32_t i = 0; i < 4; i++)
+		value |= (uint32_t)(uint8_t)text[4 * c->reason_select + i] << 8 * i;
+	return value;
+}
+
 static uint32_t read_queue(struct vgpu_core *c, uint32_t offset)
 {
 	const struct queue *q;
@@ -115,6 +128,10 @@ static uint32_t read_device(struct vgpu_core *c, uint32_t offset)
 		return VGPU_BUFFERS_MAX;
 	case VGPU_REG_QUEUE_SELECT:
 		return c->select;
+	case VGPU_REG_REASON_SELECT:
+		return c->reason_select;
+	case VGPU_REG_REASON:
+		return read_reason(c);
 	case VGPU_REG_COUNT_DOORBELLS:
 		return c->count_doorbells;
 	case VGPU_REG_COUNT_INTERRUPTS:
@@ -285,6 +302,9 @@ static void write_device(struct vgpu_core *c, uint64_t offset, uint32_t value)
 		break;
 	case VGPU_REG_QUEUE_SELECT:
 		c->select = value;
+		break;
+	case VGPU_REG_REASON_SELECT:
+		c->reason_select = value;
 		break;
 	default:
 		if (offset >= VGPU_REG_QUEUE_CONTROL && offset <= VGPU_REG_QUEUE_TAG)

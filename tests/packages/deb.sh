@@ -45,15 +45,20 @@ installs() {
 	ok "installed: ${packages[*]}"
 	[ -f /etc/gpu_mediator/config.conf ] || die "no /etc/gpu_mediator/config.conf"
 	ok "the configuration is there"
+	gpu_mediator --check-config >"$log" 2>&1 || die "gpu_mediator --check-config"
+	grep -qx '0 tenants in /etc/gpu_mediator/tenants' "$log" || die "there are tenants already"
+	ok "nobody may use the GPU before the administrator says so"
 	systemd-analyze --man=no verify gpu_mediator.service >"$log" 2>&1 || die "systemd-analyze verify"
 	ok "systemd understands the unit"
-	man -w gpu_mediator gpu_mediator-worker gpu_mediator.conf gpu_test vgpu_stub qemu-vgpu-stub \
+	man -w gpu_mediator gpu_mediator-worker gpu_mediator.conf gpu_mediator.tenant gpu_test vgpu_stub qemu-vgpu-stub \
 		gpu_mediator-cuda vgpu-stub-xen >"$log" 2>&1 || die "man pages are missing"
 	ok "man finds the pages"
 }
 
 start_daemon() {
 	[ -d /run/gpu_mediator ] || die "no directory for devices to wait for the daemon in"
+	# As the man page's first example: who may, and at the socket that all share.
+	printf '[tenant]\nlevel=high\nusers=root\n' >/etc/gpu_mediator/tenants/host.conf
 	gpu_mediator --foreground --backend cpu >/tmp/daemon.log 2>&1 &
 	daemon=$!
 	for _ in $(seq 300); do
@@ -67,6 +72,7 @@ start_daemon() {
 stop_daemon() {
 	kill "$daemon"
 	wait "$daemon" || die "the daemon's exit status is $?"
+	rm /etc/gpu_mediator/tenants/host.conf
 	ok "the daemon ends in order"
 }
 

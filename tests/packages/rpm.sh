@@ -44,6 +44,8 @@ installs() {
 daemon() {
 	getent group vgpu >/dev/null || die "there is no group vgpu"
 	! has vgpu-stub-xen || [ -d /run/gpu_mediator ] || die "no directory to wait for the daemon in"
+	gpu_mediator --check-config >"$log" 2>&1 || die "gpu_mediator --check-config"
+	grep -qx '0 tenants in /etc/gpu_mediator/tenants' "$log" || die "there are tenants already"
 	mkdir -p /run/gpu_mediator
 	gpu_mediator --foreground --backend cpu >"$log" 2>&1 &
 	for _ in $(seq 300); do

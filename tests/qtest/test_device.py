@@ -20,6 +20,7 @@ from vm import BUILD, Daemon, Failure, wait_until  # noqa: E402
 
 START, RESET_DEVICE = 0x101, 34  # of protocol/vgpu_socket.h
 ENOENT, EIO, EFAULT, EINVAL, EOPNOTSUPP, ENOTCONN = -2, -5, -14, -22, -95, -107
+ECONNREFUSED = -111
 
 
 def device(daemon, options=""):
@@ -60,7 +61,7 @@ class WithoutDaemon(unittest.TestCase):
         with QTest(device(self.nowhere)) as t:
             t.enable()
             self.assertEqual(t.reg(q.MAGIC), 0x55504756)
-            self.assertEqual(t.reg(q.ABI_VERSION), 0x10000)
+            self.assertEqual(t.reg(q.ABI_VERSION), 0x10001)
             self.assertEqual(t.reg(q.STATUS), q.QUEUES)
             self.assertEqual(t.reg(q.FEATURES_LO), 7)
             self.assertEqual(t.reg(q.DATA_OFFSET), 0x100)
@@ -456,7 +457,16 @@ class BadDaemons(unittest.TestCase):
             t.wait_status(q.REFUSED, "refusal")
             self.assertEqual(t.reg(q.STATUS) & q.LINK, 0)
             self.assertIn(words, t.stderr())
-            self.assertEqual(t.command(q.NOP)[0], ENOTCONN)
+            self.assertEqual(t.command(q.NOP)[0], ECONNREFUSED)
+            self.assertIn(words, self.reason(t))
+
+    def reason(self, t):
+        """What the guest reads of it."""
+        text = b""
+        for i in range(64):
+            t.reg(q.REASON_SELECT, i)
+            text += t.reg(q.REASON).to_bytes(4, "little")
+        return text.rstrip(b"\0").decode()
 
     def test_wrong_protocol(self):
         self.refused(hello_reply(protocol=2), "version 2 of the socket protocol")

@@ -72,9 +72,11 @@ def wait_until(what, condition, seconds=PATIENCE, pause=0.02):
 
 
 class Daemon:
-    """A gpu_mediator in the foreground with a socket and log of its own."""
+    """A gpu_mediator in the foreground with a socket and log of its own.
 
-    def __init__(self, folder=None, backend="auto", extra=(), config=None):
+    It lets in everybody, unless there are `tenants`: the texts of their files by name."""
+
+    def __init__(self, folder=None, backend="auto", extra=(), config=None, tenants=None):
         self._own = None
         if folder is None:
             self._own = tempfile.TemporaryDirectory(prefix="vgpu-")
@@ -88,7 +90,28 @@ class Daemon:
             path = self.folder / "config.conf"
             path.write_text(config)
             self.extra += ["--config", str(path)]
+        self.tenants = self.folder / "tenants"
+        self.extra += ["--tenants", str(self.tenants)]
+        if tenants is None:
+            self.extra.append("--open")
+        for name, text in (tenants or {}).items():
+            self.tenant(name, text)
         self.process = None
+
+    def tenant(self, name, text):
+        """Writes a tenant's file; `text` None: removes it."""
+        self.tenants.mkdir(exist_ok=True)
+        path = self.tenants / f"{name}.conf"
+        if text is None:
+            path.unlink()
+        else:
+            path.write_text(text)
+
+    def reload(self):
+        """SIGHUP, and the daemon's word that it has done so."""
+        before = self.log().count("reloaded")
+        self.process.send_signal(signal.SIGHUP)
+        wait_until("the reload", lambda: self.log().count("reloaded") > before)
 
     def start(self):
         run = self.folder / "run"
@@ -372,11 +395,13 @@ class Emulated(Shell):
 
 
 class VM(Emulated):
-    """One QEMU with the device; `daemon` is a Daemon or a socket's path."""
+    """One QEMU with the device; `daemon` is a Daemon or a socket's path.
+
+    QEMU runs as `user`, a number, if it is not None; only root can do that."""
 
     def __init__(self, daemon, name="vm1", memory="512M", smp=1, shared=True, device=True,
                  device_options="", append="", extra=(), initrd=None,
-                 reboot=False):
+                 reboot=False, user=None):
         super().__init__(name)
         self.socket = daemon.socket if isinstance(daemon, Daemon) else daemon
         self.accel = accelerator()
@@ -400,6 +425,10 @@ class VM(Emulated):
         if device:
             self.argv += ["-device", self.device_argument(device_options)]
         self.argv += list(extra)
+        if user is not None:
+            os.chown(self.folder, user, user)
+            self.argv = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups",
+                         *self.argv]
 
     def device_argument(self, options=""):
         return f"vgpu-stub,id=vgpu0,socket={self.socket}" + (f",{options}" if options else "")

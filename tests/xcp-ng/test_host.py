@@ -68,13 +68,15 @@ class Key(unittest.TestCase):
 
     def test_ways(self):
         for text in ("on", "true", "1", "emulator", " emulator\n"):
-            self.assertEqual(wrapper.parse(text), ("emulator", 32, 30))
-        self.assertEqual(wrapper.parse("qemu,queues=256,slot=1"), ("qemu", 256, 1))
+            self.assertEqual(wrapper.parse(text), ("emulator", 32, 30, None))
+        self.assertEqual(wrapper.parse("qemu,queues=256,slot=1"), ("qemu", 256, 1, None))
+        self.assertEqual(wrapper.parse("on,tenant=vm-7.a"), ("emulator", 32, 30, "vm-7.a"))
 
     def test_refused(self):
         for text in ("yes", "emulator,queues=0", "emulator,queues=257", "qemu,queues=", "qemu,slot=32",
                      "qemu,slot=-1", "qemu,slot=0x1e", "qemu,slot =1", "qemu,socket=/tmp/s", "qemu,",
-                     "qemu,queues=٣", "emulator,queues=9999999999"):
+                     "qemu,queues=٣", "emulator,queues=9999999999", "on,tenant=", "on,tenant=../x",
+                     "on,tenant=.x", "on,tenant=a b", "on,tenant=a/b", "on,tenant=" + 64 * "a"):
             with self.assertRaises(wrapper.Refused, msg=text):
                 wrapper.parse(text)
 
@@ -120,6 +122,22 @@ class Wrapper(unittest.TestCase):
             "--socket=/run/gpu_mediator/gpu_mediator.sock", "--socket-group=vgpu", "--queues=4",
             "--slot=29"]])
         self.assertEqual(self.said, ["domain 7: emulator, 4 queues, slot 29", "words"])
+
+    def test_tenant(self):
+        for groups, group in (({"vgpu", "vgpu-one"}, "vgpu-one"), ({"vgpu", "vgpu-two"}, "vgpu")):
+            def getgrnam(name):
+                if name not in groups:
+                    raise KeyError(name)
+                return unittest.mock.Mock(gr_name=name)
+            emulator = FakeEmulator()
+            with unittest.mock.patch.object(wrapper.grp, "getgrnam", getgrnam):
+                self.prepare(ARGV, emulator, platform__vgpu_stub="on,tenant=one")
+            self.assertIn("--socket=/run/gpu_mediator/one.sock", emulator.calls[0])
+            self.assertIn("--socket-group=" + group, emulator.calls[0])
+            self.assertEqual(self.said.pop(), "domain 7: emulator, 32 queues, slot 30, tenant one")
+        with self.qemu(b"\x7fELF...vgpu-stub\0..."):
+            argv = self.prepare(ARGV, platform__vgpu_stub="qemu,tenant=one")
+        self.assertIn("vgpu-stub,socket=/run/gpu_mediator/one.sock,queues=32,addr=1e", argv)
 
     def test_emulator_fails(self):
         for emulator, words in (

@@ -36,7 +36,7 @@ class Dom0:
         host.check(f"cat >/run/gpu.conf <<'END'\n{CONFIG}END")
 
     def start_mediator(self):
-        self.host.check("gpu_mediator --foreground --config /run/gpu.conf </dev/null "
+        self.host.check("gpu_mediator --foreground --open --config /run/gpu.conf </dev/null "
                         ">/var/log/mediator.err 2>&1 &")
         wait_until("the daemon's socket", lambda: self.host.run(
             f"grep -q 'listening at' {LOG}").status == 0, 60, 0.3)

@@ -72,7 +72,7 @@ class Host(Emulated):
         """The daemon; `domains` says who may name a domain's memory (gpu_mediator.conf(5))."""
         before = self.log().count("listening at")
         self.check(f"printf '[xen]\\ndomains={domains}\\n' >/run/mediator.conf; mkdir -p /run/gpu")
-        self.check(f"gpu_mediator --foreground --config /run/mediator.conf --backend cpu "
+        self.check(f"gpu_mediator --foreground --open --config /run/mediator.conf --backend cpu "
                    f"--socket-path {SOCKET} --runtime-dir /run/vgpu --log-file /var/log/mediator.log "
                    "</dev/null >/var/log/mediator.err 2>&1 & echo $! >/run/mediator.pid")
         wait_until("the daemon in dom0", lambda: self.log().count("listening at") > before, 60, 0.3)

@@ -54,6 +54,31 @@ static void test_hello_unshared(void)
 	fake_free(f);
 }
 
+/* The words that a guest reads; all else of the registers reads 0. */
+static void expect_reason(struct fake *f, const char *words)
+{
+	char text[VGPU_REASON_TEXT_MAX];
+
+	for (uint32_t i = 0; i < sizeof(text) / 4; i++) {
+		uint32_t value;
+
+		set_reg(f, VGPU_REG_REASON_SELECT, i);
+		value = reg(f, VGPU_REG_REASON);
+		memcpy(text + 4 * i, &value, 4);
+	}
+	g_assert_nonnull(memchr(text, 0, sizeof(text)));
+	if (words)
+		g_assert_nonnull(strstr(text, words));
+	else
+		g_assert_cmpstr(text, ==, "");
+	for (size_t i = strlen(text); i < sizeof(text); i++)
+		g_assert_cmpint(text[i], ==, 0);
+	set_reg(f, VGPU_REG_REASON_SELECT, sizeof(text) / 4);
+	g_assert_cmphex(reg(f, VGPU_REG_REASON), ==, 0);
+	set_reg(f, VGPU_REG_REASON_SELECT, UINT32_MAX);
+	g_assert_cmphex(reg(f, VGPU_REG_REASON), ==, 0);
+}
+
 static void refuse_with(const struct vgpu_msg_hello_reply *r, const char *words)
 {
 	struct fake *f = fake_new();
@@ -61,10 +86,14 @@ static void refuse_with(const struct vgpu_msg_hello_reply *r, const char *words)
 	set_ram(f, 1);
 	vgpu_core_start(f->c);
 	expect(f, VGPU_MSG_HELLO);
+	expect_reason(f, NULL);
 	answer_hello(f, r);
 	expect_nothing(f);
 	g_assert_cmpuint(f->disconnects, ==, 1);
 	g_assert_cmphex(reg(f, VGPU_REG_STATUS), ==, VGPU_STATUS_REFUSED | VGPU_STATUS_QUEUES);
+	expect_reason(f, words);
+	set_reg(f, VGPU_REG_COMMAND, VGPU_CMD_NOP);
+	g_assert_cmpint((int32_t)reg(f, VGPU_REG_RESULT), ==, -ECONNREFUSED);
 	g_assert_cmpuint(f->logs[VGPU_LOG_ERROR], ==, 1);
 	g_assert_nonnull(strstr(f->last_log, words));
 
@@ -82,7 +111,9 @@ static void refuse_with(const struct vgpu_msg_hello_reply *r, const char *words)
 	struct vgpu_msg_hello_reply good = good_hello();
 	answer_hello(f, &good);
 	answer(f, VGPU_MSG_SET_MEM_TABLE, 0);
-	g_assert_cmphex(reg(f, VGPU_REG_STATUS), ==, VGPU_STATUS_LINK | VGPU_STATUS_QUEUES);
+	g_assert_cmphex(reg(f, VGPU_REG_STATUS) & ~(VGPU_STATUS_DONE | VGPU_STATUS_ERROR), ==,
+			VGPU_STATUS_LINK | VGPU_STATUS_QUEUES);
+	expect_reason(f, NULL);
 	fake_free(f);
 }
 
