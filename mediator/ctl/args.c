@@ -64,21 +64,33 @@ static void notes_for(enum args_target target, const struct policy *p, const str
 		     c->socket_path);
 }
 
+/* xcp-ng/host/qemu-wrapper */
+#define XE_SOCKET "/run/gpu_mediator/%s.sock"
+
+static bool is_where_xe_looks(const struct policy *p)
+{
+	char *path = g_strdup_printf(XE_SOCKET, p->name);
+	bool same = strcmp(path, p->socket) == 0;
+
+	g_free(path);
+	return same;
+}
+
 static int mediated(const struct ctl *ctl, enum args_target target, const struct policy *p,
 		    const struct config *c)
 {
 	const struct args_vm vm = {.name = ctl->vm ? ctl->vm : p->name,
 				   .socket = p->socket ? p->socket : c->socket_path,
 				   .memory = ctl->memory,
-				   .plugin = VGPU_PLUGIN};
+				   .plugin = VGPU_PLUGIN,
+				   .tenant = p->socket ? p->name : NULL};
 	char *text;
 
-	if (target == ARGS_XE && p->socket && !p->uids->len) {
+	if (target == ARGS_XE && p->socket && !is_where_xe_looks(p)) {
 		fprintf(stderr,
-			"gpu_mediatorctl: XCP-ng's wrapper knows the shared socket only; make "
-			"tenant "
-			"%s known there by users= in its file\n",
-			p->name);
+			"gpu_mediatorctl: XCP-ng's wrapper looks for the tenant's socket "
+			"at " XE_SOCKET "; its file says %s\n",
+			p->name, p->socket);
 		return CTL_FAILED;
 	}
 	text = args_mediated(target, &vm);

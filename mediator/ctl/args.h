@@ -15,6 +15,7 @@ struct args_vm {
 	const char *socket; /* that it connects to */
 	const char *memory; /* NULL: not known */
 	const char *plugin; /* of QEMU */
+	const char *tenant; /* by which XCP-ng's wrapper finds the socket; NULL: the shared one */
 };
 
 /* Texts that the caller frees; without a newline at their end. */

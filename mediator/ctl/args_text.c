@@ -79,9 +79,10 @@ static char *mediated_xl(const struct args_vm *vm)
 static char *mediated_xe(const struct args_vm *vm)
 {
 	char *name = shell(vm->name);
-	char *text = g_strdup_printf("xe vm-param-set uuid=$(xe vm-list name-label=%s --minimal) "
-				     "platform:vgpu-stub=on",
-				     name);
+	char *text =
+		g_strdup_printf("xe vm-param-set uuid=$(xe vm-list name-label=%s --minimal) "
+				"platform:vgpu-stub=on%s%s",
+				name, vm->tenant ? ",tenant=" : "", vm->tenant ? vm->tenant : "");
 
 	g_free(name);
 	return text;

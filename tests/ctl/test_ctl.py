@@ -218,7 +218,9 @@ class Alone(unittest.TestCase):
                               "--socket='/run/a,b <&'\\''.sock'\n")
         status, _, err = self.args("vm1", "--for=xe")
         self.assertEqual(status, 1)
-        self.assertIn("shared socket", err)
+        self.assertIn("looks for the tenant's socket at /run/gpu_mediator/vm1.sock", err)
+        self.tenant("vm3", "level=low\nsocket=/run/gpu_mediator/vm3.sock\n")
+        self.assertIn("platform:vgpu-stub=on,tenant=vm3\n", self.args("vm3", "--for=xe")[1])
         self.tenant("vm2", "level=low\nusers=65536\n")
         self.assertEqual(self.args("vm2", "--for=xe")[1],
                          "xe vm-param-set uuid=$(xe vm-list name-label=vm2 --minimal) "
