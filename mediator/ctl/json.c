@@ -73,3 +73,16 @@ JsonObject *json_at(JsonNode *array, guint i)
 				      ? json_array_get_element(json_node_get_array(array), i)
 				      : NULL);
 }
+
+bool json_has_number(JsonObject *o, const char *member, gint64 number)
+{
+	JsonNode *array = json_object_get_member(o, member);
+
+	for (guint i = 0; array && i < json_count(array); i++) {
+		JsonNode *node = json_array_get_element(json_node_get_array(array), i);
+
+		if (type_of(node) == G_TYPE_INT64 && json_node_get_int(node) == number)
+			return true;
+	}
+	return false;
+}

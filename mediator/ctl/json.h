@@ -20,4 +20,7 @@ JsonObject *json_at(JsonNode *array, guint i); /* never NULL: an empty one if it
 
 JsonObject *json_object_of(JsonNode *node); /* the same */
 
+/* Is this whole number in the array that is a member? */
+bool json_has_number(JsonObject *o, const char *member, gint64 number);
+
 #endif /* VGPU_CTL_JSON_H */

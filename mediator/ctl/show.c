@@ -7,6 +7,9 @@
 #include "json.h"
 #include "table.h"
 
+/* Numbers of GPUs are below it. */
+#define DEVICES_MAX 256
+
 /* The answer to a question about one tenant or all; printed if it is for a program. */
 static JsonNode *ask(struct ctl *c, const char *verb, int *status)
 {
@@ -52,7 +55,12 @@ int ctl_status(struct ctl *c)
 	o = json_object_of(node);
 	age = text_age(json_number(o, "uptime_seconds"));
 	printf("gpu_mediator %s, up for %s\n", json_text(o, "version"), age);
-	printf("backend      %s, device %.0f\n", json_text(o, "backend"), json_number(o, "device"));
+	printf("backend      %s, devices", json_text(o, "backend"));
+	for (int i = 0; i < DEVICES_MAX; i++) {
+		if (json_has_number(o, "devices", i))
+			printf(" %d", i);
+	}
+	putchar('\n');
 	if (json_object_has_member(o, "sessions")) {
 		printf("socket       %s\n", json_text(o, "socket"));
 		printf("sessions     %.0f of %.0f\n", json_number(o, "sessions"),
@@ -141,7 +149,8 @@ int ctl_sessions(struct ctl *c)
 
 	if (!node)
 		return status;
-	t = table_new("SESSION>|TENANT|VM|STATE|WORKER>|AGE>|MEMORY>|GPU TIME>|CALLS>|ERRORS>");
+	t = table_new(
+		"SESSION>|TENANT|VM|STATE|GPU>|WORKER>|AGE>|MEMORY>|GPU TIME>|CALLS>|ERRORS>");
 	for (guint i = 0; i < json_count(node); i++) {
 		JsonObject *o = json_at(node, i);
 		char *age = text_age(json_number(o, "age_seconds"));
@@ -150,6 +159,7 @@ int ctl_sessions(struct ctl *c)
 		table_add(t, "%s", json_text(o, "tenant"));
 		table_add(t, "%s", json_text(o, "vm"));
 		table_add(t, "%s", json_text(o, "state"));
+		table_add(t, "%.0f", json_number(o, "device"));
 		table_add(t, "%.0f", json_number(o, "pid"));
 		table_add(t, "%s", age);
 		add_bytes(t, (uint64_t)json_number(o, "usage.memory_bytes"));

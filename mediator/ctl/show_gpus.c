@@ -8,17 +8,22 @@
 #include "json.h"
 #include "table.h"
 
-/* The number of the GPU that the daemon gives out, or -1. */
-static int used_by_daemon(const struct ctl *c)
+/* What the daemon says of itself; NULL: nothing, or it uses no GPU. */
+static JsonNode *ask_daemon(const struct ctl *c)
 {
 	JsonNode *node = client_ask_once(c->socket, CTL_TIMEOUT_MS, "status", NULL);
-	JsonObject *o = json_object_of(node);
-	int index =
-		strcmp(json_text(o, "backend"), "cuda") == 0 ? (int)json_number(o, "device") : -1;
 
-	if (node)
+	if (node && strcmp(json_text(json_object_of(node), "backend"), "cuda") != 0) {
 		json_node_unref(node);
-	return index;
+		node = NULL;
+	}
+	return node;
+}
+
+static bool is_mediated(const struct gpu *g, JsonNode *daemon)
+{
+	return g->nvml_index >= 0 &&
+	       json_has_number(json_object_of(daemon), "devices", g->nvml_index);
 }
 
 static void set_text(JsonObject *o, const char *name, const char *text)
@@ -29,7 +34,7 @@ static void set_text(JsonObject *o, const char *name, const char *text)
 		json_object_set_null_member(o, name);
 }
 
-static JsonObject *object_of(const struct gpu *g, int used)
+static JsonObject *object_of(const struct gpu *g, JsonNode *daemon)
 {
 	JsonObject *o = json_object_new();
 	JsonArray *reasons = json_array_new();
@@ -50,7 +55,7 @@ static JsonObject *object_of(const struct gpu *g, int used)
 		json_object_set_int_member(o, "iommu_group", g->iommu_group);
 	if (g->nvml_index >= 0)
 		json_object_set_int_member(o, "index", g->nvml_index);
-	json_object_set_boolean_member(o, "mediated", g->nvml_index >= 0 && g->nvml_index == used);
+	json_object_set_boolean_member(o, "mediated", is_mediated(g, daemon));
 	json_object_set_boolean_member(o, "passthrough", passthrough_possible(g, &why));
 	for (guint i = 0; i < why->len; i++)
 		json_array_add_string_element(reasons, g_ptr_array_index(why, i));
@@ -59,13 +64,13 @@ static JsonObject *object_of(const struct gpu *g, int used)
 	return o;
 }
 
-static void print_json(GPtrArray *gpus, int used)
+static void print_json(GPtrArray *gpus, JsonNode *daemon)
 {
 	JsonArray *a = json_array_new();
 	JsonNode *node = json_node_alloc();
 
 	for (guint i = 0; i < gpus->len; i++)
-		json_array_add_object_element(a, object_of(g_ptr_array_index(gpus, i), used));
+		json_array_add_object_element(a, object_of(g_ptr_array_index(gpus, i), daemon));
 	json_node_init_array(node, a);
 	json_array_unref(a);
 	ctl_print_json(node);
@@ -86,7 +91,7 @@ static void add_memory(struct table *t, const struct gpu *g)
 	g_free(used);
 }
 
-static void add_line(struct table *t, const struct gpu *g, int used)
+static void add_line(struct table *t, const struct gpu *g, JsonNode *daemon)
 {
 	GPtrArray *why;
 	bool possible = passthrough_possible(g, &why);
@@ -101,7 +106,7 @@ static void add_line(struct table *t, const struct gpu *g, int used)
 	else
 		table_add(t, "none");
 	table_add(t, "%s%s", possible ? "possible" : "no",
-		  g->nvml_index >= 0 && g->nvml_index == used ? "; gpu_mediator shares it" : "");
+		  is_mediated(g, daemon) ? "; gpu_mediator shares it" : "");
 	g_ptr_array_unref(why);
 }
 
@@ -121,21 +126,23 @@ static void print_notes(GPtrArray *gpus)
 int ctl_gpus(struct ctl *c)
 {
 	GPtrArray *gpus = gpus_find(c->sysfs);
-	int used = used_by_daemon(c);
+	JsonNode *daemon = ask_daemon(c);
 
 	nvml_look(gpus);
 	if (c->json) {
-		print_json(gpus, used);
+		print_json(gpus, daemon);
 	} else if (!gpus->len) {
 		puts("this host has no GPU that PCI knows of");
 	} else {
 		struct table *t = table_new("ADDRESS|GPU|DRIVER|MEMORY>|IOMMU GROUP>|PASSTHROUGH");
 
 		for (guint i = 0; i < gpus->len; i++)
-			add_line(t, g_ptr_array_index(gpus, i), used);
+			add_line(t, g_ptr_array_index(gpus, i), daemon);
 		table_print(t, ctl_is_terminal());
 		print_notes(gpus);
 	}
+	if (daemon)
+		json_node_unref(daemon);
 	g_ptr_array_unref(gpus);
 	return CTL_DONE;
 }

@@ -46,6 +46,7 @@ enum audit_cause {
 	AUDIT_SESSIONS,   /* the tenant's limits: */
 	AUDIT_QUEUE_DEPTH,
 	AUDIT_CLASS,
+	AUDIT_GPUS, /* those that it may use are not there */
 	AUDIT_MEMORY,
 	AUDIT_RATE,
 	AUDIT_TIME,        /* its share or cap of GPU time */

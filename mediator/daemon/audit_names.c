@@ -28,6 +28,7 @@ static const char *const causes[AUDIT_CAUSES] = {
 	[AUDIT_SESSIONS] = "sessions",
 	[AUDIT_QUEUE_DEPTH] = "queue-depth",
 	[AUDIT_CLASS] = "class",
+	[AUDIT_GPUS] = "gpus",
 	[AUDIT_MEMORY] = "memory",
 	[AUDIT_RATE] = "rate",
 	[AUDIT_TIME] = "gpu-time",

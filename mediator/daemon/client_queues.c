@@ -87,6 +87,8 @@ static enum audit_cause cause_of(const struct client *c, int status)
 		return AUDIT_QUEUE_DEPTH;
 	if (status == -ESHUTDOWN)
 		return AUDIT_DRAINING;
+	if (status == -ENODEV)
+		return AUDIT_GPUS;
 	if (status == -EUSERS)
 		return c->tenant->sessions >= c->tenant->policy->sessions ? AUDIT_SESSIONS
 									  : AUDIT_HOST_LIMIT;

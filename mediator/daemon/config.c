@@ -11,7 +11,7 @@
 #define RUNTIME_DIR "/run/gpu_mediator"
 #define AUDIT_FILE "/var/log/gpu_mediator-audit.log"
 
-enum kind { STRING, PATH, NUMBER, MODE, BOOL, LEVEL, BACKEND, DOMAINS };
+enum kind { STRING, PATH, NUMBER, NUMBERS, MODE, BOOL, LEVEL, BACKEND, DOMAINS };
 
 struct key {
 	const char *group;
@@ -38,6 +38,7 @@ static const struct key keys[] = {
 	KEY("daemon", "log-commands", BOOL, log_commands, 0, 0, false),
 	KEY("backend", "backend", BACKEND, backend, 0, 0, true),
 	KEY("backend", "device", NUMBER, device, 0, 255, true),
+	KEY("backend", "devices", NUMBERS, devices, 0, 255, true),
 	KEY("backend", "library-dir", PATH, library_dir, 0, 0, true),
 	KEY("backend", "probe-timeout", NUMBER, probe_timeout, 1, 600, true),
 	KEY("limits", "max-connections", NUMBER, max_connections, 1, 1024, false),
@@ -71,7 +72,8 @@ static void *field(const struct config *c, const struct key *k)
 
 static bool is_string(const struct key *k)
 {
-	return k->kind == STRING || k->kind == PATH || k->kind == BACKEND || k->kind == DOMAINS;
+	return k->kind == STRING || k->kind == PATH || k->kind == NUMBERS || k->kind == BACKEND ||
+	       k->kind == DOMAINS;
 }
 
 struct config *config_new(void)
@@ -159,11 +161,37 @@ static bool parse_level(const char *text, GLogLevelFlags *level)
 	return false;
 }
 
+/* What stands between semicolons, to `to` if it is not NULL: at least one, none twice. */
+static bool parse_numbers(const char *text, guint min, guint max, guint *to, guint *n)
+{
+	char **items = g_strsplit(text, ";", -1);
+	guint found[CONFIG_GPUS_MAX], last = g_strv_length(items);
+	guint64 number;
+	bool ok = true;
+
+	if (last && !*g_strstrip(items[last - 1])) /* GKeyFile's lists may end with one */
+		last--;
+	*n = 0;
+	for (guint i = 0; ok && i < last; i++) {
+		ok = *n < CONFIG_GPUS_MAX &&
+		     g_ascii_string_to_unsigned(g_strstrip(items[i]), 10, min, max, &number, NULL);
+		for (guint k = 0; ok && k < *n; k++)
+			ok = found[k] != number;
+		if (ok)
+			found[(*n)++] = (guint)number;
+	}
+	g_strfreev(items);
+	if (to && ok)
+		memcpy(to, found, *n * sizeof(found[0]));
+	return ok && *n;
+}
+
 /* Stores one value; NULL, or what would have been right. */
 static const char *store(struct config *c, const struct key *k, const char *text)
 {
 	static char range[64];
 	guint64 number;
+	guint n;
 
 	switch (k->kind) {
 	case PATH:
@@ -190,6 +218,11 @@ static const char *store(struct config *c, const struct key *k, const char *text
 			return range;
 		*(guint *)field(c, k) = (guint)number;
 		return NULL;
+	case NUMBERS:
+		if (!parse_numbers(text, k->min, k->max, NULL, &n))
+			return "a list of at most 16 numbers from 0 to 255, each once, with "
+			       "semicolons between them";
+		break;
 	case MODE:
 		if (!g_ascii_string_to_unsigned(text, 8, 0, 0777, &number, NULL))
 			return "an octal mode of at most 0777";
@@ -326,6 +359,10 @@ static bool resolve(struct config *c, const char *path, GError **err)
 	    !find_users(c->admin_users, c->admin_uids, path, "[control] admin-users", err) ||
 	    !find_users(c->monitor_users, c->monitor_uids, path, "[control] monitor-users", err))
 		return false;
+	c->gpus[0] = c->device;
+	c->ngpus = 1;
+	if (c->devices)
+		parse_numbers(c->devices, 0, 255, c->gpus, &c->ngpus);
 	if (!c->pid_file)
 		c->pid_file = g_build_filename(c->runtime_dir, "gpu_mediator.pid", NULL);
 	return true;
@@ -391,6 +428,8 @@ void config_merge(struct config *next, const struct config *now)
 			*(guint *)field(next, k) = *(guint *)field(now, k);
 		}
 	}
+	memcpy(next->gpus, now->gpus, sizeof(next->gpus));
+	next->ngpus = now->ngpus;
 	next->worker_uid = now->worker_uid;
 	next->worker_gid = now->worker_gid;
 	next->socket_gid = now->socket_gid;

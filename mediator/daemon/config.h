@@ -10,6 +10,8 @@
 #include <glib.h>
 #include <sys/types.h>
 
+#define CONFIG_GPUS_MAX 16u
+
 struct config {
 	/* [daemon] */
 	char *socket_path;
@@ -23,6 +25,7 @@ struct config {
 	/* [backend] */
 	char *backend; /* auto, cpu, cuda */
 	guint device;
+	char *devices;     /* NULL: `device` alone */
 	char *library_dir; /* NULL: beside the worker, then the installed place */
 	guint probe_timeout;
 	/* [limits] */
@@ -54,6 +57,8 @@ struct config {
 	char *tenants_dir;
 	gboolean tenants_open; /* who is nobody's is let in */
 	/* Found from the above. */
+	guint gpus[CONFIG_GPUS_MAX]; /* numbers */
+	guint ngpus;
 	uid_t worker_uid;
 	gid_t worker_gid;
 	gid_t socket_gid;

@@ -126,6 +126,15 @@ static void set_host(JsonObject *o, struct daemon *d)
 	set_decisions(o, d, "");
 }
 
+static void set_devices(JsonObject *o, const struct config *c)
+{
+	JsonArray *devices = json_array_new();
+
+	for (guint i = 0; i < c->ngpus; i++)
+		json_array_add_int_element(devices, c->gpus[i]);
+	json_object_set_array_member(o, "devices", devices);
+}
+
 JsonNode *control_view_status(struct daemon *d, const struct control_peer *p)
 {
 	JsonObject *o = json_object_new();
@@ -134,7 +143,7 @@ JsonNode *control_view_status(struct daemon *d, const struct control_peer *p)
 	json_object_set_string_member(o, "version", VGPU_VERSION);
 	json_object_set_string_member(o, "role", role_name(role));
 	json_object_set_string_member(o, "backend", d->backend_name);
-	json_object_set_int_member(o, "device", d->config->device);
+	set_devices(o, d->config);
 	json_object_set_boolean_member(o, "open", d->config->tenants_open);
 	json_object_set_boolean_member(o, "draining", d->draining);
 	set_seconds(o, "uptime_seconds", (uint64_t)(g_get_monotonic_time() - d->started) * 1000);
@@ -261,6 +270,7 @@ static JsonObject *session_object(const struct session *s)
 	json_object_set_string_member(o, "state", states[s->state]);
 	if (s->queue != VGPU_QUEUE_REGISTERS)
 		set_uint(o, "queue", s->queue);
+	set_uint(o, "device", s->gpu);
 	set_uint(o, "tag", s->tag);
 	json_object_set_int_member(o, "pid", s->pid);
 	set_seconds(o, "age_seconds", (uint64_t)(g_get_monotonic_time() - s->since) * 1000);

@@ -58,13 +58,13 @@ static bool judge(pid_t pid, bool in_time, guint timeout, const GString *words, 
 }
 
 /* Tries `backend` in a child.  What it found, which the caller frees; NULL with `err` set. */
-static char *probe(const struct daemon *d, const char *backend, GError **err)
+static char *probe(const struct daemon *d, const char *backend, guint gpu, GError **err)
 {
 	const struct config *c = d->config;
 	char *args[] = {g_strdup(d->worker_path),
 			g_strdup("--probe"),
 			g_strdup_printf("--backend=%s", backend),
-			g_strdup_printf("--device=%u", c->device),
+			g_strdup_printf("--device=%u", gpu),
 			c->library_dir ? g_strdup_printf("--library-dir=%s", c->library_dir) : NULL,
 			NULL};
 	GString *words = g_string_new(NULL);
@@ -94,17 +94,30 @@ static char *probe(const struct daemon *d, const char *backend, GError **err)
 	return g_string_free(words, !ok);
 }
 
-static bool try_cuda(const struct daemon *d, GError **err)
+static bool try_gpu(const struct daemon *d, guint gpu, GError **err)
 {
-	char *found = probe(d, "cuda", err);
+	char *found = probe(d, "cuda", gpu, err);
 	char *clean;
 
-	if (!found)
+	if (!found) {
+		if (d->config->ngpus > 1)
+			g_prefix_error(err, "GPU %u: ", gpu);
 		return false;
+	}
 	clean = log_escape(found, strlen(found));
-	log_info(NULL, "backend cuda: %s", clean);
+	log_info(NULL, "backend cuda: GPU %u: %s", gpu, clean);
 	g_free(clean);
 	g_free(found);
+	return true;
+}
+
+/* All that are configured, or none: a session must find what its tenant was promised. */
+static bool try_cuda(const struct daemon *d, GError **err)
+{
+	for (guint i = 0; i < d->config->ngpus; i++) {
+		if (!try_gpu(d, d->config->gpus[i], err))
+			return false;
+	}
 	return true;
 }
 

@@ -113,10 +113,10 @@ static void on_ready(struct session *s, int status, const char *reason)
 		g_source_remove(s->timer);
 	s->timer = 0;
 	state_remember(s);
-	log_info(&about, "session started: queue %s%u tag %u, worker %d, backend %s",
+	log_info(&about, "session started: queue %s%u tag %u, worker %d, backend %s, GPU %u",
 		 s->queue == VGPU_QUEUE_REGISTERS ? "registers " : "",
 		 s->queue == VGPU_QUEUE_REGISTERS ? 0 : s->queue, s->tag, (int)s->pid,
-		 s->d->backend_name);
+		 s->d->backend_name, s->gpu);
 	s->announced = true;
 	audit_start(s);
 	if (s->client)

@@ -32,6 +32,7 @@ struct session {
 	gint64 since; /* monotonic, microseconds: when we learned of it */
 	struct tenant *tenant;
 	guint slot; /* in the pages of its tenant */
+	guint gpu;  /* its number; a session stays where it is */
 	uint32_t queue;
 	uint32_t tag;
 	uint8_t uuid[16]; /* of the device */

@@ -73,7 +73,7 @@ static int launch(struct session *s, int control, GError **err)
 
 	g_ptr_array_add(argv, g_strdup(s->d->worker_path));
 	g_ptr_array_add(argv, g_strdup_printf("--backend=%s", s->d->backend_name));
-	g_ptr_array_add(argv, g_strdup_printf("--device=%u", c->device));
+	g_ptr_array_add(argv, g_strdup_printf("--device=%u", s->gpu));
 	g_ptr_array_add(argv, g_strdup_printf("--runtime-dir=%s", c->runtime_dir));
 	if (c->library_dir)
 		g_ptr_array_add(argv, g_strdup_printf("--library-dir=%s", c->library_dir));
@@ -157,6 +157,53 @@ static int bring_up(struct session *s, const struct vgpu_msg_queue_start *start,
 	return 0;
 }
 
+/* The sessions of each GPU, those of the tenant and all. */
+static void count_sessions(const struct daemon *d, const struct tenant *t, struct policy_gpu *gpus)
+{
+	GHashTableIter iter;
+	gpointer value;
+
+	for (guint i = 0; i < d->config->ngpus; i++)
+		gpus[i] = (struct policy_gpu){.number = d->config->gpus[i]};
+	g_hash_table_iter_init(&iter, d->sessions);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const struct session *s = value;
+
+		for (guint i = 0; i < d->config->ngpus; i++) {
+			if (gpus[i].number == s->gpu) {
+				gpus[i].all++;
+				gpus[i].own += s->tenant == t;
+			}
+		}
+	}
+}
+
+/* A GPU, and a slot among the tenant's sessions. */
+static int find_place(struct session *s, char reason[VGPU_REASON_MAX])
+{
+	struct tenant *t = s->client->tenant;
+	struct policy_gpu gpus[CONFIG_GPUS_MAX];
+	const struct policy_gpu *place;
+
+	count_sessions(s->d, t, gpus);
+	place = policy_place(t->policy, gpus, s->d->config->ngpus);
+	if (!place) {
+		g_strlcpy(reason,
+			  "the tenant may use none of the GPUs that there are; ask the host's "
+			  "administrator",
+			  VGPU_REASON_MAX);
+		return -ENODEV;
+	}
+	s->gpu = place->number;
+	if (tenant_enter(t, s))
+		return 0;
+	g_snprintf(reason, VGPU_REASON_MAX,
+		   "the tenant has the %u sessions that it may have; end one, or ask the host's "
+		   "administrator",
+		   t->policy->sessions);
+	return -EUSERS;
+}
+
 struct session *session_start(struct daemon *d, struct client *c,
 			      const struct vgpu_msg_queue_start *start, int kick, int call,
 			      int *status, char reason[VGPU_REASON_MAX])
@@ -169,15 +216,10 @@ struct session *session_start(struct daemon *d, struct client *c,
 	s->tag = start->tag;
 	memcpy(s->uuid, c->uuid, sizeof(s->uuid));
 	s->vm = g_strdup(c->name);
-	if (tenant_enter(c->tenant, s)) {
+	*status = find_place(s, reason);
+	if (!*status) {
 		*status = bring_up(s, start, &p, kick, call, reason);
 		drop_parts(&p);
-	} else {
-		*status = -EUSERS;
-		g_snprintf(reason, VGPU_REASON_MAX,
-			   "the tenant has the %u sessions that it may have; end one, or ask the "
-			   "host's administrator",
-			   c->tenant->policy->sessions);
 	}
 	discard(kick);
 	discard(call);

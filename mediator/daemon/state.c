@@ -165,6 +165,7 @@ void state_remember(const struct session *s)
 	g_key_file_set_string(file, GROUP, "vm", s->vm);
 	g_key_file_set_string(file, GROUP, "tenant", s->tenant->name);
 	g_key_file_set_uint64(file, GROUP, "slot", s->slot);
+	g_key_file_set_uint64(file, GROUP, "gpu", s->gpu);
 	text = g_key_file_to_data(file, NULL, NULL);
 	if (!g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &err)) {
 		log_warning(&about, "session cannot outlive this daemon: %s", err->message);
@@ -243,6 +244,7 @@ static bool take_up(struct daemon *d, uint64_t id, GKeyFile *file)
 	s->vm = g_key_file_get_string(file, GROUP, "vm", NULL);
 	s->queue = (uint32_t)g_key_file_get_uint64(file, GROUP, "queue", NULL);
 	s->tag = (uint32_t)g_key_file_get_uint64(file, GROUP, "tag", NULL);
+	s->gpu = (guint)g_key_file_get_uint64(file, GROUP, "gpu", NULL);
 	s->page_dev = g_key_file_get_uint64(file, GROUP, "page-dev", NULL);
 	s->page_ino = g_key_file_get_uint64(file, GROUP, "page-ino", NULL);
 	about = session_about(s);

@@ -133,6 +133,21 @@ const struct policy *policy_set_by_uid(const struct policy_set *set, uid_t uid);
 /* Device memory that the tenant may have on a GPU with so much. */
 uint64_t policy_memory_on(const struct policy *p, uint64_t total);
 
+/* A GPU that there is, and how many sessions it has. */
+struct policy_gpu {
+	guint number;
+	guint own; /* of the tenant that is asked about */
+	guint all;
+};
+
+/*
+ * Where a new session of the tenant goes, one of the `n`; NULL: it may use none
+ * of them.  Among GPUs with as many of its own, to the one with the fewest of
+ * all, and then to the first.
+ */
+const struct policy_gpu *policy_place(const struct policy *p, const struct policy_gpu *gpus,
+				      guint n);
+
 const char *policy_level_name(enum policy_level level);
 /* "builtin;memory"; the caller frees it. */
 char *policy_classes_text(uint32_t classes);

@@ -27,6 +27,7 @@ class Verbs(unittest.TestCase):
     def test_1_status(self):
         s = self.bench.result("status")
         self.assertEqual((s["backend"], s["role"], s["sessions"]), ("cpu", "administrator", 3))
+        self.assertEqual(s["devices"], [0])
         self.assertEqual((s["open"], s["draining"]), (False, False))
         self.assertEqual(s["audit"]["file"], str(self.bench.audit_file))
         self.assertFalse(s["audit"]["failing"])

@@ -62,7 +62,7 @@ class WithDaemon(unittest.TestCase):
 
     def test_sessions(self):
         lines = self.ctl("sessions", "vm1").splitlines()
-        self.assertRegex(lines[1], r"^ *\d+  vm1 +\S+ +running +\d+ +\d+ s ")
+        self.assertRegex(lines[1], r"^ *\d+  vm1 +\S+ +running +0 +\d+ +\d+ s ")
         self.assertEqual(len(lines), 3)
         self.assertEqual(len(self.json("sessions")), 3)
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Who may use the GPU: by socket, by user, not at all; and how that changes while sessions run. */
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -189,22 +192,97 @@ static void test_limits(void)
 	daemon_stop(p);
 }
 
-/* How a process has a file mapped: "rw-s", or "" if it has not. */
-static void mapped(pid_t pid, const char *name, char how[5])
+/* How many workers were started for a GPU. */
+static guint workers_on(const struct daemon_proc *p, guint gpu)
+{
+	char *wanted = g_strdup_printf("--device=%u", gpu);
+	GArray *pids = daemon_workers(p);
+	guint n = 0;
+
+	for (guint i = 0; i < pids->len; i++) {
+		char *path = g_strdup_printf("/proc/%d/cmdline", g_array_index(pids, pid_t, i));
+		char *text = NULL;
+		gsize length = 0;
+
+		if (g_file_get_contents(path, &text, &length, NULL))
+			n += memmem(text, length, wanted, strlen(wanted) + 1) != NULL;
+		g_free(text);
+		g_free(path);
+	}
+	g_array_free(pids, TRUE);
+	g_free(wanted);
+	return n;
+}
+
+/* Several GPUs: each session goes where its tenant may, and counts again after a restart. */
+static void test_placement(void)
+{
+	struct daemon_proc *p = daemon_start_closed(
+		CPU "devices=5;6\n", "[tenant]\nusers=0\n[allowed]\nplacement=spread\n");
+	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
+	struct fqueue *one = fqueue_new(f, 0, 256, 0), *two = fqueue_new(f, 1, 256, 0), *three;
+
+	g_assert_cmpuint(workers_on(p, 5), ==, 1);
+	g_assert_cmpuint(workers_on(p, 6), ==, 1);
+	fqueue_end(two);
+	daemon_crash(p);
+	daemon_again(p);
+	frontend_reconnect(f, p);
+	g_assert_cmpint(fqueue_resume(one), ==, 0);
+	two = fqueue_new(f, 1, 256, 0);
+	g_assert_cmpuint(workers_on(p, 6), ==, 1);
+	daemon_tenant(p, "vm1", "[tenant]\nusers=0\n[allowed]\ngpus=6;9\n");
+	reload(p, "1 tenants in");
+	three = fqueue_new(f, 2, 256, 0);
+	g_assert_cmpuint(workers_on(p, 6), ==, 2);
+	fqueue_end(three);
+	daemon_tenant(p, "vm1", "[tenant]\nusers=0\n[allowed]\ngpus=9\n");
+	reload(p, "1 tenants in");
+	three = fqueue_prepare(f, 2, 256, 0);
+	g_assert_cmpint(fqueue_start(three), ==, -ENODEV);
+	g_assert_nonnull(strstr(three->reason, "none of the GPUs"));
+	fqueue_free(three);
+	fqueue_end(one);
+	fqueue_end(two);
+	frontend_free(f);
+	daemon_stop(p);
+}
+
+/* A file that a process has mapped: where, how ("rw-s"), and which. */
+struct mapping {
+	char range[64];
+	char how[5];
+	unsigned long inode;
+};
+
+static struct mapping find_mapping(pid_t pid, const char *name)
 {
 	char *path = g_strdup_printf("/proc/%d/maps", (int)pid);
-	char *text = NULL, *end;
+	struct mapping m = {0};
+	char *text = NULL, *line;
 
-	how[0] = '\0';
 	g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-	end = strstr(text, name);
-	if (end) {
-		while (end > text && end[-1] != '\n')
-			end--;
-		g_assert_cmpint(sscanf(end, "%*s %4s", how), ==, 1);
+	line = strstr(text, name);
+	if (line) {
+		while (line > text && line[-1] != '\n')
+			line--;
+		g_assert_cmpint(sscanf(line, "%63s %4s %*s %*s %lu", m.range, m.how, &m.inode), ==,
+				3);
 	}
 	g_free(text);
 	g_free(path);
+	return m;
+}
+
+static pid_t only_worker(const struct daemon_proc *p)
+{
+	GArray *pids = daemon_workers(p);
+	pid_t pid;
+
+	g_assert_cmpuint(pids->len, ==, 1);
+	pid = g_array_index(pids, pid_t, 0);
+	g_array_free(pids, TRUE);
+	return pid;
 }
 
 /* A worker reads its limits and cannot write them, not even one that is root. */
@@ -213,16 +291,25 @@ static void test_pages(void)
 	struct daemon_proc *p = start("[tenant]\nusers=0\n");
 	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
 	struct fqueue *q = fqueue_new(f, 0, 256, 0);
-	GArray *pids = daemon_workers(p);
-	char how[5];
+	pid_t pid = only_worker(p);
+	struct mapping limits = find_mapping(pid, "memfd:vgpu-limits");
+	struct mapping usage = find_mapping(pid, "memfd:vgpu-usage");
+	char *path = g_strdup_printf("/proc/%d/map_files/%s", (int)pid, limits.range);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
 
 	g_assert_cmpint(nop(q), ==, 0);
-	g_assert_cmpuint(pids->len, ==, 1);
-	mapped(g_array_index(pids, pid_t, 0), "memfd:vgpu-limits", how);
-	g_assert_cmpstr(how, ==, "r--s");
-	mapped(g_array_index(pids, pid_t, 0), "memfd:vgpu-usage", how);
-	g_assert_cmpstr(how, ==, "rw-s");
-	g_array_free(pids, TRUE);
+	g_assert_cmpstr(limits.how, ==, "r--s");
+	g_assert_cmpstr(usage.how, ==, "rw-s");
+	if (fd >= 0) {
+		g_assert_cmpint(write(fd, "x", 1), ==, -1);
+		g_assert_cmpint(errno, ==, EPERM);
+		g_assert_true(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
+		g_assert_cmpint(ftruncate(fd, 0), ==, -1);
+		close(fd);
+	} else {
+		g_test_message("the file cannot be opened here: %s", g_strerror(errno));
+	}
+	g_free(path);
 	fqueue_end(q);
 	frontend_free(f);
 	daemon_stop(p);
@@ -366,8 +453,12 @@ static void test_again(void)
 	g_assert_cmpint(fqueue_resume(q), ==, 0);
 	/* It counts. */
 	g_assert_cmpint(fqueue_start(more), ==, -EUSERS);
-	WAIT_UNTIL(fqueue_call(q, VGPU_CMD_TEXT, NULL, 0, "again", 5, NULL, 0) == 0 &&
-		   daemon_log_has(p, "text \"again\""));
+	/* The new daemon's pages, not those of the one before. */
+	WAIT_UNTIL(find_mapping(only_worker(p), "memfd:vgpu-limits").inode ==
+			   find_mapping(p->pid, "memfd:vgpu-limits").inode &&
+		   find_mapping(only_worker(p), "memfd:vgpu-usage").inode ==
+			   find_mapping(p->pid, "memfd:vgpu-usage").inode);
+	g_assert_cmpint(nop(q), ==, 0);
 	fqueue_end(q);
 	g_assert_cmpint(fqueue_start(more), ==, 0);
 	fqueue_end(more);
@@ -493,6 +584,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/tenants/by-user", test_by_user);
 	g_test_add_func("/tenants/by-socket", test_by_socket);
 	g_test_add_func("/tenants/limits", test_limits);
+	g_test_add_func("/tenants/placement", test_placement);
 	g_test_add_func("/tenants/pages", test_pages);
 	g_test_add_func("/tenants/wrong-reload", test_wrong_reload);
 	g_test_add_func("/tenants/lowered", test_lowered);

@@ -53,6 +53,8 @@ static void test_values(void)
 	g_assert_true(c->log_commands);
 	g_assert_cmpuint(c->socket_gid, ==, 0);
 	g_assert_cmpuint(c->device, ==, 3);
+	g_assert_cmpuint(c->ngpus, ==, 1);
+	g_assert_cmpuint(c->gpus[0], ==, 3);
 	g_assert_cmpuint(c->max_queues, ==, 7);
 	g_assert_cmpuint(c->spin_us, ==, 0);
 	g_assert_cmpuint(c->worker_uid, ==, 0);
@@ -75,6 +77,12 @@ static void test_refused(void)
 		{"[daemon]\nlog-level=loud\n", "error, warning, message, info or debug"},
 		{"[daemon]\nlog-commands=yes\n", "true or false"},
 		{"[daemon]\nsocket-group=no-such-group-here\n", "there is no group"},
+		{"[backend]\ndevices=\n", "a list of at most 16 numbers from 0 to 255"},
+		{"[backend]\ndevices=1;256\n", "a list of at most 16 numbers from 0 to 255"},
+		{"[backend]\ndevices=1;2;1\n", "each once"},
+		{"[backend]\ndevices=0;1;2;3;4;5;6;7;8;9;10;11;12;13;14;15;16\n", "at most 16"},
+		{"[tenants]\ndirectory=x\n", "[tenants] directory: \"x\" is not an absolute path"},
+		{"[tenants]\nopen=yes\n", "true or false"},
 		{"[backend]\nbackend=abacus\n", "auto, cpu or cuda"},
 		{"[limits]\nmax-queues=0\n", "a number from 1 to 256"},
 		{"[limits]\nmax-queues=257\n", "a number from 1 to 256"},
