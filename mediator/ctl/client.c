@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -35,6 +36,8 @@ struct client *client_connect(const char *path, guint timeout_ms, GError **err)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	struct client *c;
+	/* Also to connect, where many wait before a daemon that does not move. */
+	const struct timeval limit = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
 	int fd;
 
 	if (g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path)) >= sizeof(addr.sun_path)) {
@@ -42,7 +45,8 @@ struct client *client_connect(const char *path, guint timeout_ms, GError **err)
 		return NULL;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ||
+	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
 		set_errno(err, "cannot connect to", path, errno);
 		if (fd >= 0)
 			close(fd);

@@ -124,8 +124,8 @@ class Control:
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(str(path))  # waits where many do
         self.socket.settimeout(vm.PATIENCE)
-        self.socket.connect(str(path))
         self.file = self.socket.makefile("rb")
 
     def send(self, data):

@@ -9,6 +9,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -184,6 +185,12 @@ class Alone(unittest.TestCase):
             status, out, err = run("--socket", self.dir / "none", *words)
             self.assertEqual((status, out), (NO_DAEMON, ""), words)
             self.assertIn("is gpu_mediator running?", err)
+        # One that listens and never answers; and then its queue of connections is full.
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(f"{self.dir}/hung")
+            listener.listen(0)
+            self.assertEqual(run("--socket", self.dir / "hung", "status")[0], NO_DAEMON)
+            self.assertEqual(run("--socket", self.dir / "hung", "status")[0], NO_DAEMON)
         self.assertEqual(run("--socket", "/" + "x" * 200, "status")[0], NO_DAEMON)
 
     def test_check(self):
