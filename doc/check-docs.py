@@ -329,10 +329,47 @@ def long_options(text):
 def check_programs(tree):
     for page, pattern in (("doc/man/gpu_mediator.8", "mediator/daemon/*.c"),
                           ("doc/man/gpu_mediator-worker.8", "mediator/worker/*.c"),
+                          ("doc/man/gpu_mediatorctl.1", "mediator/ctl/*.c"),
+                          ("doc/man/gpu_mediator-exporter.8", "mediator/exporter/*.c"),
                           ("doc/man/vgpu-stub-xen.8", "xcp-ng/emulator/*.c")):
         # GLib brings --help along.
         compare(page, "option", glib_options(tree.sources(pattern)),
                 set(long_options(tree.text(page))) - {"help"})
+
+
+def check_control(tree):
+    """Verbs, members, errors, kinds and causes of the control socket; what can be seen there."""
+    name = "protocol/control.md"
+    document = tree.text(name)
+    request = tree.text("mediator/daemon/control_request.c")
+    names = tree.text("mediator/daemon/audit_names.c")
+    answer = tree.text("mediator/daemon/control_verbs.c")
+    views = tree.text("mediator/daemon/control_views.c")
+    verbs = re.findall(r'\[CONTROL_\w+\] = \{"(\w+)", ', request)
+    table = section_md(document, "3. Verbs").split("\n### ")[0]
+    compare(name, "verb", verbs, re.findall(r"^\| `(\w+)` \|", table, re.M))
+    kinds, causes = (re.findall(r'\[AUDIT_\w+\] = "([\w-]+)"', part)
+                     for part in names.split("causes[AUDIT_CAUSES]"))
+    tables = section_md(document, "4. Lines of the audit log").split("| Cause |")
+    for what, there, table in (("kind", kinds, tables[0]), ("cause", causes, tables[-1])):
+        cells = re.findall(r"^\| (`.*?) \|", table, re.M)
+        compare(name, what, there, [w for cell in cells for w in re.findall(r"`([\w-]+)`", cell)])
+    errors = [e for e in re.findall(r'\[CONTROL_\w+\] = "([\w-]+)"', answer) if e != "none"]
+    members = re.findall(r'\[[A-Z]+\] = \{"(\w+)", (?:TEXT|NUMBER|FLAG)\}', request)
+    shown = re.findall(r'(?:_member|set_uint|set_limit|set_seconds)\(\s*\w+, "(\w+)"', views)
+    for word_ in found("errors", errors) + found("members", members) + found("values", shown):
+        if f"`{word_}`" not in document:
+            fault(name, f"`{word_}` is not mentioned")
+    page = "doc/man/gpu_mediatorctl.1"
+    verbs = re.findall(r'^\t\{"(\w+)",', tree.text("mediator/ctl/main.c"), re.M)
+    compare(page, "verb", verbs, [verb for verb, _ in items(
+        section(tree.text(page), "Ss", "Verbs"), r"Cm (\w+)")])
+
+
+def section_md(text, title):
+    """What stands below a heading of a Markdown document, up to the next one of its kind."""
+    m = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.M | re.S)
+    return m.group(1) if m else ""
 
 
 def check_gpu_test(tree):
@@ -483,8 +520,8 @@ def check_version(tree):
 def main(argv):
     tree = Tree(argv[1] if len(argv) > 1 else pathlib.Path(__file__).resolve().parents[1])
     for check in (check_abi, check_socket, check_cuda, check_config, check_example, check_tenants,
-                  check_classes,
-                  check_programs, check_gpu_test, check_smi, check_device, check_module,
+                  check_classes, check_programs, check_control, check_gpu_test, check_smi,
+                  check_device, check_module,
                   check_environment, check_pages, check_version):
         check(tree)
     for text in faults:

@@ -61,7 +61,8 @@ static void evict(struct session *s, const struct memory_session *m)
 		    "its worker holds %" PRIu64 " MiB of device memory and is charged for %" PRIu64
 		    " MiB: tenant %s exceeds its limit; the session ends",
 		    m->held >> 20, m->claimed >> 20, s->tenant->name);
-	session_kill(s, -EDQUOT, "its worker held more device memory than its tenant may have");
+	session_evict(s, AUDIT_MEMORY, -EDQUOT,
+		      "its worker held more device memory than its tenant may have");
 }
 
 static void check_tenant(const struct memory_watch *w, struct tenant *t)

@@ -12,6 +12,7 @@
 #include "fdio.h"
 #include "session.h"
 #include "turns.h"
+#include "usage.h"
 
 /* Linux 5.1; older headers do not name it. */
 #ifndef F_SEAL_FUTURE_WRITE
@@ -183,9 +184,12 @@ bool tenant_enter(struct tenant *t, struct session *s)
 void tenant_leave(struct session *s)
 {
 	struct tenant *t = s->tenant;
+	struct session_usage used;
 
 	if (!t)
 		return;
+	usage_of_session(s, &used);
+	usage_add(&t->gone, &used);
 	memset(&t->usage->session[s->slot], 0, sizeof(t->usage->session[0]));
 	t->slot[s->slot] = NULL;
 	t->sessions--;
@@ -237,7 +241,8 @@ static void shed_memory(struct tenant *t)
 		}
 		if (sum <= limit || !claim_of(t, most))
 			return;
-		session_kill(t->slot[most], -EDQUOT, "its tenant may not have so much memory");
+		session_evict(t->slot[most], AUDIT_MEMORY, -EDQUOT,
+			      "its tenant may not have so much memory");
 	}
 }
 
@@ -251,5 +256,6 @@ void tenant_shed(struct tenant *t)
 	for (guint i = 0; i < TENANT_SESSIONS_MAX; i++)
 		living += t->slot[i] && t->slot[i]->state != SESSION_ENDING;
 	for (; living > t->policy->sessions; living--)
-		session_kill(youngest(t), -EUSERS, "its tenant may not have so many sessions");
+		session_evict(youngest(t), AUDIT_SESSIONS, -EUSERS,
+			      "its tenant may not have so many sessions");
 }

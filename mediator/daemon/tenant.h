@@ -31,6 +31,7 @@ struct tenant {
 	guint connections;           /* client.c */
 	struct memory_record memory; /* memory_watch.c */
 	uint32_t flags; /* TENANT_*: what its guests are told; tenant_publish() after a change */
+	struct session_usage gone; /* what sessions that have ended used; usage.c */
 };
 
 /* With one reference; NULL with `err` set if there is no memory for its pages. */

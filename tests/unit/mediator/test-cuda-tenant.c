@@ -48,7 +48,7 @@ static void assert_result(const struct outcome *o, CUresult r)
 
 static struct vgpu_cuMemGetInfo_v2_rsp memory_info(void)
 {
-	const struct outcome *o = CALL(cuMemGetInfo_v2, CTX);
+	const struct outcome *o = calls_make(CUDA_FN_cuMemGetInfo_v2, CTX, 0, NULL, 0);
 	struct vgpu_cuMemGetInfo_v2_rsp r;
 
 	assert_ok(o);
@@ -528,7 +528,8 @@ static void test_quiet(void)
 	start();
 	set(POLICY_ALL & ~(uint32_t)POLICY_CALLBACKS, LIMIT);
 	QUIET(vgpuCallback, CTX, REQ(vgpuCallback, .id = 1));
-	g_assert_cmpint(CALL(vgpuCtxSynchronize, CTX)->deferred, ==, CUDA_ERROR_NOT_PERMITTED);
+	g_assert_cmpint(calls_make(CUDA_FN_vgpuCtxSynchronize, CTX, 0, NULL, 0)->deferred, ==,
+			CUDA_ERROR_NOT_PERMITTED);
 	g_assert_cmpuint(test_worker->tenant.usage->session[0].refused, ==, 1);
 	calls_stop();
 }
