@@ -39,7 +39,7 @@ struct daemon {
 	GPtrArray *own_sockets;      /* struct listener, of single tenants */
 
 	struct memory_watch *memory_watch; /* memory_watch.c; NULL: nothing is checked */
-	struct turns *turns; /* turns.c */
+	struct turns *turns;               /* turns.c */
 
 	/* server.c */
 	struct listener *listener; /* that all share; NULL: none */
