@@ -55,6 +55,7 @@ static const struct key keys[] = {
 	KEY("tenants", "open", BOOL, tenants_open, 0, 0, false),
 	KEY("tenants", "memory-watch", PATH, memory_watch, 0, 0, true),
 	KEY("tenants", "context-mib", NUMBER, context_mib, 0, 65536, false),
+	KEY("tenants", "record", PATH, tenants_record, 0, 0, true),
 };
 
 static void *field(const struct config *c, const struct key *k)

@@ -12,6 +12,7 @@
 
 struct listener;
 struct policy_set;
+struct turns;
 
 struct daemon {
 	struct config *config;
@@ -32,6 +33,8 @@ struct daemon {
 	GPtrArray *own_sockets;      /* struct listener, of single tenants */
 
 	struct memory_watch *memory_watch; /* memory_watch.c; NULL: nothing is checked */
+	struct turns *turns;               /* turns.c */
+
 	/* server.c */
 	struct listener *listener; /* that all share; NULL: none */
 	int socket_lock;

@@ -29,6 +29,7 @@
 #include "session.h"
 #include "state.h"
 #include "tenants.h"
+#include "turns.h"
 
 /* Killed workers are given so long to be gone. */
 #define QUIT_SECONDS 5
@@ -174,7 +175,7 @@ static bool set_up(struct app *app, GError **err)
 			    d->worker_path);
 		return false;
 	}
-	if (!state_open(d, err) || !gate_choose(d, err))
+	if (!state_open(d, err) || !gate_choose(d, err) || !turns_open(d, err))
 		return false;
 	tenants = tenants_prepare(d, d->config, err);
 	if (!tenants)
@@ -195,6 +196,7 @@ static void tear_down(struct app *app)
 	GHashTableIter iter;
 	gpointer s;
 
+	turns_close(d); /* workers that live on do so without it */
 	server_close(d);
 	memory_watch_stop(d);
 	if (d->runtime_lock >= 0)

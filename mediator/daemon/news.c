@@ -11,6 +11,7 @@
 #include "client.h"
 #include "fdio.h"
 #include "state.h"
+#include "turns.h"
 #include "vgpu_abi.h"
 
 /* Packets handled before others have their turn. */
@@ -21,6 +22,7 @@ union packet {
 	struct ctl_status status;
 	struct ctl_log log;
 	struct ctl_refused refused;
+	struct ctl_turn_news turn;
 	uint8_t bytes[CTL_PACKET_MAX];
 };
 
@@ -146,6 +148,11 @@ static void on_packet(struct session *s, const union packet *p, size_t size)
 	}
 	if (p->type == CTL_REFUSED) {
 		on_refused(s, &p->refused, size);
+		return;
+	}
+	if (p->type == CTL_WANT || p->type == CTL_RETURN) {
+		if (size == sizeof(p->turn))
+			turns_news(s, &p->turn);
 		return;
 	}
 	if (size != sizeof(p->status) || (p->type != CTL_READY && p->type != CTL_BROKEN))

@@ -31,6 +31,10 @@ struct session {
 	struct tenant *tenant;
 	guint slot; /* in the pages of its tenant */
 	guint gpu;  /* its number; a session stays where it is */
+	/* turns.c */
+	bool entered;
+	bool turn_due; /* `turn` could not be sent; again soon */
+	struct ctl_turn turn;
 	uint32_t queue;
 	uint32_t tag;
 	uint8_t uuid[16]; /* of the device */

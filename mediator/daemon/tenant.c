@@ -11,6 +11,7 @@
 
 #include "fdio.h"
 #include "session.h"
+#include "turns.h"
 
 /* Linux 5.1; older headers do not name it. */
 #ifndef F_SEAL_FUTURE_WRITE
@@ -76,6 +77,7 @@ static int make_usage(struct tenant *t)
 
 static void destroy(struct tenant *t)
 {
+	turns_tenant_gone(t);
 	if (t->limits)
 		munmap(t->limits, TENANT_LIMITS_BYTES);
 	if (t->usage)
@@ -168,6 +170,7 @@ void tenant_set_policy(struct tenant *t, const struct policy *p, bool own)
 	t->own = own ? (struct policy *)p : NULL;
 	t->policy = p;
 	tenant_publish(t);
+	turns_tenant(t);
 }
 
 bool tenant_enter_at(struct tenant *t, struct session *s, guint slot)

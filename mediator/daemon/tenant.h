@@ -27,6 +27,7 @@ struct tenant {
 	struct tenant_usage *usage;   /* believe nothing of it: workers write */
 	struct session *slot[TENANT_SESSIONS_MAX];
 	guint sessions;              /* slots in use */
+	uint64_t number;             /* turns.c; 0: it has none yet */
 	guint connections;           /* client.c */
 	struct memory_record memory; /* memory_watch.c */
 	uint32_t flags; /* TENANT_*: what its guests are told; tenant_publish() after a change */

@@ -287,15 +287,16 @@ static const struct {
 	const char *name;
 	uint32_t classes; /* enum policy_class */
 	bool is_long;
+	bool uses_gpu;
 } commands[] = {
-	[VGPU_CMD_NOP] = {cmd_nop, "NOP", ANY, false},
-	[VGPU_CMD_VECTOR_ADD] = {cmd_vector_add, "VECTOR_ADD", POLICY_BUILTIN, true},
-	[VGPU_CMD_QUERY_STATUS] = {cmd_query_status, "QUERY_STATUS", ANY, false},
-	[VGPU_CMD_GPU_INFO] = {cmd_gpu_info, "GPU_INFO", POLICY_BUILTIN, true},
-	[VGPU_CMD_MATMUL] = {cmd_matmul, "MATMUL", POLICY_BUILTIN, true},
-	[VGPU_CMD_BANDWIDTH] = {cmd_bandwidth, "BANDWIDTH", POLICY_BUILTIN, true},
-	[VGPU_CMD_TEXT] = {cmd_text, "TEXT", POLICY_BUILTIN, false},
-	[VGPU_CMD_TENANT] = {cmd_tenant, "TENANT", ANY, true}, /* the driver may have to start */
+	[VGPU_CMD_NOP] = {cmd_nop, "NOP", ANY, false, false},
+	[VGPU_CMD_VECTOR_ADD] = {cmd_vector_add, "VECTOR_ADD", POLICY_BUILTIN, true, true},
+	[VGPU_CMD_QUERY_STATUS] = {cmd_query_status, "QUERY_STATUS", ANY, false, false},
+	[VGPU_CMD_GPU_INFO] = {cmd_gpu_info, "GPU_INFO", POLICY_BUILTIN, true, false},
+	[VGPU_CMD_MATMUL] = {cmd_matmul, "MATMUL", POLICY_BUILTIN, true, true},
+	[VGPU_CMD_BANDWIDTH] = {cmd_bandwidth, "BANDWIDTH", POLICY_BUILTIN, true, true},
+	[VGPU_CMD_TEXT] = {cmd_text, "TEXT", POLICY_BUILTIN, false, false},
+	[VGPU_CMD_TENANT] = {cmd_tenant, "TENANT", ANY, true, false}, /* may start the driver */
 };
 
 bool commands_is_long(const void *record)
@@ -303,6 +304,13 @@ bool commands_is_long(const void *record)
 	const struct vgpu_request *h = record;
 
 	return h->command < G_N_ELEMENTS(commands) && commands[h->command].is_long;
+}
+
+bool commands_uses_gpu(const void *record)
+{
+	const struct vgpu_request *h = record;
+
+	return h->command < G_N_ELEMENTS(commands) && commands[h->command].uses_gpu;
 }
 
 static int run_once(struct worker *w, const struct request *r, struct answer *a)
@@ -319,7 +327,11 @@ static int run_once(struct worker *w, const struct request *r, struct answer *a)
 		return -EPERM;
 	}
 	a->length = 0;
+	if (commands[r->command].uses_gpu)
+		turn_begin(w);
 	err = commands[r->command].run(w, r, a);
+	if (commands[r->command].uses_gpu)
+		turn_end(w);
 	if (commands[r->command].is_long)
 		cuda_disturbed(w); /* the backend uses the driver too */
 	buffers_release(&w->buffers);

@@ -37,6 +37,7 @@ int control_wait(struct worker *w, void *packet, size_t size, int *fds, size_t *
 static void detach(struct worker *w)
 {
 	fdio_clear(&w->control);
+	turn_alone(w);
 	w->attach_ms = ATTACH_FIRST_MS;
 	w->attach_ns = fdio_now_ns() + ATTACH_FIRST_MS * 1000000ull;
 }
@@ -60,6 +61,18 @@ void control_status(struct worker *w, enum ctl_type type, int status, const char
 
 	snprintf(s.reason, sizeof(s.reason), "%s", reason);
 	send_packet(w, &s, sizeof(s));
+}
+
+bool control_turn(struct worker *w, const struct ctl_turn_news *m)
+{
+	ssize_t ret;
+
+	if (w->control < 0)
+		return true; /* nobody to tell, and nobody who minds */
+	ret = fdio_send(w->control, m, sizeof(*m), NULL, 0);
+	if (ret < 0 && ret != -EAGAIN)
+		detach(w);
+	return ret != -EAGAIN;
 }
 
 static bool may_log(struct worker *w)
@@ -202,6 +215,7 @@ bool control_handle(struct worker *w)
 	union {
 		uint32_t type;
 		struct ctl_mem mem;
+		struct ctl_turn turn;
 		struct ctl_adopted adopted;
 		uint8_t bytes[CTL_PACKET_MAX];
 	} packet;
@@ -232,6 +246,8 @@ bool control_handle(struct worker *w)
 				worker_broken(w, -ENOMEM, "the tenant's pages cannot be mapped");
 		} else {
 			fdio_close_all(fds, nfds);
+			if (got == sizeof(packet.turn) && packet.type == CTL_TURN)
+				turn_word(w, &packet.turn);
 		}
 	}
 	return changed;

@@ -20,6 +20,7 @@
 #include "queue.h"
 #include "request.h"
 #include "tenant.h"
+#include "turn.h"
 
 struct worker {
 	struct ctl_setup setup;
@@ -44,7 +45,10 @@ struct worker {
 	struct queue queue;
 	struct worker_tenant tenant;
 
+	struct turn turn; /* at the GPU */
+
 	uint64_t started_ns;
+	uint64_t looked_ns; /* for news of anybody but the guest */
 	uint64_t attach_ns; /* when to look for the daemon again */
 	unsigned int attach_ms;
 	uint64_t lines_ns; /* log lines: when this second began */
@@ -65,6 +69,7 @@ struct worker {
 	bool rsp_waits;
 	bool gives_way;                       /* to others on its processor while it spins */
 	uint64_t record[VGPU_RECORD_MAX / 8]; /* the request's private copy */
+	int held_length; /* ... which waits for a turn at the GPU; 0: it does not */
 };
 
 /* worker.c: waits for SETUP and the memory table and answers READY; exits on failure. */
@@ -110,6 +115,9 @@ static inline void worker_count_bytes(struct worker *w, uint64_t in, uint64_t ou
 /* commands.c: runs one request.  True: the response is made in w->rsp; false: there is none now. */
 bool commands_run(struct worker *w, const void *record, uint32_t length);
 
+/* commands.c: does it make the GPU work until it is done? */
+bool commands_uses_gpu(const void *record);
+
 /* commands.c: may it take long, so that what is done should be announced first? */
 bool commands_is_long(const void *record);
 
@@ -129,6 +137,8 @@ int control_timeout(const struct worker *w);
 void control_status(struct worker *w, enum ctl_type type, int status, const char *reason);
 void control_text(struct worker *w, uint64_t request, const uint8_t *text, uint32_t length);
 void control_warning(struct worker *w, uint64_t request, const char *text);
+/* False: it does not listen at the moment, so that this is to be said again. */
+bool control_turn(struct worker *w, const struct ctl_turn_news *m);
 void control_command(struct worker *w, const struct request *r, int status, uint64_t ns);
 
 /*

@@ -64,6 +64,7 @@ static struct cuda_session *make(struct worker *w)
 	s->drv = drv;
 	s->worker = w;
 	flow_init(&s->flow);
+	marks_init(&s->marks);
 	RESOLVE(s, w, cuThreadExchangeStreamCaptureMode);
 	RESOLVE(s, w, cuCtxRecordEvent);
 	RESOLVE(s, w, cuMemGetAllocationGranularity);
@@ -238,6 +239,8 @@ int session_make_call(struct cuda_session *s, const struct cuda_request_view *re
 	s->function = function_of(req);
 	s->reply = reply;
 	err = cuda_dispatch(s, req, reply);
+	if (s->marks.calls)
+		marks_made(s);
 	s->req = NULL;
 	s->reply = NULL;
 	s->new_parent = 0;
@@ -372,9 +375,10 @@ enum cuda_progress cuda_poll(struct worker *w)
 	return answer(w, id, quiet, tells, 0, &reply) ? CUDA_RESPONSE : CUDA_PROGRESS;
 }
 
+/* What waits for its turn waits for the daemon, and turn.c sees to that. */
 static bool is_waiting(const struct cuda_session *s)
 {
-	return s->waits->n || s->flow.head;
+	return s->waits->n || (s->flow.head && !turn_is_shut(s->worker));
 }
 
 bool cuda_is_busy(const struct worker *w)
@@ -421,7 +425,7 @@ int cuda_sleep(struct worker *w)
 	int ms = w->cuda && w->cuda->waits->n ? waits_sleep(w->cuda) : -1;
 
 	/* Nobody tells when there is room for a call. */
-	return w->cuda && w->cuda->flow.head ? 1 : ms;
+	return w->cuda && w->cuda->flow.head && !turn_is_shut(w) ? 1 : ms;
 }
 
 void cuda_woken(struct worker *w)
@@ -436,4 +440,14 @@ void cuda_disturbed(struct worker *w)
 {
 	if (w->cuda)
 		session_forget_context(w->cuda);
+}
+
+bool cuda_has_held(const struct worker *w)
+{
+	return w->cuda && w->cuda->flow.head;
+}
+
+bool cuda_is_full(const struct worker *w)
+{
+	return w->cuda && flow_is_full(w->cuda);
 }

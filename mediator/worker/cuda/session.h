@@ -19,6 +19,7 @@
 #include "cuda_driver.h"
 #include "flow.h"
 #include "handles.h"
+#include "marks.h"
 #include "ranges.h"
 #include "vgpu_abi.h"
 #include "vgpu_cuda.h"
@@ -81,6 +82,7 @@ struct cuda_session {
 	struct cuda_ranges surfaces;
 	struct waits *waits;
 	struct flow flow; /* calls that are held back */
+	struct marks marks;
 	struct blobs *blobs;
 	struct windows *windows;
 	struct callbacks *callbacks;

@@ -128,6 +128,21 @@ bool control_handle(struct worker *w)
 	return false; /* the memory table is as it was */
 }
 
+bool control_turn(struct worker *w, const struct ctl_turn_news *m)
+{
+	(void)w;
+	(void)m;
+	return true;
+}
+
+void worker_broken(struct worker *w, int status, const char *reason)
+{
+	(void)w;
+	(void)status;
+	(void)reason;
+	abort(); /* there are no limits here */
+}
+
 void control_warning(struct worker *w, uint64_t request, const char *text)
 {
 	(void)w;
@@ -178,15 +193,19 @@ static CUresult no_wait_64(CUstream s, CUdeviceptr a, cuuint64_t v, unsigned int
 	return CUDA_ERROR_NOT_SUPPORTED;
 }
 
+static bool takes_long(const char *name)
+{
+	return strstr(name, "spin") || strstr(name, "wait") || strstr(name, "delay") ||
+	       strstr(name, "work");
+}
+
 static CUresult get_function(CUfunction *f, CUmodule m, const char *name)
 {
 	CUresult (*get)(CUfunction *, CUmodule, const char *);
 	void *found = cpu_driver_symbol("cuModuleGetFunction");
 
 	memcpy(&get, &found, sizeof(get));
-	return strstr(name, "spin") || strstr(name, "wait") || strstr(name, "delay")
-		       ? CUDA_ERROR_NOT_FOUND
-		       : get(f, m, name);
+	return takes_long(name) ? CUDA_ERROR_NOT_FOUND : get(f, m, name);
 }
 
 static CUresult get_kernel(CUkernel *k, CUlibrary l, const char *name)
@@ -195,9 +214,7 @@ static CUresult get_kernel(CUkernel *k, CUlibrary l, const char *name)
 	void *found = cpu_driver_symbol("cuLibraryGetKernel");
 
 	memcpy(&get, &found, sizeof(get));
-	return strstr(name, "spin") || strstr(name, "wait") || strstr(name, "delay")
-		       ? CUDA_ERROR_NOT_FOUND
-		       : get(k, l, name);
+	return takes_long(name) ? CUDA_ERROR_NOT_FOUND : get(k, l, name);
 }
 
 static void *symbol(struct vgpu_backend *be, const char *name)
@@ -259,10 +276,24 @@ static size_t put(uint8_t *rec, size_t at, const void *data, size_t length)
 /* One look at what goes on by itself. */
 static void look(void)
 {
+	turn_poll(&worker);
 	while (cuda_poll(&worker) != CUDA_NOTHING)
 		CHECK(worker.rsp.header.length <= VGPU_RECORD_MAX);
 	answer_callbacks();
 	check_tenant();
+}
+
+/* Some calls come while others have the GPU, and are held back until they have not. */
+static void begin_wait(void)
+{
+	const struct ctl_turn wait = {.type = CTL_TURN, .leased = 1};
+
+	turn_word(&worker, &wait);
+}
+
+static void end_wait(void)
+{
+	turn_alone(&worker);
 }
 
 void bench_record(const void *record, uint32_t length)
@@ -282,11 +313,14 @@ void bench_record(const void *record, uint32_t length)
 			 body + sizeof(struct vgpu_cuda_call),
 			 length - (uint32_t)(body + sizeof(struct vgpu_cuda_call) - copy));
 	}
+	if (h->id % 4 == 0)
+		begin_wait();
 	if (cuda_request(&worker, copy, length)) {
 		CHECK(worker.rsp.header.length >= sizeof(struct vgpu_response));
 		CHECK(worker.rsp.header.length <= VGPU_RECORD_MAX);
 		CHECK(!(h->flags & VGPU_REQUEST_QUIET));
 	}
+	end_wait();
 	look();
 }
 

@@ -47,6 +47,30 @@ bool worker_push(struct worker *w, const void *record, uint32_t length)
 	return true;
 }
 
+GArray *calls_turns;
+bool calls_no_daemon;
+
+bool control_turn(struct worker *w, const struct ctl_turn_news *m)
+{
+	if (calls_no_daemon)
+		turn_alone(w);
+	else
+		g_array_append_val(calls_turns, *m);
+	return true;
+}
+
+jmp_buf *calls_broken;
+int calls_broken_status;
+
+void worker_broken(struct worker *w, int status, const char *reason)
+{
+	(void)w;
+	if (!calls_broken)
+		g_error("the worker would end: %d, %s", status, reason);
+	calls_broken_status = status;
+	longjmp(*calls_broken, 1);
+}
+
 void control_warning(struct worker *w, uint64_t request, const char *text)
 {
 	(void)w;
@@ -111,6 +135,7 @@ void calls_start(void)
 	tenant_alone(&test_worker->tenant);
 	calls_refusal = (struct refusal){0};
 	calls_notes = g_string_new(NULL);
+	calls_turns = g_array_new(FALSE, FALSE, sizeof(struct ctl_turn_news));
 }
 
 /*
@@ -135,6 +160,7 @@ void calls_stop(void)
 	g_free(test_worker->page);
 	g_free(test_worker);
 	g_string_free(calls_notes, TRUE);
+	g_array_free(calls_turns, TRUE);
 	test_worker = NULL;
 }
 
