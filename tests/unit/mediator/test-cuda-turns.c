@@ -19,7 +19,6 @@
 
 static CUdeviceptr at;
 static struct vgpu_queue_header ring; /* an empty one */
-static struct tenant_limits page;
 
 static void start(void)
 {
@@ -45,11 +44,10 @@ static void stop(void)
 
 static void limit_kernels(uint64_t ns)
 {
-	const struct tenant_limits limits = {.kernel_ns = ns};
+	struct tenant_limits limits = *test_worker->tenant.page;
 
-	page = (struct tenant_limits){0};
-	tenant_limits_write(&page, &limits);
-	test_worker->tenant.page = &page;
+	limits.kernel_ns = ns;
+	tenant_limits_write((struct tenant_limits *)test_worker->tenant.page, &limits);
 }
 
 static void fill(uint32_t value)
