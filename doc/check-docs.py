@@ -146,7 +146,7 @@ def check_abi(tree):
     check_layout(name, document, header, (
         "vgpu_request", "vgpu_desc", "vgpu_response", "vgpu_buffer_entry",
         "vgpu_compute_result", "vgpu_status_result", "vgpu_info_result",
-        "vgpu_bandwidth_result"))
+        "vgpu_bandwidth_result", "vgpu_tenant_result"))
 
 
 def check_fields(name, document, header, but=()):
@@ -309,9 +309,9 @@ def check_tenants(tree):
         elif m := re.match(r"#?([\w-]+)=", line):
             shown.add((group, m.group(1)))
     compare(example, "key", [k[:2] for k in keys], shown)
-    levels = re.findall(r'\{"(\w+)",\s+(\w+),\s+(\d+) \* MIB,\s+(\d+),\s+(\d+),',
+    levels = re.findall(r'\{"(\w+)", \w+, (\d+), (\d+), \d+, (\d+) \* MIB,',
                         tree.text("mediator/policy/levels.c"))
-    for level, _, mib, weight, sessions in found("levels", levels):
+    for level, weight, sessions, mib in found("levels", levels):
         if f".It Cm {level} Ta {mib}M Ta {weight} Ta {sessions} Ta" not in text:
             fault(page, f"level {level}: no row with {mib}M, {weight} and {sessions}")
 
@@ -391,6 +391,65 @@ def check_gpu_test(tree):
             fault(page, f"the tool does not say '{constant}'")
 
 
+def level_classes(source):
+    """The classes of each level, from levels.c."""
+    macros = {name: text for name, text in
+              re.findall(r"^#define (CLASSES_\w+) \((.*?)\)$", source, re.M)}
+
+    def expand(text):
+        names = set()
+        for item in re.findall(r"\w+", text):
+            names |= expand(macros[item]) if item in macros else {item}
+        return names
+    return {level: expand(text) for level, text in
+            re.findall(r'\{"(\w+)",\s+([\w |]+),\s+\d+ \* MIB', source)}
+
+
+def check_classes(tree):
+    """The matrix of levels, commands and functions in doc/tenants.md."""
+    page = "doc/tenants.md"
+    text = tree.text(page)
+    classes = [name.lower() for name in
+               re.findall(r"POLICY_(\w+) = 1u <<", tree.text("mediator/policy/policy.h"))]
+    if not row(text, "Level", *found("classes", classes)):
+        fault(page, f"no heading Level | {' | '.join(classes)}")
+    levels = level_classes(tree.text("mediator/policy/levels.c"))
+    for level, has in found("levels", levels.items()):
+        cells = ["yes" if f"POLICY_{name.upper()}" in has or "POLICY_ALL" in has else "no"
+                 for name in classes]
+        if not row(text, level, *cells):
+            fault(page, f"no row {level} | {' | '.join(cells)}")
+    commands = re.findall(r'\[VGPU_CMD_(\w+)\] = \{cmd_\w+, "\w+", (?:POLICY_)?(\w+),',
+                          tree.text("mediator/worker/commands.c"))
+    for command, name in found("commands", commands):
+        if not row(text, command, name.lower()):
+            fault(page, f"no row {command} | {name.lower()}")
+    table = {}
+    for group in tomllib.loads(tree.text("protocol/cuda/api.toml")).values():
+        for function, spec in group.items():
+            if not function.startswith("vgpu") and "refuse" not in spec:
+                table.setdefault(spec["class"], set()).add(function)
+    listed = text.partition("<!-- functions")[2].partition("<!-- end -->")[0]
+    lists = {name: set(re.findall(r"`(cu\w+)`", below)) for name, below in
+             re.findall(r"^\*\*([\w+]+)\*\* .*?:\n(.*?)\n$", listed, re.M | re.S)}
+    for name in sorted(set(found("functions", table)) | set(lists)):
+        for function in sorted(table.get(name, set()) ^ lists.get(name, set())):
+            fault(page, f"function {function} is not in both the table and the list of '{name}'")
+
+
+def check_smi(tree):
+    page = "doc/man/vgpu-smi.1"
+    text, source = tree.text(page), tree.sources("guest-driver/tools/smi.c")
+    long = re.findall(r'\{"([\w-]+)", (?:required|no)_argument, NULL, (\'\w\')?', source)
+    compare(page, "option", [name for name, _ in long], long_options(text))
+    for name, letter in long:
+        if letter and f".It Fl {letter[1]} , Fl -{name}" not in text:
+            fault(page, f"option '-{letter[1]}' is missing beside '--{name}'")
+    for row in found("rows", re.findall(r'\brow\("([\w ]+)"\)', source)):
+        if not re.search(rf"^\.It {row}$", text, re.M):
+            fault(page, f"line '{row}' is missing")
+
+
 def check_device(tree):
     page = "doc/man/qemu-vgpu-stub.7"
     text = tree.text(page)
@@ -461,7 +520,8 @@ def check_version(tree):
 def main(argv):
     tree = Tree(argv[1] if len(argv) > 1 else pathlib.Path(__file__).resolve().parents[1])
     for check in (check_abi, check_socket, check_cuda, check_config, check_example, check_tenants,
-                  check_programs, check_control, check_gpu_test, check_device, check_module,
+                  check_classes, check_programs, check_control, check_gpu_test, check_smi,
+                  check_device, check_module,
                   check_environment, check_pages, check_version):
         check(tree)
     for text in faults:

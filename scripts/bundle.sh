@@ -36,6 +36,7 @@ bundle_cuda() {
 	done
 	# Linked to libcuda.so.1, which is not to be found here, and to glibc.
 	install -D -m 755 "$build/host/tests/cuda/driver/driver_tests" -t "$bundle/build/host/tests/cuda/driver"
+	install -D -m 755 "$build/host/tests/bench/gpu/tenant_load" -t "$bundle/build/host/tests/bench/gpu"
 	for file in "$build"/host/tests/cuda/runtime/rt_*; do
 		install -D -m 755 -t "$bundle/build/host/tests/cuda/runtime" "$file"
 	done
@@ -64,7 +65,7 @@ run_bundle() {
 		/usr/share/qemu/linuxboot.bin; do
 		[ ! -e "$rom" ] || install -m 644 "$rom" "$bundle/build/graft/share/"
 	done
-	for file in mediator/gpu_mediator mediator/gpu_mediator-worker \
+	for file in mediator/gpu_mediator mediator/gpu_mediator-watch mediator/gpu_mediator-worker \
 		tests/conformance/backend-conformance tests/conformance/backend-bench \
 		tests/bench/pingpong tests/vm/sum_f32; do
 		[ -e "$build/host/$file" ] || continue

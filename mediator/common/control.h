@@ -35,11 +35,15 @@ enum ctl_type {
 	CTL_SETUP = 1,   /* fds: kick, call, session page, lifeline, limits, usage[, ring] */
 	CTL_MEM = 2,     /* the whole memory table; an fd for each region that is not by domain */
 	CTL_ADOPTED = 3, /* a new daemon takes the worker; fds: limits, usage */
+	CTL_TURN = 0x20, /* may it submit to the GPU, and until when; see leases.h */
 	/* worker to daemon */
-	CTL_READY = 0x80,  /* answer to SETUP and the first MEM */
-	CTL_LOG = 0x81,    /* a line for the log */
-	CTL_BROKEN = 0x82, /* the queue is broken; the worker exits after this */
-	CTL_ADOPT = 0x83,  /* first packet on the adoption socket */
+	CTL_READY = 0x80,   /* answer to SETUP and the first MEM */
+	CTL_LOG = 0x81,     /* a line for the log */
+	CTL_BROKEN = 0x82,  /* the queue is broken; the worker exits after this */
+	CTL_ADOPT = 0x83,   /* first packet on the adoption socket */
+	CTL_REFUSED = 0x90, /* something that the tenant may not do, or have */
+	CTL_WANT = 0xa0,    /* it has work for the GPU, and no lease */
+	CTL_RETURN = 0xa1,  /* it gives its lease back */
 };
 
 struct ctl_setup {
@@ -92,10 +96,44 @@ struct ctl_log {
 	char text[CTL_TEXT_MAX];
 };
 
+enum ctl_refused_kind {
+	CTL_REFUSED_CLASS,  /* `value`: classes (enum policy_class) that are missing */
+	CTL_REFUSED_MEMORY, /* `value`: bytes of device memory that were asked for */
+	CTL_REFUSED_KINDS
+};
+
+/* At most one of each kind a second; `count` of them since the last one, this one included. */
+struct ctl_refused {
+	uint32_t type;
+	uint32_t kind;
+	uint64_t request;
+	uint64_t value;
+	uint32_t count;
+	char what[68]; /* the command's or function's name */
+};
+
 struct ctl_adopt {
 	uint32_t type;
 	uint32_t version;
 	uint64_t session;
+};
+
+/* A lease without an end. */
+#define CTL_TURN_OPEN UINT64_MAX
+
+/* Each replaces the one before, so that the last one is all that matters. */
+struct ctl_turn {
+	uint32_t type;
+	uint32_t leased; /* 0: submit as you like, and say nothing */
+	uint64_t until;  /* CLOCK_MONOTONIC; 0: no lease, ask for one; CTL_TURN_OPEN */
+	uint64_t serial; /* of the lease */
+};
+
+/* WANT and RETURN. */
+struct ctl_turn_news {
+	uint32_t type;
+	uint32_t wants;  /* RETURN: there is more to submit */
+	uint64_t serial; /* RETURN: the lease that it was */
 };
 
 _Static_assert(sizeof(struct ctl_mem) <= CTL_PACKET_MAX, "a packet holds the table");

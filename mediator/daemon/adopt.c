@@ -16,6 +16,7 @@
 #include "session.h"
 #include "state.h"
 #include "tenant.h"
+#include "turns.h"
 
 #define KNOCKING_MAX 256u
 #define KNOCK_SECONDS 5
@@ -107,6 +108,7 @@ static gboolean on_knock(gint fd, GIOCondition condition, gpointer data)
 		s = recognise(k, &adopt);
 	if (s && send_adopted(s, k->fd)) {
 		session_attach(s, k->fd);
+		turns_enter(s);
 		k->fd = -1;
 	}
 	k->source = 0;

@@ -63,6 +63,9 @@ static const struct key keys[] = {
 	KEY("control", "monitor-users", STRING, monitor_users, 0, 0, false),
 	KEY("tenants", "directory", PATH, tenants_dir, 0, 0, false),
 	KEY("tenants", "open", BOOL, tenants_open, 0, 0, false),
+	KEY("tenants", "memory-watch", PATH, memory_watch, 0, 0, true),
+	KEY("tenants", "context-mib", NUMBER, context_mib, 0, 65536, false),
+	KEY("tenants", "record", PATH, tenants_record, 0, 0, true),
 };
 
 static void *field(const struct config *c, const struct key *k)
@@ -95,6 +98,7 @@ struct config *config_new(void)
 	c->start_timeout = 8;
 	c->adopt_timeout = 10;
 	c->spin_us = 50;
+	c->context_mib = 768;
 	c->xen_domains = g_strdup("none");
 	c->xen_uid_base = 65535;
 	c->audit_max_mib = 64;

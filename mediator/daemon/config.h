@@ -55,7 +55,10 @@ struct config {
 	char *monitor_users;
 	/* [tenants] */
 	char *tenants_dir;
+	char *memory_watch;    /* NULL: with the cuda backend the one beside the daemon */
+	guint context_mib;     /* what a session may hold beside what it allocates */
 	gboolean tenants_open; /* who is nobody's is let in */
+	char *tenants_record;  /* of turns at the GPU; NULL: none */
 	/* Found from the above. */
 	guint gpus[CONFIG_GPUS_MAX]; /* numbers */
 	guint ngpus;

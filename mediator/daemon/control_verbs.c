@@ -125,18 +125,6 @@ static void set(struct daemon *d, const struct control_request *r, struct outcom
 	out->result = result_number("changed", 1);
 }
 
-static void evict_one(struct session *s)
-{
-	const struct audit_about about = {.tenant = s->tenant ? s->tenant->name : NULL,
-					  .session = s->id};
-
-	if (s->state == SESSION_ENDING)
-		return;
-	audit_write(s->d->audit, AUDIT_EVICTION, AUDIT_ADMINISTRATOR, &about, NULL,
-		    "evicted by an administrator");
-	session_kill(s, -ECANCELED, "evicted by an administrator");
-}
-
 static void evict(struct daemon *d, const struct control_request *r, struct outcome *out)
 {
 	GHashTableIter iter;
@@ -149,7 +137,8 @@ static void evict(struct daemon *d, const struct control_request *r, struct outc
 
 		if (r->tenant ? s->tenant && g_strcmp0(s->tenant->name, r->tenant) == 0
 			      : s->id == r->session) {
-			evict_one(s);
+			session_evict(s, AUDIT_ADMINISTRATOR, -ECANCELED,
+				      "evicted by an administrator");
 			n++;
 		}
 	}

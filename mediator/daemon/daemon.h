@@ -14,6 +14,7 @@ struct audit;
 struct control;
 struct listener;
 struct policy_set;
+struct turns;
 
 struct daemon {
 	struct config *config;
@@ -36,6 +37,9 @@ struct daemon {
 	GHashTable *tenants;         /* name -> struct tenant, all of which anything is there */
 	struct policy_set *policies; /* in force */
 	GPtrArray *own_sockets;      /* struct listener, of single tenants */
+
+	struct memory_watch *memory_watch; /* memory_watch.c; NULL: nothing is checked */
+	struct turns *turns;               /* turns.c */
 
 	/* server.c */
 	struct listener *listener; /* that all share; NULL: none */

@@ -26,11 +26,13 @@
 #include "gate.h"
 #include "launch.h"
 #include "log.h"
+#include "memory_watch.h"
 #include "options.h"
 #include "server.h"
 #include "session.h"
 #include "state.h"
 #include "tenants.h"
+#include "turns.h"
 
 /* Killed workers are given so long to be gone. */
 #define QUIT_SECONDS 5
@@ -227,7 +229,8 @@ static bool set_up(struct app *app, GError **err)
 			    d->worker_path);
 		return false;
 	}
-	if (!state_open(d, err) || !open_audit(d, d->config, err) || !gate_choose(d, err))
+	if (!state_open(d, err) || !open_audit(d, d->config, err) || !gate_choose(d, err) ||
+	    !turns_open(d, err))
 		return false;
 	audit_daemon(d, "it begins");
 	tenants = tenants_prepare(d, d->config, err);
@@ -235,6 +238,7 @@ static bool set_up(struct app *app, GError **err)
 		return false;
 	tenants_commit(tenants);
 	say_who_may(d);
+	memory_watch_start(d);
 	if (!adopt_begin(d, err))
 		return false;
 	if (app->o.fd >= 0 ? !server_open_fd(d, app->o.fd, err) : !server_open(d, err))
@@ -248,8 +252,10 @@ static void tear_down(struct app *app)
 	GHashTableIter iter;
 	gpointer s;
 
+	turns_close(d); /* workers that live on do so without it */
 	server_close(d);
 	control_close(d);
+	memory_watch_stop(d);
 	if (d->runtime_lock >= 0)
 		pidfile_remove(d->config->pid_file);
 	adopt_close(d);

@@ -10,7 +10,9 @@
 
 #include "client.h"
 #include "fdio.h"
+#include "policy.h"
 #include "state.h"
+#include "turns.h"
 #include "vgpu_abi.h"
 
 /* Packets handled before others have their turn. */
@@ -20,6 +22,8 @@ union packet {
 	uint32_t type;
 	struct ctl_status status;
 	struct ctl_log log;
+	struct ctl_refused refused;
+	struct ctl_turn_news turn;
 	uint8_t bytes[CTL_PACKET_MAX];
 };
 
@@ -33,6 +37,7 @@ static const char *command_name(uint32_t command)
 		[VGPU_CMD_MATMUL] = "MATMUL",
 		[VGPU_CMD_BANDWIDTH] = "BANDWIDTH",
 		[VGPU_CMD_TEXT] = "TEXT",
+		[VGPU_CMD_TENANT] = "TENANT",
 	};
 
 	return command < G_N_ELEMENTS(names) ? names[command] : "unknown";
@@ -98,6 +103,57 @@ static void audit_start(const struct session *s)
 	audit_write(s->d->audit, AUDIT_SESSION_ALLOWED, AUDIT_NONE, &about, details, "it begins");
 }
 
+static void audit_refused(const struct session *s, const struct ctl_refused *r)
+{
+	const struct audit_about about = session_audit(s);
+	JsonObject *details = json_object_new();
+	char *what = g_strndup(r->what, strnlen(r->what, sizeof(r->what)));
+
+	json_object_set_string_member(details, "vm", s->vm ? s->vm : "");
+	json_object_set_string_member(details, "operation", what);
+	json_object_set_int_member(details, "times", r->count);
+	if (r->kind == CTL_REFUSED_MEMORY) {
+		json_object_set_int_member(details, "bytes",
+					   (gint64)MIN(r->value, (uint64_t)G_MAXINT64));
+		audit_write(s->d->audit, AUDIT_LIMIT_REACHED, AUDIT_MEMORY, &about, details,
+			    "no device memory beyond the tenant's limit");
+	} else {
+		char *classes = policy_classes_text((uint32_t)r->value & POLICY_ALL);
+
+		json_object_set_string_member(details, "classes", classes);
+		g_free(classes);
+		audit_write(s->d->audit, AUDIT_OPERATION_REFUSED, AUDIT_CLASS, &about, details,
+			    "not allowed to this tenant");
+	}
+	g_free(what);
+}
+
+static void on_refused(struct session *s, const struct ctl_refused *r, size_t size)
+{
+	struct log_about about = session_about(s);
+	char *what;
+
+	if (size != sizeof(*r) || r->kind >= CTL_REFUSED_KINDS)
+		return;
+	audit_refused(s, r);
+	if (!may_log(s, &about, 0))
+		return;
+	about.request = r->request;
+	about.has_request = true;
+	what = log_escape(r->what, strnlen(r->what, sizeof(r->what)));
+	if (r->kind == CTL_REFUSED_MEMORY)
+		log_warning(&about,
+			    "refused: %s, %llu bytes of device memory beyond the tenant's limit; "
+			    "%u since the last such line",
+			    what, (unsigned long long)r->value, r->count);
+	else
+		log_warning(&about,
+			    "refused: %s, not allowed to this tenant (classes 0x%llx); "
+			    "%u since the last such line",
+			    what, (unsigned long long)r->value, r->count);
+	g_free(what);
+}
+
 static void on_ready(struct session *s, int status, const char *reason)
 {
 	struct log_about about = session_about(s);
@@ -133,6 +189,15 @@ static void on_packet(struct session *s, const union packet *p, size_t size)
 		return;
 	if (p->type == CTL_LOG) {
 		on_log(s, &p->log, size);
+		return;
+	}
+	if (p->type == CTL_REFUSED) {
+		on_refused(s, &p->refused, size);
+		return;
+	}
+	if (p->type == CTL_WANT || p->type == CTL_RETURN) {
+		if (size == sizeof(p->turn))
+			turns_news(s, &p->turn);
 		return;
 	}
 	if (size != sizeof(p->status) || (p->type != CTL_READY && p->type != CTL_BROKEN))

@@ -17,6 +17,7 @@
 #include "news.h"
 #include "state.h"
 #include "tenant.h"
+#include "turns.h"
 #include "vgpu_abi.h"
 
 /* How long to wait before a worker that does not listen is told of memory again. */
@@ -66,6 +67,7 @@ void session_free(struct session *s)
 	fdio_clear(&s->page_fd);
 	if (s->page)
 		munmap((void *)s->page, VGPU_PAGE);
+	turns_leave(s);
 	tenant_leave(s);
 	g_free(s->vm);
 	g_free(s);
@@ -85,6 +87,12 @@ static void audit_end(const struct session *s)
 		    s->announced ? AUDIT_NONE : AUDIT_RESOURCES, &about, details, "%s", s->reason);
 }
 
+/* By the worker's word. */
+static unsigned long long gpu_us(const struct session *s)
+{
+	return s->tenant ? s->tenant->usage->session[s->slot].gpu_ns / 1000 : 0;
+}
+
 static void log_end(const struct session *s, const char *how)
 {
 	const struct vgpu_session_page *p = s->page;
@@ -96,11 +104,12 @@ static void log_end(const struct session *s, const char *how)
 	}
 	log_info(&about,
 		 "session ended: %s; requests=%llu errors=%llu bytes_in=%llu bytes_out=%llu "
-		 "host_copied=%llu kicks=%llu calls=%llu%s",
+		 "host_copied=%llu kicks=%llu calls=%llu gpu_us=%llu%s",
 		 how, (unsigned long long)p->requests, (unsigned long long)p->errors,
 		 (unsigned long long)p->bytes_in, (unsigned long long)p->bytes_out,
 		 (unsigned long long)p->host_copied, (unsigned long long)p->kicks,
-		 (unsigned long long)p->calls, p->in_flight ? "; a request was in flight" : "");
+		 (unsigned long long)p->calls, gpu_us(s),
+		 p->in_flight ? "; a request was in flight" : "");
 }
 
 /* The process is gone: nobody touches the guest's memory any more. */
@@ -140,6 +149,16 @@ void session_kill(struct session *s, int status, const char *reason)
 	drop_source(&s->retry);
 	drop_handover(s);
 	fdio_pidfd_kill(s->pidfd, SIGKILL);
+}
+
+void session_evict(struct session *s, enum audit_cause cause, int status, const char *reason)
+{
+	const struct audit_about about = session_audit(s);
+
+	if (s->state == SESSION_ENDING)
+		return;
+	audit_write(s->d->audit, AUDIT_EVICTION, cause, &about, NULL, "%s", reason);
+	session_kill(s, status, reason);
 }
 
 static gboolean on_closed(gpointer data)

@@ -33,6 +33,10 @@ struct session {
 	struct tenant *tenant;
 	guint slot; /* in the pages of its tenant */
 	guint gpu;  /* its number; a session stays where it is */
+	/* turns.c */
+	bool entered;
+	bool turn_due; /* `turn` could not be sent; again soon */
+	struct ctl_turn turn;
 	uint32_t queue;
 	uint32_t tag;
 	uint8_t uuid[16]; /* of the device */
@@ -87,6 +91,9 @@ void session_memory(struct session *s);
 
 /* Ends it; session_gone follows.  `reason`: for the log and for the device. */
 void session_kill(struct session *s, int status, const char *reason);
+
+/* Ends it against its will: session_kill(), written down as an eviction with its cause. */
+void session_evict(struct session *s, enum audit_cause cause, int status, const char *reason);
 
 /* What its lines in the audit log are about. */
 struct audit_about session_audit(const struct session *s);

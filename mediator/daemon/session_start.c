@@ -13,6 +13,7 @@
 #include "session_priv.h"
 #include "state.h"
 #include "tenant.h"
+#include "turns.h"
 #include "vgpu_ring.h"
 
 /* Opens a memfd again so that the holder of the copy can only read. */
@@ -150,10 +151,12 @@ static int bring_up(struct session *s, const struct vgpu_msg_queue_start *start,
 	p->control[0] = -1;
 	if (!ret)
 		ret = session_send_memory(s);
-	if (ret) /* it has a process: its end is reported when that is gone */
+	if (ret) { /* it has a process: its end is reported when that is gone */
 		session_kill(s, ret, "the worker could not be told what to do");
-	else
+	} else {
+		turns_enter(s);
 		s->timer = g_timeout_add_seconds(s->d->config->start_timeout, on_timeout, s);
+	}
 	return 0;
 }
 

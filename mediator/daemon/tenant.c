@@ -11,6 +11,7 @@
 
 #include "fdio.h"
 #include "session.h"
+#include "turns.h"
 #include "usage.h"
 
 /* Linux 5.1; older headers do not name it. */
@@ -20,63 +21,50 @@
 
 _Static_assert(TENANT_NO_LIMIT == POLICY_NO_LIMIT, "one word for it");
 
-/* A mapped memfd whose size nobody can change.  Its descriptor, or a negative errno. */
-static int make_page(const char *name, size_t size, int seals, void **page)
+/* A memfd whose size nobody can change, mapped.  NULL with errno. */
+static void *make_page(const char *name, size_t size, int seals, int *fd)
 {
-	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int err;
+	void *page = MAP_FAILED;
 
-	if (fd < 0)
-		return -errno;
-	*page = MAP_FAILED;
+	*fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	/* Nobody but the owner may open it anew, and so for writing, by /proc. */
-	if (fchmod(fd, S_IRUSR) == 0 && ftruncate(fd, (off_t)size) == 0)
-		*page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (*page != MAP_FAILED &&
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | seals) == 0)
-		return fd;
-	err = -errno;
-	if (*page != MAP_FAILED)
-		munmap(*page, size);
-	*page = NULL;
-	close(fd);
-	return err;
+	if (*fd >= 0 && fchmod(*fd, S_IRUSR) == 0 && ftruncate(*fd, (off_t)size) == 0)
+		page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	if (page == MAP_FAILED)
+		return NULL;
+	if (fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | seals) == 0)
+		return page;
+	munmap(page, size);
+	return NULL;
 }
 
 /* The mapping that we have is the only one that can be written to, for ever. */
-static int make_limits(struct tenant *t)
+static bool make_limits(struct tenant *t)
 {
-	void *page = NULL;
 	char path[64];
-	int fd = make_page("vgpu-limits", TENANT_LIMITS_BYTES, F_SEAL_FUTURE_WRITE, &page);
+	int fd;
 
-	if (fd < 0)
-		return fd;
-	t->limits = page;
-	g_snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	t->limits_fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (t->limits_fd < 0) {
-		close(fd);
-		return -errno;
+	t->limits = make_page("vgpu-limits", TENANT_LIMITS_BYTES, F_SEAL_FUTURE_WRITE, &fd);
+	if (t->limits) {
+		g_snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		t->limits_fd = open(path, O_RDONLY | O_CLOEXEC);
 	}
-	close(fd);
-	return 0;
+	fdio_clear(&fd);
+	return t->limits_fd >= 0;
 }
 
-static int make_usage(struct tenant *t)
+static bool make_usage(struct tenant *t)
 {
-	void *page = NULL;
-
-	t->usage_fd = make_page("vgpu-usage", TENANT_USAGE_BYTES, 0, &page);
-	if (t->usage_fd < 0)
-		return t->usage_fd;
-	t->usage = page;
+	t->usage = make_page("vgpu-usage", TENANT_USAGE_BYTES, 0, &t->usage_fd);
+	if (!t->usage)
+		return false;
 	t->usage->version = TENANT_PAGE_VERSION;
-	return 0;
+	return true;
 }
 
 static void destroy(struct tenant *t)
 {
+	turns_tenant_gone(t);
 	if (t->limits)
 		munmap(t->limits, TENANT_LIMITS_BYTES);
 	if (t->usage)
@@ -91,19 +79,17 @@ static void destroy(struct tenant *t)
 struct tenant *tenant_new(struct daemon *d, const char *name, GError **err)
 {
 	struct tenant *t = g_new0(struct tenant, 1);
-	int ret;
+	int code;
 
 	t->d = d;
 	t->name = g_strdup(name);
 	t->refs = 1;
 	t->limits_fd = t->usage_fd = -1;
-	ret = make_limits(t);
-	if (!ret)
-		ret = make_usage(t);
-	if (!ret)
+	if (make_limits(t) && make_usage(t))
 		return t;
-	g_set_error(err, G_FILE_ERROR, g_file_error_from_errno(-ret),
-		    "tenant %s: no memory to share with its workers: %s", name, g_strerror(-ret));
+	code = errno;
+	g_set_error(err, G_FILE_ERROR, g_file_error_from_errno(code),
+		    "tenant %s: no memory to share with its workers: %s", name, g_strerror(code));
 	destroy(t);
 	return NULL;
 }
@@ -124,8 +110,9 @@ void tenant_unref(struct tenant *t)
 	destroy(t);
 }
 
-void tenant_set_policy(struct tenant *t, const struct policy *p, bool own)
+void tenant_publish(struct tenant *t)
 {
+	const struct policy *p = t->policy;
 	const struct tenant_limits limits = {
 		.classes = p->classes,
 		.weight = p->weight,
@@ -137,13 +124,38 @@ void tenant_set_policy(struct tenant *t, const struct policy *p, bool own)
 		.kernel_ns = p->kernel_ns,
 		.cap_percent = p->cap_percent,
 		.memory_percent = p->memory_percent,
+		.flags = t->flags,
+		.sessions = t->sessions,
+		.sessions_most = p->sessions,
 	};
 
+	tenant_limits_write(t->limits, &limits);
+}
+
+static bool same_rate(const struct policy_rate *a, const struct policy_rate *b)
+{
+	return a->rate == b->rate && a->burst == b->burst;
+}
+
+/* What was due at another rate, in ns, may be hours at this one: the bucket is full again. */
+static void reset_buckets(struct tenant *t, const struct policy *next)
+{
+	if (!same_rate(&t->policy->calls, &next->calls))
+		__atomic_store_n(&t->usage->calls_due, 0, __ATOMIC_RELAXED);
+	if (!same_rate(&t->policy->bytes, &next->bytes))
+		__atomic_store_n(&t->usage->bytes_due, 0, __ATOMIC_RELAXED);
+}
+
+void tenant_set_policy(struct tenant *t, const struct policy *p, bool own)
+{
+	if (t->policy && t->policy != p)
+		reset_buckets(t, p);
 	if (t->own && t->own != p)
 		policy_free(t->own);
 	t->own = own ? (struct policy *)p : NULL;
 	t->policy = p;
-	tenant_limits_write(t->limits, &limits);
+	tenant_publish(t);
+	turns_tenant(t);
 }
 
 bool tenant_enter_at(struct tenant *t, struct session *s, guint slot)
@@ -154,6 +166,7 @@ bool tenant_enter_at(struct tenant *t, struct session *s, guint slot)
 	t->sessions++;
 	s->tenant = tenant_ref(t);
 	s->slot = slot;
+	tenant_publish(t);
 	return true;
 }
 
@@ -180,6 +193,7 @@ void tenant_leave(struct session *s)
 	memset(&t->usage->session[s->slot], 0, sizeof(t->usage->session[0]));
 	t->slot[s->slot] = NULL;
 	t->sessions--;
+	tenant_publish(t);
 	s->tenant = NULL;
 	tenant_unref(t);
 }
@@ -197,14 +211,51 @@ static struct session *youngest(const struct tenant *t)
 	return found;
 }
 
+/* What a session says that it is charged for; 0 if it is about to end. */
+static uint64_t claim_of(const struct tenant *t, guint i)
+{
+	const struct session *s = t->slot[i];
+
+	return s && s->state != SESSION_ENDING
+		       ? __atomic_load_n(&t->usage->session[i].memory, __ATOMIC_RELAXED)
+		       : 0;
+}
+
+/*
+ * Until what is claimed fits a limit that was lowered.  A worker that lies is
+ * found out by memory_watch.c.
+ */
+static void shed_memory(struct tenant *t)
+{
+	const uint64_t limit = t->policy->memory_percent ? POLICY_NO_LIMIT : t->policy->memory;
+
+	for (guint round = 0; round < TENANT_SESSIONS_MAX; round++) {
+		uint64_t sum = 0;
+		guint most = 0;
+
+		for (guint i = 0; i < TENANT_SESSIONS_MAX; i++) {
+			if (__builtin_add_overflow(sum, claim_of(t, i), &sum))
+				sum = UINT64_MAX;
+			if (claim_of(t, i) > claim_of(t, most))
+				most = i;
+		}
+		if (sum <= limit || !claim_of(t, most))
+			return;
+		session_evict(t->slot[most], AUDIT_MEMORY, -EDQUOT,
+			      "its tenant may not have so much memory");
+	}
+}
+
 void tenant_shed(struct tenant *t)
 {
 	guint living = 0;
 
 	if (t->policy->over != POLICY_OVER_EVICT)
 		return;
+	shed_memory(t);
 	for (guint i = 0; i < TENANT_SESSIONS_MAX; i++)
 		living += t->slot[i] && t->slot[i]->state != SESSION_ENDING;
 	for (; living > t->policy->sessions; living--)
-		session_kill(youngest(t), -EUSERS, "its tenant may not have so many sessions");
+		session_evict(youngest(t), AUDIT_SESSIONS, -EUSERS,
+			      "its tenant may not have so many sessions");
 }

@@ -204,7 +204,7 @@ static void judge_sessions(struct daemon *d)
 		struct session *s = value;
 
 		if (s->tenant && s->tenant->removed)
-			session_kill(s, -EACCES, "its tenant was removed");
+			session_evict(s, AUDIT_NO_POLICY, -EACCES, "its tenant was removed");
 	}
 }
 

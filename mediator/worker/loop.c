@@ -30,11 +30,17 @@
 /* ... and between two looks at the GPU, while somebody waits for it. */
 #define LOOK_GPU_REQUESTS 8u
 #define LOOK_NS 5000000u
+/* ... where the daemon may want the GPU for others. */
+#define LOOK_LEASED_NS 200000u
 
 /* From so many processors on, spinning takes none from the guest. */
 #define MANY_CPUS 8
 
-enum served { SERVED, IDLE, FULL };
+/* A request that waits for its tenant's rate: limits may change meanwhile, and the GPU is seen to.
+ */
+#define THROTTLE_LOOK_NS 20000000
+
+enum served { SERVED, IDLE, FULL, THROTTLED };
 
 static int lifeline_fd = -1;
 
@@ -107,6 +113,7 @@ static void look_around(struct worker *w, int64_t ns)
 			cuda_woken(w);
 	}
 	control_tick(w);
+	w->looked_ns = fdio_now_ns();
 }
 
 /* Publishes a record, or leaves word that there was no room for it. */
@@ -151,6 +158,53 @@ static void note_in_flight(struct worker *w)
 	w->page->current_command = h->command;
 	__atomic_store_n(&w->page->in_flight, 1, __ATOMIC_RELEASE);
 	queue_count(&w->page->requests, 1);
+	TENANT_COUNT(&w->tenant, calls, 1);
+}
+
+/* Are the tenant's rates kept if a request is taken now?  It stays in the ring else. */
+static bool may_take(struct worker *w)
+{
+	struct worker_tenant *t = &w->tenant;
+	uint64_t now;
+
+	tenant_look(t);
+	if (!t->limits.calls_rate && !t->limits.bytes_rate && !w->throttled_ns)
+		return true;
+	now = fdio_now_ns();
+	w->throttle_ns = tenant_wait(t, now);
+	if (w->throttled_ns)
+		TENANT_COUNT(t, throttled_ns, now - w->throttled_ns);
+	w->throttled_ns = w->throttle_ns ? now : 0;
+	return !w->throttle_ns;
+}
+
+/* The next request, or one that waited for its turn at the GPU.  Its length, 0: none for now. */
+static int take(struct worker *w)
+{
+	int length = w->held_length;
+
+	if ((length && turn_is_shut(w)) || cuda_is_full(w))
+		return 0;
+	if (!length) {
+		length = queue_take(&w->queue, w->record);
+		if (length < 0)
+			worker_broken(w, length,
+				      "the request ring holds an impossible index or length");
+		if (!length)
+			return 0;
+		note_in_flight(w);
+	}
+	w->held_length = 0;
+	if (commands_uses_gpu(w->record) && !turn_may_submit(w))
+		w->held_length = length;
+	return w->held_length ? 0 : length;
+}
+
+/* Is there something in the ring that may be taken? */
+static bool has_request(const struct worker *w)
+{
+	return queue_has_request(&w->queue) && !(w->held_length && turn_is_shut(w)) &&
+	       !cuda_is_full(w);
 }
 
 static enum served serve(struct worker *w)
@@ -159,12 +213,12 @@ static enum served serve(struct worker *w)
 
 	if (w->rsp_waits)
 		return put_response(w);
-	length = queue_take(&w->queue, w->record);
-	if (length < 0)
-		worker_broken(w, length, "the request ring holds an impossible index or length");
+	/* One that waits for its turn has been paid for. */
+	if (!w->held_length && queue_has_request(&w->queue) && !cuda_is_full(w) && !may_take(w))
+		return THROTTLED;
+	length = take(w);
 	if (!length)
 		return IDLE;
-	note_in_flight(w);
 	if (commands_is_long(w->record))
 		queue_call(&w->queue);
 	if (commands_run(w, w->record, (uint32_t)length))
@@ -178,6 +232,7 @@ static bool serve_gpu(struct worker *w)
 {
 	enum cuda_progress p;
 
+	turn_poll(w);
 	if (w->rsp_waits || !cuda_is_busy(w))
 		return false;
 	p = cuda_poll(w);
@@ -204,9 +259,11 @@ static bool spin(struct worker *w, uint64_t ns)
 {
 	uint64_t end = fdio_now_ns() + ns;
 
+	if (w->turn.leased && end > w->looked_ns + LOOK_LEASED_NS)
+		end = w->looked_ns + LOOK_LEASED_NS;
 	do {
 		for (int i = 0; i < 16; i++) {
-			if (queue_has_request(&w->queue))
+			if (has_request(w))
 				return true;
 			if (serve_gpu(w))
 				return true;
@@ -227,7 +284,7 @@ static bool watch_ring(struct worker *w)
 {
 	uint64_t ns = w->setup.spin_us * 1000ull, gpu = cuda_spin_ns(w);
 
-	if (!ns || (!gpu && cuda_nap_ns(w)))
+	if (!ns || (!gpu && cuda_nap_ns(w)) || turn_is_waiting(w))
 		return false;
 	if (!queue_guest_polls(&w->queue))
 		ns /= SLEEPER_SHARE;
@@ -250,22 +307,52 @@ static void sleep_for_work(struct worker *w)
 
 	queue_flags(q, 0, VGPU_HOST_POLLS);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (w->rsp_waits || !queue_has_request(q)) {
-		int64_t ns = w->rsp_waits ? 0 : cuda_nap_ns(w);
+	if (w->rsp_waits || !has_request(w)) {
+		int64_t ns = w->rsp_waits ? 0 : cuda_nap_ns(w), turn = turn_nap_ns(w);
 
 		queue_count(&w->page->sleeps, 1);
 		if (!ns) {
 			ns = w->rsp_waits ? -1 : cuda_sleep(w);
 			ns *= ns < 0 ? 1 : 1000000;
 		}
-		look_around(w, ns);
+		look_around(w, ns < 0 || (turn >= 0 && turn < ns) ? turn : ns);
 	}
 	tell_polling(w);
 }
 
+/*
+ * The guest sees a host that is slow.  It need not ring: there is a request, and
+ * the ring is looked at again as soon as that may be taken.
+ */
+static void sleep_for_rate(struct worker *w)
+{
+	int64_t ns = cuda_nap_ns(w), turn = turn_nap_ns(w);
+
+	if (!ns) {
+		ns = cuda_sleep(w);
+		ns = ns < 0 ? THROTTLE_LOOK_NS : ns * 1000000;
+	}
+	if (turn >= 0)
+		ns = MIN(ns, turn);
+	ns = MIN(ns, THROTTLE_LOOK_NS);
+	queue_flags(&w->queue, VGPU_HOST_POLLS, 0);
+	look_around(w, (int64_t)MIN((uint64_t)ns, w->throttle_ns));
+	tell_polling(w);
+}
+
+/* Now and then while requests come. */
+static void look_if_due(struct worker *w)
+{
+	const uint64_t now = fdio_now_ns();
+
+	if (now - w->looked_ns < (w->turn.leased ? LOOK_LEASED_NS : LOOK_NS))
+		return;
+	look_around(w, 0);
+	worker_count_kicks(w);
+}
+
 void worker_loop(struct worker *w)
 {
-	uint64_t looked = fdio_now_ns();
 	unsigned int served = 0;
 
 	watch_lifeline(w->lifeline);
@@ -277,29 +364,29 @@ void worker_loop(struct worker *w)
 	worker_watch(w, w->control, EPOLLIN, WATCH_CONTROL);
 	w->gives_way = sysconf(_SC_NPROCESSORS_ONLN) < MANY_CPUS;
 	tell_polling(w);
+	control_handle(w); /* whether the GPU is shared is known before the first request */
 	for (;;) {
 		enum served what = serve(w);
 
+		if (w->turn.leased)
+			look_if_due(w);
 		if (what == SERVED) {
-			uint64_t now;
-
 			if (++served % LOOK_GPU_REQUESTS)
 				continue;
 			serve_gpu(w);
 			if (served % LOOK_REQUESTS)
 				continue;
 			queue_call(&w->queue);
-			now = fdio_now_ns();
-			if (now - looked < LOOK_NS)
-				continue;
-			look_around(w, 0);
-			worker_count_kicks(w);
-			looked = now;
+			look_if_due(w);
 			continue;
 		}
 		if (serve_gpu(w))
 			continue;
 		queue_call(&w->queue);
+		if (what == THROTTLED) {
+			sleep_for_rate(w);
+			continue;
+		}
 		if (what == FULL || !watch_ring(w))
 			sleep_for_work(w);
 	}

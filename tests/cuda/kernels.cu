@@ -62,6 +62,17 @@ __global__ void delay(unsigned long long nanoseconds)
 	} while (now - start < nanoseconds);
 }
 
+// Busy for so many rounds of arithmetic, each of which needs the one before: a
+// time that is the same however the GPU is shared.
+__global__ void work(unsigned *out, unsigned rounds)
+{
+	unsigned x = rounds;
+
+	for (unsigned i = 0; i < rounds; i++)
+		x = x * 1664525u + (x >> 13) + 1013904223u;
+	*out = x;
+}
+
 // Busy until the word at `flag`, which anyone may write, is `value`.
 __global__ void wait_flag(unsigned *flag, unsigned value)
 {

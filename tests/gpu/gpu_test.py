@@ -17,6 +17,7 @@ import time
 os.environ.setdefault("VGPU_QEMU", "graft")
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests" / "cuda"), str(TOP / "tests" / "vm")]
+import tenants  # noqa: E402
 from suite import Suite  # noqa: E402
 from vm import HOST, Failure  # noqa: E402
 
@@ -37,6 +38,10 @@ def arguments():
     parser.add_argument("--no-torch", action="store_true", help="nothing with PyTorch")
     parser.add_argument("--no-share", action="store_true",
                         help="nothing in a VM that needs the host's Python or toolkit")
+    parser.add_argument("--tenants", action="store_true",
+                        help="instead of the cases: tenants that share the GPU, see tenants.py")
+    parser.add_argument("--seconds", type=float, default=10,
+                        help="with --tenants: of each measurement (10)")
     parser.add_argument("--backend", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--out", help="folder for results.json, the daemon's log, PyTorch's numbers")
     parser.add_argument("--bundle", help="ignored: the bundle is found by where this file lies")
@@ -75,6 +80,8 @@ def main():
     if args.backend == "cuda" and not gpu_works():
         print("no usable NVIDIA GPU on this machine (the worker's probe says why): skipped")
         return 77
+    if args.tenants:
+        return tenants.report(tenants.measure(args.backend, args.seconds, args.out), began)
     with Suite(args.backend, args.only, args.out, report) as suite:
         for step in steps(suite, args):
             try:

@@ -66,3 +66,27 @@ void cuda_disturbed(struct worker *w)
 {
 	(void)w;
 }
+
+void cuda_gpu_poll(struct worker *w, uint64_t now)
+{
+	(void)w;
+	(void)now;
+}
+
+uint64_t cuda_outstanding_ns(const struct worker *w)
+{
+	(void)w;
+	return 0;
+}
+
+bool cuda_has_held(const struct worker *w)
+{
+	(void)w;
+	return false;
+}
+
+bool cuda_is_full(const struct worker *w)
+{
+	(void)w;
+	return false;
+}

@@ -44,6 +44,18 @@ int cuda_sleep(struct worker *w);
 /* The eventfd was written. */
 void cuda_woken(struct worker *w);
 
+/* Looks at what is under way on the GPU, by turn_account(). */
+void cuda_gpu_poll(struct worker *w, uint64_t now);
+
+/* How long that is likely to take, ns. */
+uint64_t cuda_outstanding_ns(const struct worker *w);
+
+/* Are calls held back? */
+bool cuda_has_held(const struct worker *w);
+
+/* ... and must the ring keep those that follow? */
+bool cuda_is_full(const struct worker *w);
+
 /* Another part of the worker used the driver: nothing is known of its state. */
 void cuda_disturbed(struct worker *w);
 

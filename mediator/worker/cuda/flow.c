@@ -10,6 +10,7 @@
 #include "session.h"
 #include "vgpu_cuda_wire.h"
 #include "waits.h"
+#include "worker.h"
 
 /*
  * On an H200 (driver 580) the 1022nd launch, fill, copy or record of an event
@@ -122,7 +123,20 @@ static bool has_room(struct cuda_session *s, uint32_t turn, uint64_t calls)
 	return !f->load || f->load + calls < LOAD_MAX;
 }
 
-CUresult flow_room_for(struct cuda_session *s, CUstream stream, uint64_t calls)
+/* What goes into a graph does not go to the GPU now. */
+static bool may_submit(struct cuda_session *s, CUstream stream, uint64_t calls)
+{
+	if (waits_is_capturing(s, stream))
+		return true;
+	if (!turn_may_submit(s->worker)) {
+		s->flow.for_turn = true;
+		return false;
+	}
+	marks_note(s, stream, calls);
+	return true;
+}
+
+static CUresult room_behind_callbacks(struct cuda_session *s, CUstream stream, uint64_t calls)
 {
 	uint32_t turn = callbacks_turn(s), before;
 	struct cuda_context *c = turn ? contexts_current(s) : NULL;
@@ -137,6 +151,28 @@ CUresult flow_room_for(struct cuda_session *s, CUstream stream, uint64_t calls)
 	add(n, turn, calls);
 	s->flow.load += n->calls - before;
 	return CUDA_SUCCESS;
+}
+
+CUresult flow_room_for(struct cuda_session *s, CUstream stream, uint64_t calls)
+{
+	CUresult r;
+
+	if (!may_submit(s, stream, calls)) {
+		s->marks.calls = 0; /* it was let through before, for something else */
+		return flow_hold(s, s->req);
+	}
+	r = room_behind_callbacks(s, stream, calls);
+	if (r != CUDA_SUCCESS)
+		s->marks.calls = 0;
+	return r;
+}
+
+bool flow_is_full(const struct cuda_session *s)
+{
+	if (!s->flow.head || !s->flow.for_turn)
+		return false;
+	/* The word that a function of the guest's has run may be what is to come. */
+	return !callbacks_outstanding(s) || s->flow.bytes > HELD_BYTES_MAX / 2;
 }
 
 CUresult flow_room(struct cuda_session *s, CUstream stream)
@@ -215,7 +251,8 @@ bool flow_next(struct cuda_session *s, struct cuda_request_view *req)
 {
 	struct held *h = s->flow.head;
 
-	if (!h || (s->waits->n >= WAITS_BEHIND && callbacks_turn(s)))
+	if (!h || (s->flow.for_turn && turn_is_shut(s->worker)) ||
+	    (s->waits->n >= WAITS_BEHIND && callbacks_turn(s)))
 		return false;
 	*req = (struct cuda_request_view){.desc = (const void *)h->data,
 					  .ndesc = h->ndesc,
@@ -238,8 +275,10 @@ bool flow_after(struct cuda_session *s)
 		return false;
 	waits_moved(s->waits);
 	f->head = h->next;
-	if (!f->head)
+	if (!f->head) {
 		f->tail = &f->head;
+		f->for_turn = false;
+	}
 	f->bytes -= bytes_of(h->ndesc, h->length);
 	free(h);
 	return true;

@@ -28,9 +28,10 @@ struct flow {
 	struct held *head, **tail;
 	struct held *current; /* the one that is being made */
 	bool again;           /* ... but not yet, it turned out */
-	uint64_t bytes;       /* of all */
-	uint32_t turn;        /* of `load` */
-	uint32_t load;        /* at least what is enqueued and not done */
+	bool for_turn;  /* the first ones waited, or wait, for the session's turn at the GPU */
+	uint64_t bytes; /* of all */
+	uint32_t turn;  /* of `load` */
+	uint32_t load;  /* at least what is enqueued and not done */
 };
 
 void flow_init(struct flow *f);
@@ -41,6 +42,9 @@ CUresult flow_room(struct cuda_session *s, CUstream stream);
 CUresult flow_room_for(struct cuda_session *s, CUstream stream, uint64_t calls);
 /* Likewise for one that makes a stream in the current context. */
 CUresult flow_new_stream(struct cuda_session *s);
+
+/* Must the ring keep what comes?  What is held back takes memory. */
+bool flow_is_full(const struct cuda_session *s);
 
 /* A stream goes, its work does not. */
 void flow_stream_goes(struct cuda_context *c, struct flow_count used);

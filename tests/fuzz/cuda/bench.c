@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "charge.h"
 #include "cpu_driver.h"
 #include "cuda/entry.h"
 #include "fuzz_cuda.h"
@@ -28,8 +29,30 @@
 #define DATA_AT 65536u
 #define BUFFERS 8u
 
+/* The tenant's, enough for what a session begins with and soon reached. */
+#define MEMORY_LIMIT ((uint64_t)32 << 20)
+
 static struct worker worker;
 static uint8_t *ram;
+static struct tenant_limits limits;
+static struct tenant_usage usage;
+
+static void make_tenant(void)
+{
+	const struct tenant_limits l = {
+		.classes = POLICY_ALL, .memory = MEMORY_LIMIT, .cap_percent = 100};
+
+	tenant_limits_write(&limits, &l);
+	usage.version = TENANT_PAGE_VERSION;
+	CHECK(tenant_open(&worker.tenant, &limits, &usage, 1));
+}
+
+/* Whatever was called in whatever order: never beyond the limit, and what is told is true. */
+static void check_tenant(void)
+{
+	CHECK(worker.tenant.own.memory <= MEMORY_LIMIT);
+	CHECK(worker.tenant.own.memory == usage.session[1].memory);
+}
 
 static void make_ram(void)
 {
@@ -105,11 +128,35 @@ bool control_handle(struct worker *w)
 	return false; /* the memory table is as it was */
 }
 
+bool control_turn(struct worker *w, const struct ctl_turn_news *m)
+{
+	(void)w;
+	(void)m;
+	return true;
+}
+
+void worker_broken(struct worker *w, int status, const char *reason)
+{
+	(void)w;
+	(void)status;
+	(void)reason;
+	abort(); /* there are no limits here */
+}
+
 void control_warning(struct worker *w, uint64_t request, const char *text)
 {
 	(void)w;
 	(void)request;
 	(void)text;
+}
+
+void control_refused(struct worker *w, enum ctl_refused_kind kind, uint64_t request, uint64_t value,
+		     const char *what)
+{
+	CHECK(kind < CTL_REFUSED_KINDS && what && *what);
+	(void)w;
+	(void)request;
+	(void)value;
 }
 
 /*
@@ -146,15 +193,19 @@ static CUresult no_wait_64(CUstream s, CUdeviceptr a, cuuint64_t v, unsigned int
 	return CUDA_ERROR_NOT_SUPPORTED;
 }
 
+static bool takes_long(const char *name)
+{
+	return strstr(name, "spin") || strstr(name, "wait") || strstr(name, "delay") ||
+	       strstr(name, "work");
+}
+
 static CUresult get_function(CUfunction *f, CUmodule m, const char *name)
 {
 	CUresult (*get)(CUfunction *, CUmodule, const char *);
 	void *found = cpu_driver_symbol("cuModuleGetFunction");
 
 	memcpy(&get, &found, sizeof(get));
-	return strstr(name, "spin") || strstr(name, "wait") || strstr(name, "delay")
-		       ? CUDA_ERROR_NOT_FOUND
-		       : get(f, m, name);
+	return takes_long(name) ? CUDA_ERROR_NOT_FOUND : get(f, m, name);
 }
 
 static CUresult get_kernel(CUkernel *k, CUlibrary l, const char *name)
@@ -163,9 +214,7 @@ static CUresult get_kernel(CUkernel *k, CUlibrary l, const char *name)
 	void *found = cpu_driver_symbol("cuLibraryGetKernel");
 
 	memcpy(&get, &found, sizeof(get));
-	return strstr(name, "spin") || strstr(name, "wait") || strstr(name, "delay")
-		       ? CUDA_ERROR_NOT_FOUND
-		       : get(k, l, name);
+	return takes_long(name) ? CUDA_ERROR_NOT_FOUND : get(k, l, name);
 }
 
 static void *symbol(struct vgpu_backend *be, const char *name)
@@ -227,9 +276,24 @@ static size_t put(uint8_t *rec, size_t at, const void *data, size_t length)
 /* One look at what goes on by itself. */
 static void look(void)
 {
+	turn_poll(&worker);
 	while (cuda_poll(&worker) != CUDA_NOTHING)
 		CHECK(worker.rsp.header.length <= VGPU_RECORD_MAX);
 	answer_callbacks();
+	check_tenant();
+}
+
+/* Some calls come while others have the GPU, and are held back until they have not. */
+static void begin_wait(void)
+{
+	const struct ctl_turn wait = {.type = CTL_TURN, .leased = 1};
+
+	turn_word(&worker, &wait);
+}
+
+static void end_wait(void)
+{
+	turn_alone(&worker);
 }
 
 void bench_record(const void *record, uint32_t length)
@@ -249,11 +313,14 @@ void bench_record(const void *record, uint32_t length)
 			 body + sizeof(struct vgpu_cuda_call),
 			 length - (uint32_t)(body + sizeof(struct vgpu_cuda_call) - copy));
 	}
+	if (h->id % 4 == 0)
+		begin_wait();
 	if (cuda_request(&worker, copy, length)) {
 		CHECK(worker.rsp.header.length >= sizeof(struct vgpu_response));
 		CHECK(worker.rsp.header.length <= VGPU_RECORD_MAX);
 		CHECK(!(h->flags & VGPU_REQUEST_QUIET));
 	}
+	end_wait();
 	look();
 }
 
@@ -396,6 +463,7 @@ static void start(void)
 	worker.page = calloc(1, VGPU_PAGE);
 	CHECK(worker.page && ops.open(&worker.be, 0, NULL) == 0);
 	make_ram();
+	make_tenant();
 	fill_table();
 	CHECK(buffers_init(&worker.buffers, &worker.mem, (void *)(ram + TABLE_AT), BUFFERS) == 0);
 	CHECK(CALL(vgpuHello, 0, .version = VGPU_CUDA_VERSION) == CUDA_SUCCESS);
@@ -563,6 +631,9 @@ void bench_end(void)
 	handles_clear(worker.cuda);
 	forget_windows();
 	ranges_free(&worker.cuda->ranges);
+	/* Nothing is left, so nothing is charged for: no way loses or gains any. */
+	charge_settle(worker.cuda);
+	CHECK(!worker.tenant.own.memory);
 	worker.cuda->deferred = CUDA_SUCCESS;
 	buffers_release(&worker.buffers);
 }

@@ -4,6 +4,7 @@
 
 #include <glib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -46,11 +47,46 @@ bool worker_push(struct worker *w, const void *record, uint32_t length)
 	return true;
 }
 
+GArray *calls_turns;
+bool calls_no_daemon;
+
+bool control_turn(struct worker *w, const struct ctl_turn_news *m)
+{
+	if (calls_no_daemon)
+		turn_alone(w);
+	else
+		g_array_append_val(calls_turns, *m);
+	return true;
+}
+
+jmp_buf *calls_broken;
+int calls_broken_status;
+
+void worker_broken(struct worker *w, int status, const char *reason)
+{
+	(void)w;
+	if (!calls_broken)
+		g_error("the worker would end: %d, %s", status, reason);
+	calls_broken_status = status;
+	longjmp(*calls_broken, 1);
+}
+
 void control_warning(struct worker *w, uint64_t request, const char *text)
 {
 	(void)w;
 	(void)request;
 	(void)text;
+}
+
+struct refusal calls_refusal;
+
+void control_refused(struct worker *w, enum ctl_refused_kind kind, uint64_t request, uint64_t value,
+		     const char *what)
+{
+	(void)w;
+	(void)request;
+	calls_refusal = (struct refusal){.n = calls_refusal.n + 1, .kind = kind, .value = value};
+	g_strlcpy(calls_refusal.what, what, sizeof(calls_refusal.what));
 }
 
 bool control_handle(struct worker *w)
@@ -96,7 +132,10 @@ void calls_start(void)
 	test_worker = g_new0(struct worker, 1);
 	test_worker->ops = &ops;
 	test_worker->page = g_malloc0(VGPU_PAGE);
+	tenant_alone(&test_worker->tenant);
+	calls_refusal = (struct refusal){0};
 	calls_notes = g_string_new(NULL);
+	calls_turns = g_array_new(FALSE, FALSE, sizeof(struct ctl_turn_news));
 }
 
 /*
@@ -116,9 +155,12 @@ void calls_stop(void)
 {
 	calls_own_output();
 	keep_session();
+	free((void *)test_worker->tenant.page);
+	free(test_worker->tenant.usage);
 	g_free(test_worker->page);
 	g_free(test_worker);
 	g_string_free(calls_notes, TRUE);
+	g_array_free(calls_turns, TRUE);
 	test_worker = NULL;
 }
 

@@ -6,6 +6,8 @@
 #ifndef TEST_CUDA_CALLS_H
 #define TEST_CUDA_CALLS_H
 
+#include <setjmp.h>
+
 #include "cuda_dispatch.h"
 #include "session.h"
 #include "vgpu_calls.h"
@@ -52,8 +54,26 @@ struct outcome *calls_wait(uint64_t *id);
 void calls_send_with(const struct vgpu_desc *desc, unsigned int ndesc, uint32_t function,
 		     uint64_t context, const struct part *part, unsigned int n);
 
+/* What the daemon would have been told of last, and how often. */
+struct refusal {
+	unsigned int n;
+	enum ctl_refused_kind kind;
+	uint64_t value;
+	char what[64];
+};
+extern struct refusal calls_refusal;
+
 /* Notes that have come, as text: "1:value 7\n", "3:42". */
 extern GString *calls_notes;
+
+/* Where to go on when the worker would end, and why it would; NULL: that fails the test. */
+extern jmp_buf *calls_broken;
+extern int calls_broken_status;
+
+/* What was said about turns at the GPU: struct ctl_turn_news. */
+extern GArray *calls_turns;
+/* Whoever says something finds that there is no daemon any more. */
+extern bool calls_no_daemon;
 
 #define CALL(name, context, ...)                                             \
 	calls_make(CUDA_FN_##name, context, 0, (struct part[]){__VA_ARGS__}, \

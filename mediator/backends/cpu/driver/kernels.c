@@ -241,6 +241,21 @@ static void rest(uint64_t ns)
 	nanosleep(&t, NULL);
 }
 
+static CUresult work(const struct kernel_call *c)
+{
+	uintptr_t out = PARAM(c, 0, uintptr_t);
+	uint32_t rounds = PARAM(c, 1, uint32_t), x = rounds;
+	struct pins pins = PINS_INIT;
+	CUresult err = use(&pins, out, 1, 4, ACCESS_WRITE);
+
+	for (uint32_t i = 0; i < rounds && !err; i++)
+		x = x * 1664525u + (x >> 13) + 1013904223u;
+	if (!err)
+		*(uint32_t *)out = x;
+	pins_drop(&pins);
+	return err;
+}
+
 static CUresult wait_flag(const struct kernel_call *c)
 {
 	uintptr_t flag = PARAM(c, 0, uintptr_t);
@@ -504,6 +519,7 @@ static const struct builtin builtins[] = {
 	{"write_flag", 2, {8, 8}, write_flag},
 	{"wait_flag", 2, {8, 4}, wait_flag},
 	{"delay", 1, {8}, delay},
+	{"work", 2, {8, 4}, work},
 	{"store_at", 2, {8, 4}, store_at},
 	{"load_at", 2, {8, 8}, load_at},
 	{"counter_add", 1, {4}, counter_add},

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A session's turns at the GPU: CUDA calls wait for them, in their order, and come to an end. */
+#include <errno.h>
+#include <glib.h>
+#include <setjmp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cuda-program.h"
+#include "cuda/entry.h"
+#include "fdio.h"
+
+#define LIMIT_S 60
+#define MS 1000000ull
+#define MANY 300u
+#define STREAM HANDLE(STREAM, 20)
+#define MODULE HANDLE(MODULE, 2)
+#define WAIT_FLAG HANDLE(FUNCTION, 3)
+
+static CUdeviceptr at;
+static struct vgpu_queue_header ring; /* an empty one */
+
+static void start(void)
+{
+	alarm(LIMIT_S); /* what should have ended does not */
+	program_start();
+	ring = (struct vgpu_queue_header){0};
+	test_worker->queue.hdr = &ring;
+	make_stream(STREAM);
+	at = allocate(8192);
+	load(MODULE);
+	find(MODULE, WAIT_FLAG, "wait_flag");
+	synchronize();
+	test_worker->turn.poll_ns = 0;
+	turn_poll(test_worker);
+	g_assert_false(test_worker->turn.busy);
+}
+
+static void stop(void)
+{
+	alarm(0);
+	calls_stop();
+}
+
+static void limit_kernels(uint64_t ns)
+{
+	struct tenant_limits limits = *test_worker->tenant.page;
+
+	limits.kernel_ns = ns;
+	tenant_limits_write((struct tenant_limits *)test_worker->tenant.page, &limits);
+}
+
+static void fill(uint32_t value)
+{
+	QUIET(cuMemsetD32Async, CTX,
+	      REQ(cuMemsetD32Async, .dstDevice = at, .N = 1, .ui = value, .hStream = STREAM));
+}
+
+/* The stream stands until flag() is called. */
+static void block(void)
+{
+	const uint32_t zero = 0;
+
+	write_bytes(at + 4096, &zero, 4);
+	synchronize();
+	launch_wait(WAIT_FLAG, STREAM, at + 4096);
+}
+
+static void flag(void)
+{
+	__atomic_store_n((uint32_t *)(uintptr_t)(at + 4096), 1, __ATOMIC_SEQ_CST);
+}
+
+static void word(bool leased, uint64_t until, uint64_t serial)
+{
+	const struct ctl_turn m = {
+		.type = CTL_TURN, .leased = leased, .until = until, .serial = serial};
+
+	turn_word(test_worker, &m);
+}
+
+/* As the loop does. */
+static void run(void)
+{
+	turn_poll(test_worker);
+	g_assert_cmpint(cuda_poll(test_worker), !=, CUDA_RESPONSE);
+	g_usleep(20);
+}
+
+static const struct ctl_turn_news *news(guint i)
+{
+	g_assert_cmpuint(i, <, calls_turns->len);
+	return &g_array_index(calls_turns, struct ctl_turn_news, i);
+}
+
+static void expect_return(guint i, uint64_t serial, bool wants)
+{
+	while (calls_turns->len <= i)
+		run();
+	g_assert_cmpuint(news(i)->type, ==, CTL_RETURN);
+	g_assert_cmpuint(news(i)->serial, ==, serial);
+	g_assert_cmpuint(news(i)->wants, ==, wants);
+}
+
+/* Once all is done, so that there is room for the question. */
+static uint32_t result(void)
+{
+	uint32_t value;
+
+	while (cuda_has_held(test_worker) || test_worker->turn.busy)
+		run();
+	memcpy(&value, read_bytes(at, 4), sizeof(value));
+	return value;
+}
+
+/* -------------------------------------------------------------------- cases */
+
+/* Who shares the GPU with nobody says nothing, waits for nothing, and is accounted for. */
+static void test_free(void)
+{
+	start();
+	for (uint32_t i = 1; i <= MANY; i++)
+		fill(i);
+	g_assert_false(cuda_has_held(test_worker));
+	synchronize();
+	g_assert_cmpuint(result(), ==, MANY);
+	while (test_worker->turn.busy)
+		run();
+	g_assert_cmpuint(calls_turns->len, ==, 0);
+	g_assert_cmpuint(test_worker->tenant.mine->gpu_ns, >, 0);
+	g_assert_cmpuint(test_worker->tenant.mine->progress, >, 0);
+	g_assert_cmpuint(test_worker->tenant.mine->busy_since, ==, 0);
+	stop();
+}
+
+/* Without a lease: it asks once; what comes is held back, and made in its order. */
+static void test_held(void)
+{
+	start();
+	word(true, 0, 0);
+	for (uint32_t i = 1; i <= MANY; i++)
+		fill(i);
+	g_assert_true(cuda_is_full(test_worker));
+	for (int i = 0; i < 100; i++)
+		run();
+	g_assert_cmpuint(calls_turns->len, ==, 1);
+	g_assert_cmpuint(news(0)->type, ==, CTL_WANT);
+	g_assert_cmpuint(test_worker->cuda->marks.outstanding, ==, 0);
+	word(true, CTL_TURN_OPEN, 1);
+	while (cuda_has_held(test_worker))
+		run();
+	g_assert_cmpuint(result(), ==, MANY);
+	g_assert_cmpuint(test_worker->tenant.mine->throttled_ns, >, 0);
+	/* Of no use any more: it goes back by itself. */
+	expect_return(1, 1, false);
+	stop();
+}
+
+/* Questions need no lease. */
+static void test_questions(void)
+{
+	start();
+	word(true, 0, 0);
+	assert_ok(CALL(cuStreamQuery, CTX, REQ(cuStreamQuery, .hStream = STREAM)));
+	synchronize();
+	allocate(100);
+	g_assert_cmpuint(calls_turns->len, ==, 0);
+	g_assert_false(cuda_has_held(test_worker));
+	stop();
+}
+
+/* However much comes, only so much is on its way to the GPU. */
+static void test_outstanding(void)
+{
+	start();
+	word(true, CTL_TURN_OPEN, 1);
+	block();
+	for (uint32_t i = 1; i <= MANY; i++)
+		fill(i);
+	for (int i = 0; i < 100; i++)
+		run();
+	g_assert_cmpuint(test_worker->cuda->marks.outstanding, <=, 8);
+	g_assert_true(cuda_has_held(test_worker));
+	flag();
+	while (cuda_has_held(test_worker))
+		run();
+	g_assert_cmpuint(result(), ==, MANY);
+	stop();
+}
+
+/* The end of a turn: nothing more begins, and it goes back when what had begun is done. */
+static void test_end(void)
+{
+	start();
+	word(true, CTL_TURN_OPEN, 1);
+	block();
+	run();
+	word(true, fdio_now_ns() - 1, 1); /* revoked */
+	fill(7);
+	for (int i = 0; i < 100; i++)
+		run();
+	g_assert_cmpuint(calls_turns->len, ==, 0);
+	flag();
+	expect_return(0, 1, true);
+	g_assert_cmpuint(test_worker->cuda->marks.outstanding, ==, 0);
+	/* Words about that lease are too late. */
+	word(true, CTL_TURN_OPEN, 1);
+	run();
+	g_assert_true(cuda_has_held(test_worker));
+	word(true, CTL_TURN_OPEN, 2);
+	while (cuda_has_held(test_worker))
+		run();
+	g_assert_cmpuint(result(), ==, 7);
+	stop();
+}
+
+/*
+ * What is on the GPU waits for what the guest has yet to send: the lease goes
+ * back all the same, and the next one brings it to its end.
+ */
+static void test_no_deadlock(void)
+{
+	const uint64_t began = fdio_now_ns();
+	const uint32_t one = 1;
+
+	start();
+	word(true, began + 20 * MS, 1);
+	block();
+	/* Held back, as the turn is over by then. */
+	while (fdio_now_ns() < began + 20 * MS)
+		run();
+	QUIET(vgpuWrite, CTX, REQ(vgpuWrite, .dst = at + 4096, .bytes = 4, .stream = 0), {&one, 4});
+	g_assert_true(cuda_has_held(test_worker));
+	expect_return(0, 1, true);
+	g_assert_cmpuint(test_worker->cuda->marks.outstanding, >, 0);
+	word(true, CTL_TURN_OPEN, 2);
+	while (cuda_has_held(test_worker) || test_worker->turn.busy)
+		run();
+	stop();
+}
+
+/* The daemon goes: nobody waits. */
+static void test_alone(void)
+{
+	start();
+	word(true, 0, 0);
+	fill(5);
+	g_assert_true(cuda_has_held(test_worker));
+	turn_alone(test_worker);
+	while (cuda_has_held(test_worker))
+		run();
+	g_assert_cmpuint(result(), ==, 5);
+	stop();
+}
+
+/* ... and that may be found out by asking, or by giving back. */
+static void test_gone(void)
+{
+	start();
+	calls_no_daemon = true;
+	word(true, 0, 0);
+	fill(5);
+	g_assert_false(cuda_has_held(test_worker));
+	g_assert_cmpuint(result(), ==, 5);
+	word(true, fdio_now_ns() - 1, 1);
+	fill(6);
+	while (cuda_has_held(test_worker))
+		run();
+	g_assert_cmpuint(result(), ==, 6);
+	calls_no_daemon = false;
+	/* The next one begins to count anew. */
+	word(true, CTL_TURN_OPEN, 1);
+	fill(7);
+	while (cuda_has_held(test_worker))
+		run();
+	expect_return(0, 1, false);
+	stop();
+}
+
+/* A capture is no work for the GPU. */
+static void test_capture(void)
+{
+	start();
+	word(true, 0, 0);
+	assert_ok(CALL(cuStreamBeginCapture_v2, CTX,
+		       REQ(cuStreamBeginCapture_v2, .hStream = STREAM,
+			   .mode = CU_STREAM_CAPTURE_MODE_RELAXED)));
+	fill(3);
+	g_assert_false(cuda_has_held(test_worker));
+	g_assert_cmpuint(calls_turns->len, ==, 0);
+	g_assert_cmpuint(test_worker->cuda->marks.outstanding, ==, 0);
+	assert_ok(CALL(vgpuStreamEndCapture, CTX,
+		       REQ(vgpuStreamEndCapture, .stream = STREAM, .graph = HANDLE(GRAPH, 9))));
+	stop();
+}
+
+/* A kernel that takes longer than it may is the end of the session. */
+static void test_too_long(void)
+{
+	jmp_buf end;
+
+	start();
+	limit_kernels(50 * MS);
+	for (uint32_t i = 1; i <= MANY; i++) /* short ones are none of it */
+		fill(i);
+	synchronize();
+	block();
+	calls_broken = &end;
+	if (!setjmp(end)) {
+		for (;;)
+			run();
+	}
+	g_assert_cmpint(calls_broken_status, ==, -ETIME);
+	calls_broken = NULL;
+	flag();
+	stop();
+}
+
+/* One that ends in time is not, nor many of them in a row. */
+static void test_long_enough(void)
+{
+	start();
+	limit_kernels(10000 * MS);
+	block();
+	for (int i = 0; i < 1000; i++)
+		run();
+	g_assert_cmpuint(test_worker->tenant.mine->busy_since, >, 0);
+	flag();
+	while (test_worker->turn.busy)
+		run();
+	g_assert_cmpuint(test_worker->tenant.mine->busy_since, ==, 0);
+	stop();
+}
+
+/* Functions of the guest's program take the time that they take. */
+static void test_excused(void)
+{
+	start();
+	limit_kernels(1 * MS);
+	QUIET(vgpuCallback, CTX, REQ(vgpuCallback, .stream = STREAM, .id = 7));
+	while (!strstr(calls_notes->str, "3:7"))
+		run();
+	for (int i = 0; i < 1000; i++)
+		run();
+	QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 7));
+	while (test_worker->turn.busy)
+		run();
+	stop();
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/cuda-turns/free", test_free);
+	g_test_add_func("/cuda-turns/held", test_held);
+	g_test_add_func("/cuda-turns/questions", test_questions);
+	g_test_add_func("/cuda-turns/outstanding", test_outstanding);
+	g_test_add_func("/cuda-turns/end", test_end);
+	g_test_add_func("/cuda-turns/no-deadlock", test_no_deadlock);
+	g_test_add_func("/cuda-turns/alone", test_alone);
+	g_test_add_func("/cuda-turns/gone", test_gone);
+	g_test_add_func("/cuda-turns/capture", test_capture);
+	g_test_add_func("/cuda-turns/too-long", test_too_long);
+	g_test_add_func("/cuda-turns/long-enough", test_long_enough);
+	g_test_add_func("/cuda-turns/excused", test_excused);
+	return g_test_run();
+}
