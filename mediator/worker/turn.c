@@ -119,11 +119,11 @@ static void give_back(struct worker *w, bool wants)
 static bool has_room(const struct worker *w, uint64_t now)
 {
 	const struct turn *t = &w->turn;
-	uint64_t room = OUTSTANDING_NS, outstanding = cuda_outstanding_ns(w);
+	uint64_t room = OUTSTANDING_NS;
 
 	if (t->until != CTL_TURN_OPEN && t->until - now < room)
 		room = t->until - now;
-	return !outstanding || outstanding < room;
+	return cuda_has_room(w, room);
 }
 
 static bool is_over(const struct turn *t, uint64_t now)
@@ -166,7 +166,9 @@ static void drain(struct worker *w, uint64_t now)
 		t->draining = true;
 		t->drain_ns = now;
 	}
-	if (!t->busy || now - t->drain_ns > DRAIN_NS)
+	if (now - t->drain_ns > DRAIN_NS)
+		cuda_give_up(w, now);
+	if (!cuda_outstanding_ns(w))
 		give_back(w, has_more(w));
 }
 
@@ -177,9 +179,11 @@ static void review(struct worker *w, uint64_t now)
 	const uint64_t linger = t->until == CTL_TURN_OPEN ? LINGER_OPEN_NS : LINGER_NS;
 
 	t->draining = false;
+	if (t->shut && cuda_is_stalled(w, now))
+		cuda_give_up(w, now);
 	if (t->shut && has_room(w, now))
 		set_shut(w, false, now);
-	if (t->busy || has_more(w) || queue_has_request(&w->queue))
+	if (cuda_outstanding_ns(w) || has_more(w) || queue_has_request(&w->queue))
 		t->idle_ns = 0;
 	else if (!t->idle_ns)
 		t->idle_ns = now;
