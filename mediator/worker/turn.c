@@ -13,7 +13,7 @@
 #define US 1000u
 #define MS 1000000u
 
-/* Work that may be on its way to the GPU at the same time; about a turn of the smallest weight. */
+/* Work that may be on its way to the GPU at the same time: enough for it never to be idle. */
 #define OUTSTANDING_NS (4 * MS)
 
 /* Beyond the turn's end: what is not done then may wait for what the guest has yet to submit. */
@@ -34,6 +34,10 @@
 #define NAP_PART 8u
 #define NAP_LEAST_NS (100 * US)
 #define NAP_MOST_NS (5 * MS)
+
+/* While others wait for the end of a turn, or the GPU for more: naps take longer than they should.
+ */
+#define SPIN_NS (500 * US)
 
 /* Until a word that the daemon had no room for is sent again. */
 #define AGAIN_NS (2 * MS)
@@ -210,6 +214,15 @@ void turn_poll(struct worker *w)
 		drain(w, now);
 	else
 		review(w, now);
+}
+
+uint64_t turn_spin_ns(const struct worker *w)
+{
+	const struct turn *t = &w->turn;
+
+	if (w->gives_way || !t->leased || !t->until || !t->busy)
+		return 0;
+	return t->shut || t->draining ? SPIN_NS : 0;
 }
 
 static int64_t nap_for(const struct turn *t, uint64_t now)
