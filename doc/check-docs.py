@@ -309,9 +309,9 @@ def check_tenants(tree):
         elif m := re.match(r"#?([\w-]+)=", line):
             shown.add((group, m.group(1)))
     compare(example, "key", [k[:2] for k in keys], shown)
-    levels = re.findall(r'\{"(\w+)",\s+(\w+),\s+(\d+) \* MIB,\s+(\d+),\s+(\d+),',
+    levels = re.findall(r'\{"(\w+)", \w+, (\d+), (\d+), \d+, (\d+) \* MIB,',
                         tree.text("mediator/policy/levels.c"))
-    for level, _, mib, weight, sessions in found("levels", levels):
+    for level, weight, sessions, mib in found("levels", levels):
         if f".It Cm {level} Ta {mib}M Ta {weight} Ta {sessions} Ta" not in text:
             fault(page, f"level {level}: no row with {mib}M, {weight} and {sessions}")
 

@@ -20,59 +20,45 @@
 
 _Static_assert(TENANT_NO_LIMIT == POLICY_NO_LIMIT, "one word for it");
 
-/* A mapped memfd whose size nobody can change.  Its descriptor, or a negative errno. */
-static int make_page(const char *name, size_t size, int seals, void **page)
+/* A memfd whose size nobody can change, mapped.  NULL with errno. */
+static void *make_page(const char *name, size_t size, int seals, int *fd)
 {
-	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int err;
+	void *page = MAP_FAILED;
 
-	if (fd < 0)
-		return -errno;
-	*page = MAP_FAILED;
+	*fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	/* Nobody but the owner may open it anew, and so for writing, by /proc. */
-	if (fchmod(fd, S_IRUSR) == 0 && ftruncate(fd, (off_t)size) == 0)
-		*page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (*page != MAP_FAILED &&
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | seals) == 0)
-		return fd;
-	err = -errno;
-	if (*page != MAP_FAILED)
-		munmap(*page, size);
-	*page = NULL;
-	close(fd);
-	return err;
+	if (*fd >= 0 && fchmod(*fd, S_IRUSR) == 0 && ftruncate(*fd, (off_t)size) == 0)
+		page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	if (page == MAP_FAILED)
+		return NULL;
+	if (fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | seals) == 0)
+		return page;
+	munmap(page, size);
+	return NULL;
 }
 
 /* The mapping that we have is the only one that can be written to, for ever. */
-static int make_limits(struct tenant *t)
+static bool make_limits(struct tenant *t)
 {
-	void *page = NULL;
 	char path[64];
-	int fd = make_page("vgpu-limits", TENANT_LIMITS_BYTES, F_SEAL_FUTURE_WRITE, &page);
+	int fd;
 
-	if (fd < 0)
-		return fd;
-	t->limits = page;
-	g_snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	t->limits_fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (t->limits_fd < 0) {
-		close(fd);
-		return -errno;
+	t->limits = make_page("vgpu-limits", TENANT_LIMITS_BYTES, F_SEAL_FUTURE_WRITE, &fd);
+	if (t->limits) {
+		g_snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		t->limits_fd = open(path, O_RDONLY | O_CLOEXEC);
 	}
-	close(fd);
-	return 0;
+	fdio_clear(&fd);
+	return t->limits_fd >= 0;
 }
 
-static int make_usage(struct tenant *t)
+static bool make_usage(struct tenant *t)
 {
-	void *page = NULL;
-
-	t->usage_fd = make_page("vgpu-usage", TENANT_USAGE_BYTES, 0, &page);
-	if (t->usage_fd < 0)
-		return t->usage_fd;
-	t->usage = page;
+	t->usage = make_page("vgpu-usage", TENANT_USAGE_BYTES, 0, &t->usage_fd);
+	if (!t->usage)
+		return false;
 	t->usage->version = TENANT_PAGE_VERSION;
-	return 0;
+	return true;
 }
 
 static void destroy(struct tenant *t)
@@ -92,19 +78,17 @@ static void destroy(struct tenant *t)
 struct tenant *tenant_new(struct daemon *d, const char *name, GError **err)
 {
 	struct tenant *t = g_new0(struct tenant, 1);
-	int ret;
+	int code;
 
 	t->d = d;
 	t->name = g_strdup(name);
 	t->refs = 1;
 	t->limits_fd = t->usage_fd = -1;
-	ret = make_limits(t);
-	if (!ret)
-		ret = make_usage(t);
-	if (!ret)
+	if (make_limits(t) && make_usage(t))
 		return t;
-	g_set_error(err, G_FILE_ERROR, g_file_error_from_errno(-ret),
-		    "tenant %s: no memory to share with its workers: %s", name, g_strerror(-ret));
+	code = errno;
+	g_set_error(err, G_FILE_ERROR, g_file_error_from_errno(code),
+		    "tenant %s: no memory to share with its workers: %s", name, g_strerror(code));
 	destroy(t);
 	return NULL;
 }

@@ -15,42 +15,33 @@
 struct level {
 	const char *name;
 	uint32_t classes;
-	uint64_t memory;
 	guint weight;
 	guint sessions;
+	guint faults;
+	uint64_t memory;
+	uint64_t kernel_ns;
 	struct policy_rate calls;
 	struct policy_rate bytes;
-	uint64_t kernel_ns;
-	guint faults;
 };
 
-/* The documents have this table: gpu_mediator.tenant(5) and doc/tenants.md. */
+/* clang-format off */
+#define RATE(n) {n, n}
+#define NO_RATE {0, 0}
+
+/* The documents have this table: gpu_mediator.tenant(5). */
 static const struct level levels[] = {
-	[POLICY_UNTRUSTED] = {"untrusted",
-			      CLASSES_UNTRUSTED,
-			      128 * MIB,
-			      10,
-			      4,
-			      {20000, 20000},
-			      {256 * MIB, 256 * MIB},
-			      2 * SECOND,
-			      3},
-	[POLICY_LOW] = {"low",
-			CLASSES_LOW,
-			256 * MIB,
-			25,
-			8,
-			{100000, 100000},
-			{1024 * MIB, 1024 * MIB},
-			5 * SECOND,
-			3},
-	[POLICY_MEDIUM] =
-		{"medium", CLASSES_MEDIUM, 512 * MIB, 50, 16, {0, 0}, {0, 0}, 10 * SECOND, 5},
-	[POLICY_HIGH] =
-		{"high", CLASSES_MEDIUM, 1024 * MIB, 80, 32, {0, 0}, {0, 0}, 60 * SECOND, 5},
-	[POLICY_SYSTEM] =
-		{"system", POLICY_ALL, 2048 * MIB, 100, 64, {0, 0}, {0, 0}, POLICY_NO_LIMIT, 0},
+	[POLICY_UNTRUSTED] = {"untrusted", CLASSES_UNTRUSTED, 10, 4, 3, 128 * MIB, 2 * SECOND,
+			      RATE(20000), RATE(256 * MIB)},
+	[POLICY_LOW] = {"low", CLASSES_LOW, 25, 8, 3, 256 * MIB, 5 * SECOND,
+			RATE(100000), RATE(1024 * MIB)},
+	[POLICY_MEDIUM] = {"medium", CLASSES_MEDIUM, 50, 16, 5, 512 * MIB, 10 * SECOND,
+			   NO_RATE, NO_RATE},
+	[POLICY_HIGH] = {"high", CLASSES_MEDIUM, 80, 32, 5, 1024 * MIB, 60 * SECOND,
+			 NO_RATE, NO_RATE},
+	[POLICY_SYSTEM] = {"system", POLICY_ALL, 100, 64, 0, 2048 * MIB, POLICY_NO_LIMIT,
+			   NO_RATE, NO_RATE},
 };
+/* clang-format on */
 
 void policy_set_level(struct policy *p, enum policy_level level)
 {

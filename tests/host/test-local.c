@@ -47,6 +47,26 @@ static int gpu_test(const char *where, const char *const *words)
 	return WEXITSTATUS(status);
 }
 
+/* Who is no tenant is told so, and what is to be done; without a daemon it is another error. */
+static void test_refused(void)
+{
+	struct daemon_proc *p = daemon_start_closed(NULL, NULL);
+	char *where = g_strdup_printf("unix:%s", p->socket);
+	char *wanted = g_strdup_printf("users=%u", getuid());
+
+	g_assert_null(vgpu_session_open(where));
+	g_assert_cmpint(errno, ==, ECONNREFUSED);
+	g_assert_nonnull(strstr(vgpu_open_reason(), "no tenant"));
+	g_assert_nonnull(strstr(vgpu_open_reason(), wanted));
+	g_assert_cmpint(gpu_test(where, (const char *[]){"status", NULL}), ==, 1);
+	daemon_stop(p);
+	g_assert_null(vgpu_session_open(where));
+	g_assert_cmpint(errno, !=, ECONNREFUSED);
+	g_assert_cmpstr(vgpu_open_reason(), ==, "");
+	g_free(wanted);
+	g_free(where);
+}
+
 static void test_programs(void)
 {
 	static const char *const commands[][6] = {
@@ -287,6 +307,7 @@ static void test_exit(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	TEST("refused", test_refused);
 	TEST("programs", test_programs);
 	TEST("doorbell-missed", test_doorbell_missed);
 	TEST("areas", test_areas);
