@@ -154,6 +154,14 @@ static void on_refused(struct session *s, const struct ctl_refused *r, size_t si
 	g_free(what);
 }
 
+static void audit_too_long(const struct session *s, const char *reason)
+{
+	const struct audit_about about = session_audit(s);
+
+	audit_write(s->d->audit, AUDIT_LIMIT_REACHED, AUDIT_KERNEL_TIME, &about, NULL, "%s",
+		    reason);
+}
+
 static void on_ready(struct session *s, int status, const char *reason)
 {
 	struct log_about about = session_about(s);
@@ -206,6 +214,8 @@ static void on_packet(struct session *s, const union packet *p, size_t size)
 	if (p->type == CTL_READY) {
 		on_ready(s, p->status.status, reason);
 	} else if (!*s->reason) {
+		if (p->status.status == -ETIME)
+			audit_too_long(s, reason);
 		s->status = p->status.status < 0 ? p->status.status : -EIO;
 		g_strlcpy(s->reason, *reason ? reason : "the queue is broken", sizeof(s->reason));
 	}
