@@ -343,6 +343,16 @@ class Bounds(unittest.TestCase):
         wait_until("room again", lambda: self.bench.ask("status").get("ok"))
 
 
+class Crowded(unittest.TestCase):
+    def test_connections(self):
+        """Who is turned away as there are too many devices is written down, too."""
+        with Bench("[limits]\nmax-connections=1\n") as bench:
+            self.assertEqual(bench.hold("vm1"), "ready")
+            self.assertTrue(bench.hold("vm2").startswith("refused"))
+            line = bench.audit("connection-refused")[-1]
+            self.assertEqual((line["cause"], line["details"]["uid"]), ("host-limit", os.geteuid()))
+
+
 class Files(unittest.TestCase):
     """The audit log's file through a daemon's life."""
 
