@@ -146,7 +146,7 @@ def check_abi(tree):
     check_layout(name, document, header, (
         "vgpu_request", "vgpu_desc", "vgpu_response", "vgpu_buffer_entry",
         "vgpu_compute_result", "vgpu_status_result", "vgpu_info_result",
-        "vgpu_bandwidth_result"))
+        "vgpu_bandwidth_result", "vgpu_tenant_result"))
 
 
 def check_fields(name, document, header, but=()):
@@ -329,10 +329,47 @@ def long_options(text):
 def check_programs(tree):
     for page, pattern in (("doc/man/gpu_mediator.8", "mediator/daemon/*.c"),
                           ("doc/man/gpu_mediator-worker.8", "mediator/worker/*.c"),
+                          ("doc/man/gpu_mediatorctl.1", "mediator/ctl/*.c"),
+                          ("doc/man/gpu_mediator-exporter.8", "mediator/exporter/*.c"),
                           ("doc/man/vgpu-stub-xen.8", "xcp-ng/emulator/*.c")):
         # GLib brings --help along.
         compare(page, "option", glib_options(tree.sources(pattern)),
                 set(long_options(tree.text(page))) - {"help"})
+
+
+def check_control(tree):
+    """Verbs, members, errors, kinds and causes of the control socket; what can be seen there."""
+    name = "protocol/control.md"
+    document = tree.text(name)
+    request = tree.text("mediator/daemon/control_request.c")
+    names = tree.text("mediator/daemon/audit_names.c")
+    answer = tree.text("mediator/daemon/control_verbs.c")
+    views = tree.text("mediator/daemon/control_views.c")
+    verbs = re.findall(r'\[CONTROL_\w+\] = \{"(\w+)", ', request)
+    table = section_md(document, "3. Verbs").split("\n### ")[0]
+    compare(name, "verb", verbs, re.findall(r"^\| `(\w+)` \|", table, re.M))
+    kinds, causes = (re.findall(r'\[AUDIT_\w+\] = "([\w-]+)"', part)
+                     for part in names.split("causes[AUDIT_CAUSES]"))
+    tables = section_md(document, "4. Lines of the audit log").split("| Cause |")
+    for what, there, table in (("kind", kinds, tables[0]), ("cause", causes, tables[-1])):
+        cells = re.findall(r"^\| (`.*?) \|", table, re.M)
+        compare(name, what, there, [w for cell in cells for w in re.findall(r"`([\w-]+)`", cell)])
+    errors = [e for e in re.findall(r'\[CONTROL_\w+\] = "([\w-]+)"', answer) if e != "none"]
+    members = re.findall(r'\[[A-Z]+\] = \{"(\w+)", (?:TEXT|NUMBER|FLAG)\}', request)
+    shown = re.findall(r'(?:_member|set_uint|set_limit|set_seconds)\(\s*\w+, "(\w+)"', views)
+    for word_ in found("errors", errors) + found("members", members) + found("values", shown):
+        if f"`{word_}`" not in document:
+            fault(name, f"`{word_}` is not mentioned")
+    page = "doc/man/gpu_mediatorctl.1"
+    verbs = re.findall(r'^\t\{"(\w+)",', tree.text("mediator/ctl/main.c"), re.M)
+    compare(page, "verb", verbs, [verb for verb, _ in items(
+        section(tree.text(page), "Ss", "Verbs"), r"Cm (\w+)")])
+
+
+def section_md(text, title):
+    """What stands below a heading of a Markdown document, up to the next one of its kind."""
+    m = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.M | re.S)
+    return m.group(1) if m else ""
 
 
 def check_gpu_test(tree):
@@ -352,6 +389,65 @@ def check_gpu_test(tree):
         if constant.startswith(("NOP", "Error")) and constant not in tree.sources(
                 "guest-driver/tools/*.c"):
             fault(page, f"the tool does not say '{constant}'")
+
+
+def level_classes(source):
+    """The classes of each level, from levels.c."""
+    macros = {name: text for name, text in
+              re.findall(r"^#define (CLASSES_\w+) \((.*?)\)$", source, re.M)}
+
+    def expand(text):
+        names = set()
+        for item in re.findall(r"\w+", text):
+            names |= expand(macros[item]) if item in macros else {item}
+        return names
+    return {level: expand(text) for level, text in
+            re.findall(r'\{"(\w+)",\s+([\w |]+),\s+\d+ \* MIB', source)}
+
+
+def check_classes(tree):
+    """The matrix of levels, commands and functions in doc/tenants.md."""
+    page = "doc/tenants.md"
+    text = tree.text(page)
+    classes = [name.lower() for name in
+               re.findall(r"POLICY_(\w+) = 1u <<", tree.text("mediator/policy/policy.h"))]
+    if not row(text, "Level", *found("classes", classes)):
+        fault(page, f"no heading Level | {' | '.join(classes)}")
+    levels = level_classes(tree.text("mediator/policy/levels.c"))
+    for level, has in found("levels", levels.items()):
+        cells = ["yes" if f"POLICY_{name.upper()}" in has or "POLICY_ALL" in has else "no"
+                 for name in classes]
+        if not row(text, level, *cells):
+            fault(page, f"no row {level} | {' | '.join(cells)}")
+    commands = re.findall(r'\[VGPU_CMD_(\w+)\] = \{cmd_\w+, "\w+", (?:POLICY_)?(\w+),',
+                          tree.text("mediator/worker/commands.c"))
+    for command, name in found("commands", commands):
+        if not row(text, command, name.lower()):
+            fault(page, f"no row {command} | {name.lower()}")
+    table = {}
+    for group in tomllib.loads(tree.text("protocol/cuda/api.toml")).values():
+        for function, spec in group.items():
+            if not function.startswith("vgpu") and "refuse" not in spec:
+                table.setdefault(spec["class"], set()).add(function)
+    listed = text.partition("<!-- functions")[2].partition("<!-- end -->")[0]
+    lists = {name: set(re.findall(r"`(cu\w+)`", below)) for name, below in
+             re.findall(r"^\*\*([\w+]+)\*\* .*?:\n(.*?)\n$", listed, re.M | re.S)}
+    for name in sorted(set(found("functions", table)) | set(lists)):
+        for function in sorted(table.get(name, set()) ^ lists.get(name, set())):
+            fault(page, f"function {function} is not in both the table and the list of '{name}'")
+
+
+def check_smi(tree):
+    page = "doc/man/vgpu-smi.1"
+    text, source = tree.text(page), tree.sources("guest-driver/tools/smi.c")
+    long = re.findall(r'\{"([\w-]+)", (?:required|no)_argument, NULL, (\'\w\')?', source)
+    compare(page, "option", [name for name, _ in long], long_options(text))
+    for name, letter in long:
+        if letter and f".It Fl {letter[1]} , Fl -{name}" not in text:
+            fault(page, f"option '-{letter[1]}' is missing beside '--{name}'")
+    for row in found("rows", re.findall(r'\brow\("([\w ]+)"\)', source)):
+        if not re.search(rf"^\.It {row}$", text, re.M):
+            fault(page, f"line '{row}' is missing")
 
 
 def check_device(tree):
@@ -424,8 +520,9 @@ def check_version(tree):
 def main(argv):
     tree = Tree(argv[1] if len(argv) > 1 else pathlib.Path(__file__).resolve().parents[1])
     for check in (check_abi, check_socket, check_cuda, check_config, check_example, check_tenants,
-                  check_programs, check_gpu_test, check_device, check_module, check_environment,
-                  check_pages, check_version):
+                  check_classes, check_programs, check_control, check_gpu_test, check_smi,
+                  check_device, check_module,
+                  check_environment, check_pages, check_version):
         check(tree)
     for text in faults:
         print(text, file=sys.stderr)

@@ -19,7 +19,7 @@
 
 #include "vgpu_abi.h"
 
-#define VGPU_BACKEND_API 2u
+#define VGPU_BACKEND_API 3u
 
 /* A run of bytes; `base` is aligned to 4 and `length` a multiple of 4 for float data. */
 struct vgpu_run {
@@ -38,6 +38,15 @@ struct vgpu_operand {
 struct vgpu_work {
 	uint64_t nanoseconds; /* spent in the backend */
 	uint64_t host_copied; /* payload bytes that the host's CPU copied */
+};
+
+/* Who pays for the device memory that commands need. */
+struct vgpu_account {
+	/* Before it is allocated.  False: there is no more to be had, the command fails (-ENOMEM).
+	 */
+	bool (*take)(void *opaque, uint64_t bytes);
+	void (*give)(void *opaque, uint64_t bytes);
+	void *opaque;
 };
 
 struct vgpu_backend; /* private to each backend */
@@ -70,6 +79,14 @@ struct vgpu_backend_ops {
 	int (*bandwidth)(struct vgpu_backend *be, const struct vgpu_operand *buf,
 			 uint32_t repetitions, struct vgpu_bandwidth_result *out,
 			 struct vgpu_work *work);
+
+	/*
+	 * From now on device memory for commands is taken from this account, and
+	 * given back to it; called once, before the first command.  May be NULL.
+	 */
+	void (*account)(struct vgpu_backend *be, const struct vgpu_account *account);
+	/* What the device is called and how much memory it has; makes no context.  May be NULL. */
+	int (*identity)(struct vgpu_backend *be, char name[128], uint64_t *memory);
 
 	/* For CUDA calls; all three may be NULL. */
 	/*

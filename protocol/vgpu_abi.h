@@ -233,6 +233,7 @@ struct vgpu_segment_page {
 #define VGPU_CMD_MATMUL 4u
 #define VGPU_CMD_BANDWIDTH 5u
 #define VGPU_CMD_TEXT 6u
+#define VGPU_CMD_TENANT 7u
 #define VGPU_CMD_CUDA 16u /* a call of the CUDA driver API: vgpu_cuda.h */
 
 #define VGPU_SELF_TEST_ELEMENTS 1024u
@@ -302,6 +303,42 @@ struct vgpu_status_result {
 	vgpu_le64 sleeps;      /* times the worker waited in the kernel */
 };
 
+/* TENANT: what this virtual machine may use of the GPU, and what all its sessions have used. */
+#define VGPU_TENANT_QUARANTINED 0x1u /* no new sessions for a while, because of faults */
+#define VGPU_TENANT_NO_LIMIT UINT64_MAX
+
+/* Classes of operation that are allowed. */
+#define VGPU_CLASS_BUILTIN 0x01u
+#define VGPU_CLASS_MEMORY 0x02u
+#define VGPU_CLASS_KERNELS 0x04u
+#define VGPU_CLASS_GRAPHS 0x08u
+#define VGPU_CLASS_CALLBACKS 0x10u
+#define VGPU_CLASS_PINNED 0x20u
+#define VGPU_CLASS_ADMIN 0x40u
+
+struct vgpu_tenant_result {
+	vgpu_le32 backend;
+	vgpu_le32 flags;   /* VGPU_TENANT_* */
+	vgpu_le32 classes; /* VGPU_CLASS_* */
+	vgpu_le32 weight;  /* shares of GPU time are as the weights of who wants it */
+	vgpu_le32 cap_percent;
+	vgpu_le32 sessions;
+	vgpu_le32 sessions_most;
+	vgpu_le32 reserved;
+	vgpu_le64 memory_total; /* what the tenant may have of the device's; 0: not known */
+	vgpu_le64 memory_used;
+	vgpu_le64 memory_limit; /* VGPU_TENANT_NO_LIMIT: all that the device has */
+	vgpu_le64 calls_rate;   /* requests a second, 0: any number */
+	vgpu_le64 bytes_rate;   /* of payload to and from the device, likewise */
+	vgpu_le64 gpu_ns;       /* time of the GPU */
+	vgpu_le64 requests;
+	vgpu_le64 bytes;
+	vgpu_le64 launches;
+	vgpu_le64 refused;      /* not allowed, or beyond a limit */
+	vgpu_le64 throttled_ns; /* time that requests waited because of the tenant's limits */
+	char name[128];         /* of the GPU, NUL-terminated */
+};
+
 struct vgpu_info_result {
 	vgpu_le32 backend;
 	vgpu_le32 compute_major;
@@ -329,5 +366,6 @@ VGPU_ASSERT(sizeof(struct vgpu_compute_result) == 32);
 VGPU_ASSERT(sizeof(struct vgpu_bandwidth_result) == 40);
 VGPU_ASSERT(sizeof(struct vgpu_status_result) == 80);
 VGPU_ASSERT(sizeof(struct vgpu_info_result) == 168);
+VGPU_ASSERT(sizeof(struct vgpu_tenant_result) == 248);
 
 #endif /* VGPU_ABI_H */

@@ -16,6 +16,14 @@
 #define VGPU_PROTOCOL_VERSION 1u
 #define VGPU_HELLO_MAGIC 0x4b4f5356u /* "VSOK" */
 
+/*
+ * Where front-ends that cannot come wait for the back-end: in the directory of
+ * this name after the back-end's path; one in a Xen domain's service begins its
+ * name there with the domain's number.
+ */
+#define VGPU_CALL_DIR ".devices"
+#define VGPU_CALL_XEN "xen-%u-"
+
 struct vgpu_msg_header {
 	uint32_t request;
 	uint32_t flags;

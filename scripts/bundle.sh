@@ -65,7 +65,7 @@ run_bundle() {
 		/usr/share/qemu/linuxboot.bin; do
 		[ ! -e "$rom" ] || install -m 644 "$rom" "$bundle/build/graft/share/"
 	done
-	for file in mediator/gpu_mediator mediator/gpu_mediator-worker \
+	for file in mediator/gpu_mediator mediator/gpu_mediator-watch mediator/gpu_mediator-worker \
 		tests/conformance/backend-conformance tests/conformance/backend-bench \
 		tests/bench/pingpong tests/vm/sum_f32; do
 		[ -e "$build/host/$file" ] || continue

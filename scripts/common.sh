@@ -26,6 +26,29 @@ quietly() { # NAME COMMAND...
 	fi
 }
 
+# As quietly, for what takes minutes: tells how far ninja is, whose output is in LOG.
+quietly_ninja() { # NAME LOG COMMAND...
+	local name=$1 log=$2 teller status=0
+	shift 2
+	tell_progress "$name" "$log" &
+	teller=$!
+	(quietly "$name" "$@") || status=$?
+	kill "$teller" 2>/dev/null || true
+	wait "$teller" 2>/dev/null || true
+	return "$status"
+}
+
+# Every half minute.  Its waits are short, as what reads our output waits for the last of them.
+tell_progress() { # NAME LOG
+	local tick=0 at
+	while sleep 1 && kill -0 $$ 2>/dev/null; do
+		tick=$((tick + 1))
+		[ $((tick % 30)) = 0 ] || continue
+		at=$(tail -n 1 "$2" 2>/dev/null | grep -o '^\[[0-9]*/[0-9]*\]') || at="not begun"
+		step "$1: $at"
+	done
+}
+
 # True if FILE is missing or older than one of the others.
 older_than() { # FILE OTHERS...
 	local file=$1 other

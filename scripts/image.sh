@@ -46,6 +46,7 @@ build_image() {
 	install -m 644 "$build/module/$release/vgpu_stub.ko" "$root/lib/modules/"
 	install -m 644 "$build/edu/$release/edu_rtt.ko" "$root/lib/modules/"
 	install -m 755 "$build/host/guest-driver/tools/gpu_test" "$root/bin/"
+	install -m 755 "$build/host/guest-driver/tools/vgpu-smi" "$root/bin/"
 	install -m 755 "$build/host/tests/bench/guest/vgpu_bench" "$root/bin/"
 	install -m 755 "$build/host/tests/vm/guest/hostile" "$root/bin/"
 	strip --strip-debug "$root"/lib/modules/*.ko

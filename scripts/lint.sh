@@ -79,6 +79,13 @@ lint_documents() {
 	/usr/bin/python3 doc/check-docs.py
 }
 
+# Rules and expressions as Prometheus reads them; that their metrics exist is a test's to see.
+lint_monitoring() {
+	/usr/bin/python3 doc/monitoring/make-dashboard.py --check
+	promtool check rules doc/monitoring/alerts.yml >/dev/null
+	promtool test rules doc/monitoring/alerts_test.yml >/dev/null
+}
+
 lint_python() {
 	git ls-files '*.py' | xargs /usr/bin/python3 -m py_compile
 }
@@ -86,7 +93,7 @@ lint_python() {
 run_lint() { # [CHECK...]
 	local check status failed=() passed=0
 	need_packages "${packages_base[@]}" "${packages_dev[@]}"
-	[ $# -gt 0 ] || set -- format shell python documents sparse checkpatch qemu tidy
+	[ $# -gt 0 ] || set -- format shell python documents monitoring sparse checkpatch qemu tidy
 	for check in "$@"; do
 		step "lint: $check"
 		# Not as a condition: there the shell would ignore its own -e.

@@ -5,7 +5,8 @@
 # Building and running: daemon, device, guest.
 packages_base=(
 	build-essential meson ninja-build pkg-config python3 xz-utils dpkg-dev git
-	libglib2.0-dev libsystemd-dev libjansson-dev liblz4-dev libzstd-dev
+	libglib2.0-dev libjson-glib-dev libsystemd-dev libjansson-dev liblz4-dev libzstd-dev
+	libpci-dev libmicrohttpd-dev
 	qemu-system-x86 qemu-system-data seabios
 	libxen-dev libseccomp-dev
 	busybox-static cpio pciutils linux-headers-cloud-amd64 kmod squashfs-tools
@@ -14,9 +15,9 @@ packages_base=(
 packages_graft=(libfdt-dev libpixman-1-dev flex bison)
 # A device model for Xen, and the disks of the machine that Xen is tried in.
 packages_xen=(libxen-dev e2fsprogs)
-# Lint, fuzzers and sanitizers.
+# Lint, fuzzers and sanitizers; promtool, which is in prometheus.
 packages_dev=(
-	clang clang-format clang-tidy libclang-rt-14-dev sparse shellcheck mandoc
+	clang clang-format clang-tidy libclang-rt-14-dev sparse shellcheck mandoc prometheus
 )
 
 need_packages() { # PACKAGE...

@@ -69,6 +69,7 @@ run_graft() { # [--patches FOLDER] [QEMU-SOURCE]
 		return
 	fi
 	step "building QEMU with the device in it (two to three minutes)"
-	quietly graft qemu-device/qemu/build-graft.sh "$dir" "$build/graft"
+	quietly_ninja graft "$build/graft/qemu-build/build.log" \
+		qemu-device/qemu/build-graft.sh "$dir" "$build/graft"
 	step "built: build/graft/qemu-system-x86_64"
 }

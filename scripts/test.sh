@@ -50,10 +50,8 @@ run_test() { # [--graft] [--list] [SUITE...]
 	done
 	prepare_vm "${graft[@]}"
 	local options=()
-	if [[ " ${suites[*]} " = *" xen "* ]]; then
+	if [[ " ${suites[*]:-xen} " = *" xen "* ]]; then
 		"$top/run" xen-image || [ $? = 77 ] # then these tests are skipped
-	elif [ ${#suites[@]} = 0 ]; then
-		options+=(--no-suite xen) # over ten minutes: only where it is asked for
 	fi
 	for s in "${suites[@]}"; do
 		options+=(--suite "$s")
@@ -62,8 +60,14 @@ run_test() { # [--graft] [--list] [SUITE...]
 	meson_test test "$build/host" "${options[@]}"
 }
 
-run_bench() { # [--graft]
-	[ $# -eq 0 ] || [ "$*" = --graft ] || die "bench: unknown option '$*'"
+run_bench() { # [--graft|--xen]
+	[ $# -eq 0 ] || [ "$*" = --graft ] || [ "$*" = --xen ] || die "bench: unknown option '$*'"
+	if [ "$*" = --xen ]; then
+		prepare_xen
+		step "measuring on Xen"
+		/usr/bin/python3 tests/bench/bench_xen.py "$build/bench-xen.json"
+		return
+	fi
 	prepare_vm "$@"
 	step "measuring"
 	/usr/bin/python3 tests/bench/bench.py "$build/bench.json"

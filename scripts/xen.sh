@@ -150,7 +150,8 @@ xen_graft() {
 	local dir
 	dir=$(qemu_source)
 	step "building QEMU for Xen with the device in it (two to four minutes the first time)"
-	quietly xen-graft qemu-device/qemu/build-graft.sh --xen "$dir" "$cache/xen/graft"
+	quietly_ninja xen-graft "$cache/xen/graft/qemu-build/build.log" \
+		qemu-device/qemu/build-graft.sh --xen "$dir" "$cache/xen/graft"
 }
 
 # The disk with what is under test: daemon and worker, the emulator, the device model, the guest.
@@ -163,8 +164,9 @@ xen_programs() {
 		"$build/host/mediator/libvgpu-foreign-xen.so" "$build/host/xcp-ng/emulator/vgpu-stub-xen" \
 		"$cache/xen/graft/qemu-system-x86_64" "$root/bin/"
 	install -m 755 tests/vm/guest/shell "$root/bin/"
+	quietly xen-initramfs /usr/bin/python3 tests/xen/initramfs.py "$build/xen/initramfs"
 	/usr/bin/python3 tests/xen/preload.py "$build/image/vmlinuz" \
-		"$build/image/initramfs.cpio.gz" "$root/guest"
+		"$build/xen/initramfs" "$root/guest"
 	xen_disk "$root" "$build/xen/programs.img"
 }
 

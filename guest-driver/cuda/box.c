@@ -3,12 +3,15 @@
  * Copies of boxes.
  *
  * The host copies whatever it can reach in one go.  Ordinary memory of the
- * program goes through a pinned buffer, as many whole rows at a time as fit.
+ * program goes through a pinned buffer, as many whole rows at a time as fit; and
+ * where pinned memory is not permitted, through one on the device, to and from
+ * which it goes in records.
  */
 #include "box.h"
 
 #include <pthread.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "capture.h"
@@ -129,6 +132,8 @@ static void *bounce;
 static uint64_t bounce_bytes;
 static struct context *bounce_in; /* the context that it was made in */
 static uint64_t bounce_in_host;
+static CUdeviceptr
+	bounce_device; /* of the copy in progress, where `bounce` is not pinned; 0: it is */
 
 static uint8_t *row_at(const struct vgpu_copy3d_side *s, uint64_t x, uint64_t y, uint64_t z)
 {
@@ -157,10 +162,11 @@ static void copy_rows(const struct vgpu_copy3d_side *s, const struct part *p, bo
 
 static struct vgpu_copy3d_side bounce_side(const struct part *p)
 {
-	return (struct vgpu_copy3d_side){.type = CU_MEMORYTYPE_HOST,
-					 .address = (uintptr_t)bounce,
-					 .pitch = p->width,
-					 .height = p->rows};
+	return (struct vgpu_copy3d_side){
+		.type = bounce_device ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST,
+		.address = bounce_device ? bounce_device : (uintptr_t)bounce,
+		.pitch = p->width,
+		.height = p->rows};
 }
 
 static CUresult copy_part(const struct vgpu_copy3d *b, bool src_far, const struct part *p,
@@ -169,10 +175,13 @@ static CUresult copy_part(const struct vgpu_copy3d *b, bool src_far, const struc
 	struct vgpu_copy3d now = {
 		.src = b->src, .dst = b->dst, .width = p->width, .height = p->rows, .depth = 1};
 	struct vgpu_copy3d_side *near = src_far ? &now.dst : &now.src;
-	CUresult r;
+	CUresult r = CUDA_SUCCESS;
 
 	if (src_far) {
 		copy_rows(&b->src, p, true);
+		if (bounce_device)
+			r = copy_by_records(VGPU_COPY_TO_DEVICE, bounce_device, bounce,
+					    p->width * p->rows, stream);
 		now.src = bounce_side(p);
 	} else {
 		now.dst = bounce_side(p);
@@ -180,9 +189,13 @@ static CUresult copy_part(const struct vgpu_copy3d *b, bool src_far, const struc
 	near->x += p->x;
 	near->y += p->y;
 	near->z += p->z;
-	r = rpc_vgpuCopy3D(&now, stream);
+	if (r == CUDA_SUCCESS)
+		r = rpc_vgpuCopy3D(&now, stream);
 	if (r == CUDA_SUCCESS)
 		r = rpc_cuStreamSynchronize(stream);
+	if (r == CUDA_SUCCESS && !src_far && bounce_device)
+		r = copy_by_records(VGPU_COPY_FROM_DEVICE, bounce_device, bounce,
+				    p->width * p->rows, stream);
 	if (r == CUDA_SUCCESS && !src_far)
 		copy_rows(&b->dst, p, false);
 	return r;
@@ -210,8 +223,6 @@ static CUresult copy_parts(const struct vgpu_copy3d *b, bool src_far, CUstream s
 	uint64_t most;
 	CUresult r = CUDA_SUCCESS;
 
-	if (!bounce_in || !bounce_in->alive || bounce_in->host != bounce_in_host)
-		r = make_bounce();
 	for (p.z = 0; p.z < b->depth && r == CUDA_SUCCESS; p.z++) {
 		for (p.x = 0; p.x < b->width && r == CUDA_SUCCESS; p.x += p.width) {
 			p.width = b->width - p.x < bounce_bytes ? b->width - p.x : bounce_bytes;
@@ -223,6 +234,41 @@ static CUresult copy_parts(const struct vgpu_copy3d *b, bool src_far, CUstream s
 		}
 	}
 	return r;
+}
+
+/* Called with the lock held: for this one copy, as pinned memory is not to be had. */
+static CUresult copy_by_device(const struct vgpu_copy3d *b, bool src_far, CUstream stream)
+{
+	CUresult r = CUDA_ERROR_OUT_OF_MEMORY;
+
+	bounce_bytes = BOUNCE_MIN;
+	bounce = malloc(bounce_bytes);
+	if (bounce)
+		r = rpc_cuMemAlloc_v2(&bounce_device, bounce_bytes);
+	if (r == CUDA_SUCCESS) {
+		r = copy_parts(b, src_far, stream);
+		rpc_cuMemFree_v2(bounce_device);
+	}
+	bounce_device = 0;
+	free(bounce);
+	bounce = NULL;
+	return r;
+}
+
+/* Called with the lock held. */
+static CUresult copy_bounced(const struct vgpu_copy3d *b, bool src_far, CUstream stream)
+{
+	static bool not_permitted; /* was found out once */
+	CUresult r = CUDA_SUCCESS;
+
+	if (not_permitted)
+		return copy_by_device(b, src_far, stream);
+	if (!bounce_in || !bounce_in->alive || bounce_in->host != bounce_in_host)
+		r = make_bounce();
+	not_permitted = r == CUDA_ERROR_NOT_PERMITTED;
+	if (not_permitted)
+		return copy_by_device(b, src_far, stream);
+	return r == CUDA_SUCCESS ? copy_parts(b, src_far, stream) : r;
 }
 
 /* Both sides are the program's own memory, pinned or not: no device is needed. */
@@ -283,7 +329,7 @@ CUresult box_copy(const CUDA_MEMCPY3D *copy, CUstream stream, bool wait)
 		return copy_plain(&b, src_far, stream, wait);
 	pthread_mutex_lock(&lock);
 	r = __atomic_load_n(&context_top()->alive, __ATOMIC_ACQUIRE)
-		    ? copy_parts(&b, src_far, stream)
+		    ? copy_bounced(&b, src_far, stream)
 		    : CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	pthread_mutex_unlock(&lock);
 	return r;

@@ -20,6 +20,7 @@
 #include "cancel.h"
 #include "client.h"
 #include "context_priv.h"
+#include "copy.h"
 #include "cuda_rpc.h"
 #include "own_thread.h"
 #include "stream.h"
@@ -299,8 +300,11 @@ static CUresult run(unsigned int direction, CUdeviceptr device, void *host, size
 	return job.result;
 }
 
-CUresult staging_copy(unsigned int direction, CUdeviceptr device, void *host, size_t n,
-		      CUstream stream)
+/* Who may not have pinned memory copies all the same, only more slowly. */
+static bool not_permitted; /* was found out once */
+
+static CUresult by_slots(unsigned int direction, CUdeviceptr device, void *host, size_t n,
+			 CUstream stream)
 {
 	int cancel = cancel_disable(); /* helpers work on the job, and on its memory */
 	CUresult r = CUDA_SUCCESS;
@@ -319,6 +323,19 @@ CUresult staging_copy(unsigned int direction, CUdeviceptr device, void *host, si
 	if (r == CUDA_SUCCESS)
 		__atomic_fetch_add(&bytes_copied, n, __ATOMIC_RELAXED);
 	return r;
+}
+
+CUresult staging_copy(unsigned int direction, CUdeviceptr device, void *host, size_t n,
+		      CUstream stream)
+{
+	CUresult r = CUDA_ERROR_NOT_PERMITTED;
+
+	if (!__atomic_load_n(&not_permitted, __ATOMIC_RELAXED))
+		r = by_slots(direction, device, host, n, stream);
+	if (r != CUDA_ERROR_NOT_PERMITTED)
+		return r;
+	__atomic_store_n(&not_permitted, true, __ATOMIC_RELAXED);
+	return copy_by_records(direction, device, host, n, stream);
 }
 
 void staging_context_ends(const struct context *c)

@@ -11,7 +11,8 @@ struct context;
 
 /*
  * Through pinned memory, with several threads.  To the device: returns when
- * the data has left the program's memory.  From it: when it is there.
+ * the data has left the program's memory.  From it: when it is there.  Where the
+ * host's policy forbids pinned memory, in records.
  */
 CUresult staging_copy(unsigned int direction, CUdeviceptr device, void *host, size_t n,
 		      CUstream stream);

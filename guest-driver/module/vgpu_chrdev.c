@@ -267,7 +267,7 @@ static long vgpu_ioctl_info(struct vgpu_session *s, void __user *arg)
 	struct vgpu_stub_info info = {
 		.abi_version = s->vdev->abi_version,
 		.queue = s->queue,
-		.features = s->vdev->features,
+		.features = vgpu_by_registers(s) ? 0 : s->vdev->features,
 		.req_slots = s->req_slots,
 		.rsp_slots = s->rsp_slots,
 		.queue_bytes = s->ring_bytes,

@@ -70,6 +70,7 @@ struct vgpu_session;
  * @gate: guards @alive; held for reading while registers are touched
  * @alive: registers may be touched
  * @gone: removed; never comes back
+ * @left_alone: frozen without anything being done to it
  * @select_lock: QUEUE_SELECT and the registers that depend on it
  * @command_lock: register commands, one at a time
  * @wait: register commands, queues that become free
@@ -97,6 +98,7 @@ struct vgpu_dev {
 	struct rw_semaphore gate;
 	bool alive;
 	bool gone;
+	bool left_alone;
 	spinlock_t select_lock; /* QUEUE_SELECT and what follows it */
 	struct mutex command_lock; /* one register command at a time */
 	wait_queue_head_t wait;
@@ -273,6 +275,18 @@ static inline void vgpu_write(struct vgpu_dev *vdev, u32 reg, u32 value)
 {
 	iowrite32(value, vdev->regs + reg);
 }
+
+/* vgpu_pci.c */
+int vgpu_revive(struct vgpu_dev *vdev);
+
+/* vgpu_pm.c */
+extern const struct dev_pm_ops vgpu_pm_ops;
+int vgpu_pm_init(void);
+void vgpu_pm_exit(void);
+
+/* What is left to do for a device whose host does not see our memory. */
+#define VGPU_UNSHARED_TEXT \
+	"the host does not see this VM's memory: text and small commands only"
 
 /* vgpu_irq.c */
 int vgpu_irq_setup(struct vgpu_dev *vdev);

@@ -18,6 +18,9 @@ static void vgpu_link_report(struct vgpu_dev *vdev, u32 status, const char *reas
 	if (status & VGPU_STATUS_REFUSED)
 		dev_warn_ratelimited(&vdev->dev, "the host refuses this device: %s\n",
 				     *reason ? reason : "its log says why");
+	else if (status & VGPU_STATUS_LINK && status & VGPU_STATUS_UNSHARED)
+		dev_warn_ratelimited(&vdev->dev, "host connected, but %s\n",
+				     VGPU_UNSHARED_TEXT);
 	else
 		dev_info_ratelimited(&vdev->dev, "host %sconnected\n",
 				     status & VGPU_STATUS_LINK ? "" : "dis");

@@ -2,8 +2,7 @@
 /*
  * vgpu_stub: driver of the vgpu-stub PCI device.
  *
- * The module, its parameters, and the PCI side: probe, remove, shutdown, reset,
- * sleep.
+ * The module, its parameters, and the PCI side: probe, remove, shutdown, reset.
  */
 #include <linux/dma-mapping.h>
 #include <linux/module.h>
@@ -124,8 +123,8 @@ static void vgpu_report(struct vgpu_dev *vdev)
 			 dev_name(&vdev->dev), vdev->max_queues, vdev->nvectors,
 			 status & VGPU_STATUS_LINK ? "" : "not ");
 	else if (status & VGPU_STATUS_UNSHARED)
-		dev_warn(dev, "%s: the VM's RAM is not shared with the host: text and small commands only\n",
-			 dev_name(&vdev->dev));
+		dev_warn(dev, "%s: %s\n", dev_name(&vdev->dev),
+			 VGPU_UNSHARED_TEXT);
 	else
 		dev_warn(dev, "%s: the device offers no queues: text and small commands only\n",
 			 dev_name(&vdev->dev));
@@ -246,8 +245,13 @@ static void vgpu_pci_reset_prepare(struct pci_dev *pdev)
 	vgpu_quiesce(pci_get_drvdata(pdev), false);
 }
 
-/* Undoes a vgpu_quiesce() that was not for good. */
-static int vgpu_revive(struct vgpu_dev *vdev)
+/**
+ * vgpu_revive - undo a vgpu_quiesce() that was not for good
+ * @vdev: device
+ *
+ * Return: 0 or the negative errno with which the device failed.
+ */
+int vgpu_revive(struct vgpu_dev *vdev)
 {
 	int ret = vgpu_regs_reset(vdev);
 
@@ -263,23 +267,6 @@ static void vgpu_pci_reset_done(struct pci_dev *pdev)
 {
 	vgpu_revive(pci_get_drvdata(pdev));
 }
-
-/*
- * Sleep costs the device its state and the host its view of our memory, so
- * sessions do not survive it; files that are opened afterwards work.
- */
-static int __maybe_unused vgpu_pm_suspend(struct device *dev)
-{
-	vgpu_quiesce(dev_get_drvdata(dev), false);
-	return 0;
-}
-
-static int __maybe_unused vgpu_pm_resume(struct device *dev)
-{
-	return vgpu_revive(dev_get_drvdata(dev));
-}
-
-static SIMPLE_DEV_PM_OPS(vgpu_pm_ops, vgpu_pm_suspend, vgpu_pm_resume);
 
 static const struct pci_error_handlers vgpu_pci_errors = {
 	.reset_prepare = vgpu_pci_reset_prepare,
@@ -308,15 +295,25 @@ static int __init vgpu_init(void)
 
 	if (ret)
 		return ret;
+	ret = vgpu_pm_init();
+	if (ret)
+		goto out_chrdev;
 	ret = pci_register_driver(&vgpu_pci_driver);
 	if (ret)
-		vgpu_chrdev_exit();
+		goto out_pm;
+	return 0;
+
+out_pm:
+	vgpu_pm_exit();
+out_chrdev:
+	vgpu_chrdev_exit();
 	return ret;
 }
 
 static void __exit vgpu_exit(void)
 {
 	pci_unregister_driver(&vgpu_pci_driver);
+	vgpu_pm_exit();
 	vgpu_chrdev_exit();
 }
 

@@ -180,6 +180,23 @@ static int vgpu_session_start(struct vgpu_session *s)
 	return vgpu_queue_wait_started(s);
 }
 
+/*
+ * A host that came after the driver may turn out not to see this VM's memory, and
+ * the next one may see it again; features are agreed on only once.
+ */
+static bool vgpu_has_memory(struct vgpu_dev *vdev)
+{
+	u32 status;
+
+	if (!(vdev->features & VGPU_F_QUEUES))
+		return false;
+	if (vgpu_dev_enter(vdev))
+		return true; /* the start of the session says why not */
+	status = vgpu_read(vdev, VGPU_REG_STATUS);
+	vgpu_dev_leave(vdev);
+	return !(status & VGPU_STATUS_UNSHARED);
+}
+
 /* Without queues there are still text commands and small binary ones. */
 static int vgpu_session_start_registers(struct vgpu_session *s)
 {
@@ -218,7 +235,7 @@ struct vgpu_session *vgpu_session_open(struct vgpu_dev *vdev,
 
 	if (!s)
 		return ERR_PTR(-ENOMEM);
-	if (vdev->features & VGPU_F_QUEUES)
+	if (vgpu_has_memory(vdev))
 		ret = vgpu_session_start(s);
 	else
 		ret = vgpu_session_start_registers(s);

@@ -174,14 +174,38 @@ nvmlReturn_t ask_devices(struct vgpu_device_info info[DEVICES_MAX], unsigned int
 	return ret;
 }
 
+/*
+ * A tenant with a limit has so much, whatever the device has and others use.
+ * False: there is none, or the host is older than the question.
+ */
+static bool ask_tenant(size_t *free, size_t *total)
+{
+	struct vgpu_tenant_result t;
+	int r = vgpu_call(session, VGPU_CMD_TENANT, NULL, 0, NULL, 0, &t, sizeof(t), TIMEOUT_MS);
+
+	if (r < (int)sizeof(t) || t.memory_limit == VGPU_TENANT_NO_LIMIT || !t.memory_total)
+		return false;
+	*total = t.memory_total;
+	*free = t.memory_used < t.memory_total ? t.memory_total - t.memory_used : 0;
+	return true;
+}
+
 nvmlReturn_t ask_memory(unsigned int device, size_t *free, size_t *total)
 {
 	CUcontext made = (CUcontext)(uintptr_t)vgpu_cuda_handle(VGPU_CUDA_CONTEXT, 1, 1);
+	struct vgpu_cuda_hello hello;
 	nvmlReturn_t ret = begin();
 	CUresult r;
 
 	if (ret != NVML_SUCCESS)
 		return ret;
+	/* Without a context, so also where a tenant may not make one; this opens the driver. */
+	rpc_vgpuHello(VGPU_CUDA_VERSION, &hello);
+	if (ask_tenant(free, total)) {
+		end();
+		return NVML_SUCCESS;
+	}
+	lost = 0;
 	/* Both go with the session. */
 	r = rpc_vgpuCtxRetainPrimary(&made, 0, (CUdevice)device);
 	context = (uintptr_t)made;

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What gpu_test says and returns where there is no device: words that scripts rely on."""
+"""What gpu_test and vgpu-smi say and return where there is no device: words that scripts rely on."""
 
 import json
 import subprocess
@@ -8,6 +8,7 @@ import sys
 import unittest
 
 GPU_TEST = sys.argv.pop(1)
+VGPU_SMI = sys.argv.pop(1)
 
 
 def gpu_test(*args):
@@ -43,6 +44,30 @@ class Usage(unittest.TestCase):
     def test_json(self):
         report = json.loads(gpu_test("--json", "nop").stdout)
         self.assertEqual(report, {"command": "nop", "status": 77})
+
+
+def vgpu_smi(*args):
+    return subprocess.run([VGPU_SMI, *args], capture_output=True, text=True, check=False)
+
+
+class Smi(unittest.TestCase):
+    def test_no_device(self):
+        for more in ((), ("--json",)):
+            result = vgpu_smi("--device", "/nonexistent", *more)
+            self.assertEqual(result.returncode, 77)
+            self.assertIn("/nonexistent: No such file or directory", result.stderr)
+            self.assertEqual(result.stdout, "")
+
+    def test_usage(self):
+        for args in (("word",), ("--loop", "x"), ("--loop", "0"), ("--loop", "-1"),
+                     ("--no-such-option",), ("--device",)):
+            self.assertEqual(vgpu_smi(*args).returncode, 2, args)
+
+    def test_help(self):
+        for option in ("--help", "--version"):
+            result = vgpu_smi(option)
+            self.assertEqual(result.returncode, 0)
+            self.assertIn("vgpu-smi", result.stdout)
 
 
 if __name__ == "__main__":

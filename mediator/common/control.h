@@ -37,12 +37,13 @@ enum ctl_type {
 	CTL_ADOPTED = 3, /* a new daemon takes the worker; fds: limits, usage */
 	CTL_TURN = 0x20, /* may it submit to the GPU, and until when; see leases.h */
 	/* worker to daemon */
-	CTL_READY = 0x80,  /* answer to SETUP and the first MEM */
-	CTL_LOG = 0x81,    /* a line for the log */
-	CTL_BROKEN = 0x82, /* the queue is broken; the worker exits after this */
-	CTL_ADOPT = 0x83,  /* first packet on the adoption socket */
-	CTL_WANT = 0xa0,   /* it has work for the GPU, and no lease */
-	CTL_RETURN = 0xa1, /* it gives its lease back */
+	CTL_READY = 0x80,   /* answer to SETUP and the first MEM */
+	CTL_LOG = 0x81,     /* a line for the log */
+	CTL_BROKEN = 0x82,  /* the queue is broken; the worker exits after this */
+	CTL_ADOPT = 0x83,   /* first packet on the adoption socket */
+	CTL_REFUSED = 0x90, /* something that the tenant may not do, or have */
+	CTL_WANT = 0xa0,    /* it has work for the GPU, and no lease */
+	CTL_RETURN = 0xa1,  /* it gives its lease back */
 };
 
 struct ctl_setup {
@@ -93,6 +94,22 @@ struct ctl_log {
 	uint32_t dropped;     /* lines left out before this one */
 	uint32_t length;      /* of the text */
 	char text[CTL_TEXT_MAX];
+};
+
+enum ctl_refused_kind {
+	CTL_REFUSED_CLASS,  /* `value`: classes (enum policy_class) that are missing */
+	CTL_REFUSED_MEMORY, /* `value`: bytes of device memory that were asked for */
+	CTL_REFUSED_KINDS
+};
+
+/* At most one of each kind a second; `count` of them since the last one, this one included. */
+struct ctl_refused {
+	uint32_t type;
+	uint32_t kind;
+	uint64_t request;
+	uint64_t value;
+	uint32_t count;
+	char what[68]; /* the command's or function's name */
 };
 
 struct ctl_adopt {

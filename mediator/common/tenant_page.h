@@ -33,8 +33,13 @@ struct tenant_limits {
 	uint64_t kernel_ns;      /* longest piece of GPU work; TENANT_NO_LIMIT */
 	uint64_t cap_percent;    /* of GPU time; 100: no cap */
 	uint32_t memory_percent; /* of the GPU's memory; 0: `memory` counts */
-	uint32_t reserved;
+	/* Only told to the guest, by VGPU_CMD_TENANT. */
+	uint32_t flags; /* TENANT_* */
+	uint32_t sessions;
+	uint32_t sessions_most;
 };
+
+#define TENANT_QUARANTINED 0x1u /* no new sessions for a while */
 
 /* One session's; a line of its own in the processor's cache, written by its worker alone. */
 struct session_usage {

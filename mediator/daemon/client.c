@@ -56,6 +56,20 @@ bool client_may_log(struct client *c)
 	return true;
 }
 
+void client_audit(const struct client *c, enum audit_kind kind, enum audit_cause cause,
+		  const char *why)
+{
+	const struct audit_about about = {.tenant = c->tenant ? c->tenant->name : NULL};
+	JsonObject *details = json_object_new();
+
+	json_object_set_string_member(details, "vm", c->name);
+	json_object_set_int_member(details, "uid", c->peer.uid);
+	json_object_set_int_member(details, "pid", c->peer.pid);
+	if (c->via)
+		json_object_set_string_member(details, "socket", c->via);
+	audit_write(c->d->audit, kind, cause, &about, details, "%s", why);
+}
+
 void client_fail(struct client *c, const char *format, ...)
 {
 	struct log_about about = client_about(c);

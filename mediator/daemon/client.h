@@ -34,6 +34,8 @@ struct client {
 	uint64_t messages; /* handled */
 	struct outbox out;
 	struct memtable mem;
+	bool called;
+	uint32_t called_domid;
 	char *name; /* of the VM, fit for the log */
 	uint8_t uuid[16];
 	uint32_t max_queues;
@@ -46,6 +48,12 @@ struct client {
 
 /* A new connection; takes the fd.  `via`: path of the tenant's own socket, or NULL. */
 struct client *client_new(struct daemon *d, int fd, const char *via);
+
+/*
+ * It is one that waited to be called, in a place made for this domain or, with
+ * MEMTABLE_NO_DOMAIN, for none.
+ */
+void client_called(struct client *c, uint32_t domid);
 
 /* Ends the connection and its sessions, now. */
 void client_free(struct client *c);

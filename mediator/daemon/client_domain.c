@@ -17,6 +17,12 @@ static uint32_t domain_of_user(const struct config *config, uid_t uid)
 									 : MEMTABLE_NO_DOMAIN;
 }
 
+void client_called(struct client *c, uint32_t domid)
+{
+	c->called = true;
+	c->called_domid = domid;
+}
+
 void client_judge_domain(struct client *c)
 {
 	const struct config *config = c->d->config;
@@ -29,6 +35,11 @@ void client_judge_domain(struct client *c)
 	c->mem.domid = domain_of_user(config, peer.uid);
 	c->mem.by_domain = c->mem.domid != MEMTABLE_NO_DOMAIN ||
 			   (peer.uid == 0 && strcmp(config->xen_domains, "root") == 0);
+	/* It may be its guest's by now, so "the first that it names" is not enough. */
+	if (c->called && c->mem.domid == MEMTABLE_NO_DOMAIN) {
+		c->mem.domid = c->called_domid;
+		c->mem.by_domain &= c->called_domid != MEMTABLE_NO_DOMAIN;
+	}
 	/* A worker of a daemon before us must not take this for a number that it knows. */
 	c->mem.generation = (uint64_t)g_random_int() << 32;
 }

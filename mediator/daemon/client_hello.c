@@ -96,6 +96,8 @@ void client_hello(struct client *c)
 	} else {
 		if (client_may_log(c))
 			log_warning(&about, "device refused: %s", reason);
+		client_audit(c, AUDIT_CONNECTION_REFUSED,
+			     status == -EACCES ? AUDIT_NO_POLICY : AUDIT_PROTOCOL, reason);
 	}
 	outbox_put(&c->out, VGPU_MSG_HELLO, VGPU_MSG_REPLY, &r, sizeof(r), NULL, 0);
 }

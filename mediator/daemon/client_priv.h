@@ -3,6 +3,7 @@
 #ifndef VGPU_DAEMON_CLIENT_PRIV_H
 #define VGPU_DAEMON_CLIENT_PRIV_H
 
+#include "audit.h"
 #include "client.h"
 
 /* client.c */
@@ -10,6 +11,10 @@ struct log_about client_about(const struct client *c);
 
 /* May a line about this connection be written?  Who can reach the socket could fill the log. */
 bool client_may_log(struct client *c);
+
+/* Writes down that the connection, or a session of it, was refused. */
+void client_audit(const struct client *c, enum audit_kind kind, enum audit_cause cause,
+		  const char *why);
 
 void client_fill_status(struct vgpu_msg_status *s, int status, const char *reason);
 

@@ -69,11 +69,30 @@ static int may_start(const struct client *c, const struct vgpu_msg_queue_start *
 		*why = "the tenant's queues may not be so deep; ask the host's administrator";
 		return -EDQUOT;
 	}
+	if (c->d->draining) {
+		*why = "the host takes no new sessions for now: it is being drained";
+		return -ESHUTDOWN;
+	}
 	if (g_hash_table_size(c->d->sessions) >= c->d->config->max_sessions) {
 		*why = "the host has as many sessions as its configuration allows";
 		return -EUSERS;
 	}
 	return 0;
+}
+
+/* The statuses that may_start() and session_start() give; -EUSERS is the tenant's there. */
+static enum audit_cause cause_of(const struct client *c, int status)
+{
+	if (status == -EDQUOT)
+		return AUDIT_QUEUE_DEPTH;
+	if (status == -ESHUTDOWN)
+		return AUDIT_DRAINING;
+	if (status == -ENODEV)
+		return AUDIT_GPUS;
+	if (status == -EUSERS)
+		return c->tenant->sessions >= c->tenant->policy->sessions ? AUDIT_SESSIONS
+									  : AUDIT_HOST_LIMIT;
+	return status == -EINVAL || status == -EBUSY ? AUDIT_PROTOCOL : AUDIT_RESOURCES;
 }
 
 void client_queue_start(struct client *c)
@@ -105,6 +124,7 @@ void client_queue_start(struct client *c)
 	}
 	if (client_may_log(c))
 		log_warning(&about, "queue %u refused: %s", m.queue, why);
+	client_audit(c, AUDIT_SESSION_REFUSED, cause_of(c, status), why);
 	send_started(c, m.queue, 0, NULL, 0, status, why);
 }
 

@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <string.h>
 
+#define RUNTIME_DIR "/run/gpu_mediator"
+#define AUDIT_FILE "/var/log/gpu_mediator-audit.log"
+
 enum kind { STRING, PATH, NUMBER, NUMBERS, MODE, BOOL, LEVEL, BACKEND, DOMAINS };
 
 struct key {
@@ -51,8 +54,17 @@ static const struct key keys[] = {
 	KEY("worker", "spin-us", NUMBER, spin_us, 0, 10000, false),
 	KEY("xen", "domains", DOMAINS, xen_domains, 0, 0, false),
 	KEY("xen", "uid-base", NUMBER, xen_uid_base, 1, 2000000000, false),
+	KEY("audit", "file", PATH, audit_file, 0, 0, false),
+	KEY("audit", "max-mib", NUMBER, audit_max_mib, 1, 4096, false),
+	KEY("audit", "keep", NUMBER, audit_keep, 1, 100, false),
+	KEY("audit", "lines", NUMBER, audit_lines, 1, 10000, false),
+	KEY("control", "admin-group", STRING, admin_group, 0, 0, false),
+	KEY("control", "admin-users", STRING, admin_users, 0, 0, false),
+	KEY("control", "monitor-users", STRING, monitor_users, 0, 0, false),
 	KEY("tenants", "directory", PATH, tenants_dir, 0, 0, false),
 	KEY("tenants", "open", BOOL, tenants_open, 0, 0, false),
+	KEY("tenants", "memory-watch", PATH, memory_watch, 0, 0, true),
+	KEY("tenants", "context-mib", NUMBER, context_mib, 0, 65536, false),
 	KEY("tenants", "record", PATH, tenants_record, 0, 0, true),
 };
 
@@ -73,7 +85,7 @@ struct config *config_new(void)
 
 	c->socket_path = g_strdup("/run/gpu_mediator/gpu_mediator.sock");
 	c->socket_mode = 0660;
-	c->runtime_dir = g_strdup("/run/gpu_mediator");
+	c->runtime_dir = g_strdup(RUNTIME_DIR);
 	c->log_level = G_LOG_LEVEL_INFO;
 	c->backend = g_strdup("auto");
 	c->probe_timeout = 30;
@@ -86,8 +98,15 @@ struct config *config_new(void)
 	c->start_timeout = 8;
 	c->adopt_timeout = 10;
 	c->spin_us = 50;
+	c->context_mib = 768;
 	c->xen_domains = g_strdup("none");
 	c->xen_uid_base = 65535;
+	c->audit_max_mib = 64;
+	c->audit_keep = 8;
+	c->audit_lines = 20;
+	c->admin_gid = (gid_t)-1;
+	c->admin_uids = g_array_new(FALSE, FALSE, sizeof(uid_t));
+	c->monitor_uids = g_array_new(FALSE, FALSE, sizeof(uid_t));
 	c->tenants_dir = g_strdup("/etc/gpu_mediator/tenants");
 	c->worker_uid = (uid_t)-1;
 	c->worker_gid = (gid_t)-1;
@@ -103,6 +122,8 @@ void config_free(struct config *c)
 		if (is_string(&keys[i]))
 			g_free(*(char **)field(c, &keys[i]));
 	}
+	g_array_free(c->admin_uids, TRUE);
+	g_array_free(c->monitor_uids, TRUE);
 	g_free(c);
 }
 
@@ -280,33 +301,68 @@ static bool apply(struct config *c, GKeyFile *file, const char *path, GError **e
 	return ok;
 }
 
+static bool no_such(GError **err, const char *path, const char *key, const char *what,
+		    const char *name)
+{
+	g_set_error(err, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+		    "%s: %s: there is no %s \"%s\"", path, key, what, name);
+	return false;
+}
+
+static bool find_group(const char *name, gid_t *gid, const char *path, const char *key,
+		       GError **err)
+{
+	const struct group *gr = name ? getgrnam(name) : NULL;
+
+	if (name && !gr)
+		return no_such(err, path, key, "group", name);
+	if (gr)
+		*gid = gr->gr_gid;
+	return true;
+}
+
+/* "alice;1001": names of users, or numbers. */
+static bool find_users(const char *list, GArray *uids, const char *path, const char *key,
+		       GError **err)
+{
+	char **names = g_strsplit(list ? list : "", ";", -1);
+	bool ok = true;
+
+	for (char **name = names; ok && *name; name++) {
+		const struct passwd *pw = getpwnam(g_strstrip(*name));
+		guint64 number;
+		uid_t uid;
+
+		if (!**name)
+			continue;
+		ok = pw || g_ascii_string_to_unsigned(*name, 10, 0, G_MAXINT32, &number, NULL);
+		if (!ok) {
+			no_such(err, path, key, "user", *name);
+			break;
+		}
+		uid = pw ? pw->pw_uid : (uid_t)number;
+		g_array_append_val(uids, uid);
+	}
+	g_strfreev(names);
+	return ok;
+}
+
 /* Looks names up, so that a wrong one is refused before anything takes effect. */
 static bool resolve(struct config *c, const char *path, GError **err)
 {
-	const struct passwd *pw;
-	const struct group *gr;
+	const struct passwd *pw = c->worker_user ? getpwnam(c->worker_user) : NULL;
 
-	if (c->worker_user) {
-		pw = getpwnam(c->worker_user);
-		if (!pw) {
-			g_set_error(err, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
-				    "%s: [worker] user: there is no user \"%s\"", path,
-				    c->worker_user);
-			return false;
-		}
+	if (c->worker_user && !pw)
+		return no_such(err, path, "[worker] user", "user", c->worker_user);
+	if (pw) {
 		c->worker_uid = pw->pw_uid;
 		c->worker_gid = pw->pw_gid;
 	}
-	if (c->socket_group) {
-		gr = getgrnam(c->socket_group);
-		if (!gr) {
-			g_set_error(err, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
-				    "%s: [daemon] socket-group: there is no group \"%s\"", path,
-				    c->socket_group);
-			return false;
-		}
-		c->socket_gid = gr->gr_gid;
-	}
+	if (!find_group(c->socket_group, &c->socket_gid, path, "[daemon] socket-group", err) ||
+	    !find_group(c->admin_group, &c->admin_gid, path, "[control] admin-group", err) ||
+	    !find_users(c->admin_users, c->admin_uids, path, "[control] admin-users", err) ||
+	    !find_users(c->monitor_users, c->monitor_uids, path, "[control] monitor-users", err))
+		return false;
 	c->gpus[0] = c->device;
 	c->ngpus = 1;
 	if (c->devices)
@@ -314,6 +370,15 @@ static bool resolve(struct config *c, const char *path, GError **err)
 	if (!c->pid_file)
 		c->pid_file = g_build_filename(c->runtime_dir, "gpu_mediator.pid", NULL);
 	return true;
+}
+
+char *config_audit_file(const struct config *c)
+{
+	if (c->audit_file)
+		return g_strdup(c->audit_file);
+	if (strcmp(c->runtime_dir, RUNTIME_DIR) == 0)
+		return g_strdup(AUDIT_FILE);
+	return g_build_filename(c->runtime_dir, "audit.log", NULL);
 }
 
 struct config *config_load(const char *path, GKeyFile *overrides, GError **err)

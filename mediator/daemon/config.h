@@ -44,8 +44,19 @@ struct config {
 	/* [xen] */
 	char *xen_domains; /* none, user, root */
 	guint xen_uid_base;
+	/* [audit] */
+	char *audit_file; /* NULL: see config_audit_file() */
+	guint audit_max_mib;
+	guint audit_keep;
+	guint audit_lines;
+	/* [control] */
+	char *admin_group; /* NULL: none */
+	char *admin_users; /* names or numbers with a semicolon between them; NULL: none */
+	char *monitor_users;
 	/* [tenants] */
 	char *tenants_dir;
+	char *memory_watch;    /* NULL: with the cuda backend the one beside the daemon */
+	guint context_mib;     /* what a session may hold beside what it allocates */
 	gboolean tenants_open; /* who is nobody's is let in */
 	char *tenants_record;  /* of turns at the GPU; NULL: none */
 	/* Found from the above. */
@@ -54,6 +65,9 @@ struct config {
 	uid_t worker_uid;
 	gid_t worker_gid;
 	gid_t socket_gid;
+	gid_t admin_gid;
+	GArray *admin_uids;   /* uid_t */
+	GArray *monitor_uids; /* they read everything and change nothing */
 };
 
 /* The defaults.  Free with config_free(). */
@@ -67,6 +81,13 @@ void config_free(struct config *c);
  * no file.
  */
 struct config *config_load(const char *path, GKeyFile *overrides, GError **err);
+
+/*
+ * Where the audit log goes.  A daemon with a runtime directory of its own has it
+ * there if nothing else is said, so that it does not write into the system's.
+ * The caller frees it.
+ */
+char *config_audit_file(const struct config *c);
 
 /* The name of the first setting that differs and needs a restart, or NULL. */
 const char *config_needs_restart(const struct config *now, const struct config *next);

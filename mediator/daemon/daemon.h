@@ -10,6 +10,8 @@
 #include "config.h"
 #include "log.h"
 
+struct audit;
+struct control;
 struct listener;
 struct policy_set;
 struct turns;
@@ -24,15 +26,20 @@ struct daemon {
 	GPtrArray *clients;       /* struct client */
 	uint64_t last_session;
 	struct log_bucket peer_lines; /* of connections that come and go */
+	gint64 started;               /* monotonic, microseconds */
 	bool quitting;
-	bool one_client; /* --fd gave a connected device: its end is ours */
+	bool draining;           /* no session may begin; control_verbs.c */
+	struct audit *audit;     /* NULL before it is open */
+	struct control *control; /* control_socket.c */
+	bool one_client;         /* --fd gave a connected device: its end is ours */
 
 	/* tenants.c */
 	GHashTable *tenants;         /* name -> struct tenant, all of which anything is there */
 	struct policy_set *policies; /* in force */
 	GPtrArray *own_sockets;      /* struct listener, of single tenants */
 
-	struct turns *turns; /* turns.c */
+	struct memory_watch *memory_watch; /* memory_watch.c; NULL: nothing is checked */
+	struct turns *turns;               /* turns.c */
 
 	/* server.c */
 	struct listener *listener; /* that all share; NULL: none */
@@ -50,5 +57,11 @@ void daemon_check_idle(struct daemon *d);
 
 /* main.c: begins the clean end. */
 void daemon_quit(struct daemon *d);
+
+/*
+ * main.c: reads the configuration and all tenants again.  False with `err`
+ * set: something is wrong, and nothing has changed.
+ */
+bool daemon_reload(struct daemon *d, GError **err);
 
 #endif /* VGPU_DAEMON_H */

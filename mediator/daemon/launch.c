@@ -15,7 +15,7 @@
 
 #define WORKER_NAME "gpu_mediator-worker"
 
-char *launch_worker_path(const char *configured)
+char *launch_program_path(const char *configured, const char *name)
 {
 	char *self, *dir, *beside;
 
@@ -23,13 +23,18 @@ char *launch_worker_path(const char *configured)
 		return g_strdup(configured);
 	self = g_file_read_link("/proc/self/exe", NULL);
 	dir = g_path_get_dirname(self ? self : ".");
-	beside = g_build_filename(dir, WORKER_NAME, NULL);
+	beside = g_build_filename(dir, name, NULL);
 	g_free(self);
 	g_free(dir);
 	if (g_file_test(beside, G_FILE_TEST_IS_EXECUTABLE))
 		return beside;
 	g_free(beside);
-	return g_build_filename(VGPU_LIBEXECDIR, WORKER_NAME, NULL);
+	return g_build_filename(VGPU_LIBEXECDIR, name, NULL);
+}
+
+char *launch_worker_path(const char *configured)
+{
+	return launch_program_path(configured, WORKER_NAME);
 }
 
 static void set_attributes(posix_spawnattr_t *attr)

@@ -6,6 +6,9 @@
 #include <glib.h>
 #include <sys/types.h>
 
+/* A program of ours: `configured`, or NAME beside this one, or installed.  Caller frees. */
+char *launch_program_path(const char *configured, const char *name);
+
 /* The worker's path: `configured`, or beside this program, or installed.  Caller frees. */
 char *launch_worker_path(const char *configured);
 

@@ -163,7 +163,7 @@ void log_line(GLogLevelFlags level, const struct log_about *about, const char *f
 	g_free(message);
 }
 
-char *log_escape(const void *bytes, size_t length)
+static char *escape(const void *bytes, size_t length, bool quotes)
 {
 	const char *p = bytes, *end = p + length;
 	GString *s = g_string_sized_new(length + 8);
@@ -171,7 +171,7 @@ char *log_escape(const void *bytes, size_t length)
 	while (p < end) {
 		gunichar c = g_utf8_get_char_validated(p, end - p);
 
-		if (c == '"' || c == '\\') {
+		if ((c == '"' && quotes) || c == '\\') {
 			g_string_append_printf(s, "\\%c", (char)c);
 			p++;
 		} else if (c < 0x110000 && c != 0 && g_unichar_isprint(c)) {
@@ -183,6 +183,16 @@ char *log_escape(const void *bytes, size_t length)
 		}
 	}
 	return g_string_free(s, FALSE);
+}
+
+char *log_escape(const void *bytes, size_t length)
+{
+	return escape(bytes, length, true);
+}
+
+char *log_printable(const void *bytes, size_t length)
+{
+	return escape(bytes, length, false);
 }
 
 bool log_may(struct log_bucket *b, guint rate, guint *dropped)

@@ -43,6 +43,9 @@ void log_line(GLogLevelFlags level, const struct log_about *about, const char *f
  */
 char *log_escape(const void *bytes, size_t length);
 
+/* The same, but quotes stay: for where something else takes care of them, as JSON does. */
+char *log_printable(const void *bytes, size_t length);
+
 /* At most `rate` lines a second with a burst of as many; for what guests can cause. */
 struct log_bucket {
 	gint64 since;

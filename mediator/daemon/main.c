@@ -8,14 +8,17 @@
 #include <glib-unix.h>
 #include <locale.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
 #include "adopt.h"
+#include "audit.h"
 #include "capabilities.h"
 #include "check.h"
 #include "client.h"
+#include "control_socket.h"
 #include "daemon.h"
 #include "daemonize.h"
 #include "discard.h"
@@ -23,6 +26,7 @@
 #include "gate.h"
 #include "launch.h"
 #include "log.h"
+#include "memory_watch.h"
 #include "options.h"
 #include "server.h"
 #include "session.h"
@@ -114,23 +118,52 @@ static void say_who_may(const struct daemon *d)
 	log_info(NULL, "%u tenants in %s", n, d->config->tenants_dir);
 }
 
-static void reload(struct app *app)
+static bool open_audit(struct daemon *d, const struct config *c, GError **err)
+{
+	char *file = config_audit_file(c);
+	const struct audit_options o = {.file = file,
+					.most = (uint64_t)c->audit_max_mib << 20,
+					.keep = c->audit_keep,
+					.lines = c->audit_lines};
+	bool ok;
+
+	if (d->audit) {
+		ok = audit_reopen(d->audit, &o, err);
+	} else {
+		d->audit = audit_new(&o, err);
+		ok = d->audit != NULL;
+	}
+	g_free(file);
+	return ok;
+}
+
+static void audit_daemon(struct daemon *d, const char *what)
+{
+	JsonObject *details = json_object_new();
+
+	json_object_set_string_member(details, "version", VGPU_VERSION);
+	json_object_set_string_member(details, "backend", d->backend_name ? d->backend_name : "");
+	json_object_set_boolean_member(details, "open", d->config->tenants_open);
+	audit_write(d->audit, AUDIT_DAEMON, AUDIT_NONE, NULL, details, "%s", what);
+}
+
+/* All that can fail comes before anything is in force. */
+static bool reload(struct app *app, GError **err)
 {
 	struct daemon *d = &app->d;
-	GError *err = NULL;
-	struct config *next = load_config(app, &err);
-	struct tenants_change *tenants = next ? tenants_prepare(d, next, &err) : NULL;
+	struct config *next = load_config(app, err);
+	struct tenants_change *tenants = next ? tenants_prepare(d, next, err) : NULL;
 	const char *key;
 
-	if (!tenants || !log_reopen(next->log_file, next->log_level, &err)) {
-		log_error(NULL, "not reloaded, nothing has changed: %s", err->message);
-		g_clear_error(&err);
+	if (!tenants || !open_audit(d, next, err) ||
+	    !log_reopen(next->log_file, next->log_level, err)) {
 		if (tenants)
 			tenants_abandon(tenants);
 		config_free(next);
-		/* The file may have been moved away all the same. */
+		/* The files may have been moved away all the same. */
 		log_reopen(d->config->log_file, d->config->log_level, NULL);
-		return;
+		open_audit(d, d->config, NULL);
+		return false;
 	}
 	key = config_needs_restart(d->config, next);
 	if (key)
@@ -141,13 +174,35 @@ static void reload(struct app *app)
 	tenants_commit(tenants);
 	log_info(NULL, "configuration reloaded");
 	say_who_may(d);
+	return true;
+}
+
+bool daemon_reload(struct daemon *d, GError **err)
+{
+	struct app *app = (struct app *)((char *)d - offsetof(struct app, d));
+	GError *why = NULL;
+	bool ok;
+
+	notify("RELOADING=1");
+	ok = reload(app, &why);
+	notify("READY=1");
+	if (ok) {
+		audit_write(d->audit, AUDIT_POLICY_CHANGED, AUDIT_ADMINISTRATOR, NULL, NULL,
+			    "configuration and %u tenants reloaded", policy_set_count(d->policies));
+		return true;
+	}
+	log_error(NULL, "not reloaded, nothing has changed: %s", why->message);
+	audit_write(d->audit, AUDIT_POLICY_CHANGED, AUDIT_ADMINISTRATOR, NULL, NULL,
+		    "not reloaded, nothing has changed: %s", why->message);
+	g_propagate_error(err, why);
+	return false;
 }
 
 static gboolean on_hangup(gpointer data)
 {
-	notify("RELOADING=1");
-	reload(data);
-	notify("READY=1");
+	struct app *app = data;
+
+	daemon_reload(&app->d, NULL);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -174,18 +229,21 @@ static bool set_up(struct app *app, GError **err)
 			    d->worker_path);
 		return false;
 	}
-	if (!state_open(d, err) || !gate_choose(d, err) || !turns_open(d, err))
+	if (!state_open(d, err) || !open_audit(d, d->config, err) || !gate_choose(d, err) ||
+	    !turns_open(d, err))
 		return false;
+	audit_daemon(d, "it begins");
 	tenants = tenants_prepare(d, d->config, err);
 	if (!tenants)
 		return false;
 	tenants_commit(tenants);
 	say_who_may(d);
+	memory_watch_start(d);
 	if (!adopt_begin(d, err))
 		return false;
 	if (app->o.fd >= 0 ? !server_open_fd(d, app->o.fd, err) : !server_open(d, err))
 		return false;
-	return pidfile_write(d->config->pid_file, err);
+	return control_open(d, err) && pidfile_write(d->config->pid_file, err);
 }
 
 static void tear_down(struct app *app)
@@ -196,6 +254,8 @@ static void tear_down(struct app *app)
 
 	turns_close(d); /* workers that live on do so without it */
 	server_close(d);
+	memory_watch_stop(d);
+	control_close(d);
 	if (d->runtime_lock >= 0)
 		pidfile_remove(d->config->pid_file);
 	adopt_close(d);
@@ -207,6 +267,9 @@ static void tear_down(struct app *app)
 	g_hash_table_destroy(d->sessions);
 	g_ptr_array_free(d->clients, TRUE);
 	tenants_close(d);
+	if (d->audit)
+		audit_daemon(d, "it ends");
+	audit_free(d->audit);
 	g_main_loop_unref(d->loop);
 	g_free(d->worker_path);
 	config_free(d->config);
@@ -214,6 +277,7 @@ static void tear_down(struct app *app)
 
 static void init(struct daemon *d)
 {
+	d->started = g_get_monotonic_time();
 	d->loop = g_main_loop_new(NULL, FALSE);
 	d->sessions = g_hash_table_new(g_int64_hash, g_int64_equal);
 	d->clients = g_ptr_array_new();
@@ -231,6 +295,7 @@ static int run(struct app *app)
 	fdio_drop = discard;
 	raise_files();
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit of files is as a full disk: it stops no work */
 	g_unix_signal_add(SIGTERM, on_terminate, app);
 	g_unix_signal_add(SIGINT, on_terminate, app);
 	g_unix_signal_add(SIGHUP, on_hangup, app);

@@ -10,6 +10,7 @@
 
 #include "client.h"
 #include "fdio.h"
+#include "policy.h"
 #include "state.h"
 #include "turns.h"
 #include "vgpu_abi.h"
@@ -21,6 +22,7 @@ union packet {
 	uint32_t type;
 	struct ctl_status status;
 	struct ctl_log log;
+	struct ctl_refused refused;
 	struct ctl_turn_news turn;
 	uint8_t bytes[CTL_PACKET_MAX];
 };
@@ -35,6 +37,7 @@ static const char *command_name(uint32_t command)
 		[VGPU_CMD_MATMUL] = "MATMUL",
 		[VGPU_CMD_BANDWIDTH] = "BANDWIDTH",
 		[VGPU_CMD_TEXT] = "TEXT",
+		[VGPU_CMD_TENANT] = "TENANT",
 	};
 
 	return command < G_N_ELEMENTS(names) ? names[command] : "unknown";
@@ -85,6 +88,78 @@ static void on_log(struct session *s, const struct ctl_log *l, size_t size)
 	g_free(text);
 }
 
+static void audit_refused(const struct session *s, const struct ctl_refused *r, const char *what)
+{
+	const struct audit_about about = session_audit(s);
+	const bool memory = r->kind == CTL_REFUSED_MEMORY;
+	JsonObject *details = json_object_new();
+	char *classes = policy_classes_text((uint32_t)r->value);
+
+	json_object_set_string_member(details, "what", what);
+	json_object_set_int_member(details, "count", r->count);
+	if (memory)
+		json_object_set_int_member(details, "bytes", (gint64)MIN(r->value, G_MAXINT64));
+	else
+		json_object_set_string_member(details, "classes", classes);
+	audit_write(s->d->audit, memory ? AUDIT_LIMIT_REACHED : AUDIT_OPERATION_REFUSED,
+		    memory ? AUDIT_MEMORY : AUDIT_CLASS, &about, details,
+		    memory ? "%s: beyond the tenant's limit of device memory"
+			   : "%s: not allowed to this tenant",
+		    what);
+	g_free(classes);
+}
+
+static void on_refused(struct session *s, const struct ctl_refused *r, size_t size)
+{
+	struct log_about about = session_about(s);
+	char *what;
+
+	if (size != sizeof(*r) || r->kind >= CTL_REFUSED_KINDS)
+		return;
+	what = log_escape(r->what, strnlen(r->what, sizeof(r->what)));
+	audit_refused(s, r, what);
+	if (!may_log(s, &about, 0)) {
+		g_free(what);
+		return;
+	}
+	about.request = r->request;
+	about.has_request = true;
+	if (r->kind == CTL_REFUSED_MEMORY)
+		log_warning(&about,
+			    "refused: %s, %llu bytes of device memory beyond the tenant's limit; "
+			    "%u since the last such line",
+			    what, (unsigned long long)r->value, r->count);
+	else
+		log_warning(&about,
+			    "refused: %s, not allowed to this tenant (classes 0x%llx); "
+			    "%u since the last such line",
+			    what, (unsigned long long)r->value, r->count);
+	g_free(what);
+}
+
+static void audit_too_long(const struct session *s, const char *reason)
+{
+	const struct audit_about about = session_audit(s);
+
+	audit_write(s->d->audit, AUDIT_LIMIT_REACHED, AUDIT_KERNEL_TIME, &about, NULL, "%s",
+		    reason);
+}
+
+static void audit_start(const struct session *s)
+{
+	const struct audit_about about = session_audit(s);
+	JsonObject *details = json_object_new();
+
+	json_object_set_string_member(details, "vm", s->vm);
+	json_object_set_int_member(details, "tag", s->tag);
+	json_object_set_int_member(details, "worker", s->pid);
+	if (s->client) {
+		json_object_set_int_member(details, "uid", s->client->peer.uid);
+		json_object_set_int_member(details, "pid", s->client->peer.pid);
+	}
+	audit_write(s->d->audit, AUDIT_SESSION_ALLOWED, AUDIT_NONE, &about, details, "it begins");
+}
+
 static void on_ready(struct session *s, int status, const char *reason)
 {
 	struct log_about about = session_about(s);
@@ -105,6 +180,7 @@ static void on_ready(struct session *s, int status, const char *reason)
 		 s->queue == VGPU_QUEUE_REGISTERS ? 0 : s->queue, s->tag, (int)s->pid,
 		 s->d->backend_name, s->gpu);
 	s->announced = true;
+	audit_start(s);
 	if (s->client)
 		client_session_ready(s->client, s);
 	fdio_clear(&s->lifeline);
@@ -121,6 +197,10 @@ static void on_packet(struct session *s, const union packet *p, size_t size)
 		on_log(s, &p->log, size);
 		return;
 	}
+	if (p->type == CTL_REFUSED) {
+		on_refused(s, &p->refused, size);
+		return;
+	}
 	if (p->type == CTL_WANT || p->type == CTL_RETURN) {
 		if (size == sizeof(p->turn))
 			turns_news(s, &p->turn);
@@ -132,6 +212,8 @@ static void on_packet(struct session *s, const union packet *p, size_t size)
 	if (p->type == CTL_READY) {
 		on_ready(s, p->status.status, reason);
 	} else if (!*s->reason) {
+		if (p->status.status == -ETIME)
+			audit_too_long(s, reason);
 		s->status = p->status.status < 0 ? p->status.status : -EIO;
 		g_strlcpy(s->reason, *reason ? reason : "the queue is broken", sizeof(s->reason));
 	}

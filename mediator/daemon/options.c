@@ -88,7 +88,7 @@ bool options_parse(struct options *o, int argc, char **argv, GError **err)
 		{"check-config", 0, 0, G_OPTION_ARG_NONE, &o->check_config,
 		 "Check the configuration and all tenants, and end", NULL},
 		{"version", 'V', 0, G_OPTION_ARG_NONE, &o->version, "Print the version", NULL},
-		G_OPTION_ENTRY_NULL,
+		{NULL},
 	};
 	GOptionContext *context = g_option_context_new("- shares a GPU among virtual machines");
 	bool ok;

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "call.h"
 #include "client.h"
 #include "fdio.h"
 #include "listener.h"
@@ -31,6 +32,7 @@ bool server_open(struct daemon *d, GError **err)
 		return false;
 	d->listener->shared = true;
 	listener_watch(d->listener);
+	call_devices(d->listener);
 	return true;
 }
 

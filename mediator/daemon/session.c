@@ -31,6 +31,11 @@ struct log_about session_about(const struct session *s)
 	return (struct log_about){.vm = s->vm, .session = s->id};
 }
 
+struct audit_about session_audit(const struct session *s)
+{
+	return (struct audit_about){.tenant = s->tenant ? s->tenant->name : NULL, .session = s->id};
+}
+
 static void drop_source(guint *source)
 {
 	if (*source)
@@ -74,6 +79,20 @@ static unsigned long long gpu_us(const struct session *s)
 	return s->tenant ? s->tenant->usage->session[s->slot].gpu_ns / 1000 : 0;
 }
 
+static void audit_end(const struct session *s)
+{
+	const struct audit_about about = session_audit(s);
+	JsonObject *details = json_object_new();
+
+	json_object_set_string_member(details, "vm", s->vm ? s->vm : "");
+	json_object_set_int_member(details, "status", s->status);
+	json_object_set_int_member(details, "seconds",
+				   (g_get_monotonic_time() - s->since) / G_USEC_PER_SEC);
+	/* One that never was there for its guest has been refused to it. */
+	audit_write(s->d->audit, s->announced ? AUDIT_SESSION_ENDED : AUDIT_SESSION_REFUSED,
+		    s->announced ? AUDIT_NONE : AUDIT_RESOURCES, &about, details, "%s", s->reason);
+}
+
 static void log_end(const struct session *s, const char *how)
 {
 	const struct vgpu_session_page *p = s->page;
@@ -108,6 +127,7 @@ static gboolean on_process_end(gint fd, GIOCondition condition, gpointer data)
 	if (!*s->reason)
 		set_reason(s, -EIO, how);
 	log_end(s, s->reason);
+	audit_end(s);
 	g_free(how);
 	state_forget(d, s->id);
 	g_hash_table_remove(d->sessions, &s->id);
@@ -129,6 +149,16 @@ void session_kill(struct session *s, int status, const char *reason)
 	drop_source(&s->retry);
 	drop_handover(s);
 	fdio_pidfd_kill(s->pidfd, SIGKILL);
+}
+
+void session_evict(struct session *s, enum audit_cause cause, int status, const char *reason)
+{
+	const struct audit_about about = session_audit(s);
+
+	if (s->state == SESSION_ENDING)
+		return;
+	audit_write(s->d->audit, AUDIT_EVICTION, cause, &about, NULL, "%s", reason);
+	session_kill(s, status, reason);
 }
 
 static gboolean on_closed(gpointer data)
@@ -163,6 +193,7 @@ struct session *session_new(struct daemon *d, uint64_t id)
 
 	s->d = d;
 	s->id = id;
+	s->since = g_get_monotonic_time();
 	s->pidfd = s->control = s->page_fd = s->lifeline = s->ring = -1;
 	return s;
 }

@@ -9,6 +9,7 @@
 #ifndef VGPU_DAEMON_SESSION_H
 #define VGPU_DAEMON_SESSION_H
 
+#include "audit.h"
 #include "control.h"
 #include "daemon.h"
 #include "log.h"
@@ -28,6 +29,7 @@ struct session {
 	struct daemon *d;
 	struct client *client; /* NULL: an orphan, or its client has gone */
 	uint64_t id;
+	gint64 since; /* monotonic, microseconds: when we learned of it */
 	struct tenant *tenant;
 	guint slot; /* in the pages of its tenant */
 	guint gpu;  /* its number; a session stays where it is */
@@ -89,6 +91,12 @@ void session_memory(struct session *s);
 
 /* Ends it; session_gone follows.  `reason`: for the log and for the device. */
 void session_kill(struct session *s, int status, const char *reason);
+
+/* The same as a decision about its tenant, which is written down; nothing if it ends already. */
+void session_evict(struct session *s, enum audit_cause cause, int status, const char *reason);
+
+/* What its lines in the audit log are about. */
+struct audit_about session_audit(const struct session *s);
 
 /* What its log lines are about. */
 struct log_about session_about(const struct session *s);

@@ -12,6 +12,7 @@
 #include "fdio.h"
 #include "session.h"
 #include "turns.h"
+#include "usage.h"
 
 /* Linux 5.1; older headers do not name it. */
 #ifndef F_SEAL_FUTURE_WRITE
@@ -109,8 +110,9 @@ void tenant_unref(struct tenant *t)
 	destroy(t);
 }
 
-void tenant_set_policy(struct tenant *t, const struct policy *p, bool own)
+void tenant_publish(struct tenant *t)
 {
+	const struct policy *p = t->policy;
 	const struct tenant_limits limits = {
 		.classes = p->classes,
 		.weight = p->weight,
@@ -122,13 +124,37 @@ void tenant_set_policy(struct tenant *t, const struct policy *p, bool own)
 		.kernel_ns = p->kernel_ns,
 		.cap_percent = p->cap_percent,
 		.memory_percent = p->memory_percent,
+		.flags = t->flags,
+		.sessions = t->sessions,
+		.sessions_most = p->sessions,
 	};
 
+	tenant_limits_write(t->limits, &limits);
+}
+
+static bool same_rate(const struct policy_rate *a, const struct policy_rate *b)
+{
+	return a->rate == b->rate && a->burst == b->burst;
+}
+
+/* What was due at another rate, in ns, may be hours at this one: the bucket is full again. */
+static void reset_buckets(struct tenant *t, const struct policy *next)
+{
+	if (!same_rate(&t->policy->calls, &next->calls))
+		__atomic_store_n(&t->usage->calls_due, 0, __ATOMIC_RELAXED);
+	if (!same_rate(&t->policy->bytes, &next->bytes))
+		__atomic_store_n(&t->usage->bytes_due, 0, __ATOMIC_RELAXED);
+}
+
+void tenant_set_policy(struct tenant *t, const struct policy *p, bool own)
+{
+	if (t->policy && t->policy != p)
+		reset_buckets(t, p);
 	if (t->own && t->own != p)
 		policy_free(t->own);
 	t->own = own ? (struct policy *)p : NULL;
 	t->policy = p;
-	tenant_limits_write(t->limits, &limits);
+	tenant_publish(t);
 	turns_tenant(t);
 }
 
@@ -140,6 +166,7 @@ bool tenant_enter_at(struct tenant *t, struct session *s, guint slot)
 	t->sessions++;
 	s->tenant = tenant_ref(t);
 	s->slot = slot;
+	tenant_publish(t);
 	return true;
 }
 
@@ -157,12 +184,16 @@ bool tenant_enter(struct tenant *t, struct session *s)
 void tenant_leave(struct session *s)
 {
 	struct tenant *t = s->tenant;
+	struct session_usage used;
 
 	if (!t)
 		return;
+	usage_of_session(s, &used);
+	usage_add(&t->gone, &used);
 	memset(&t->usage->session[s->slot], 0, sizeof(t->usage->session[0]));
 	t->slot[s->slot] = NULL;
 	t->sessions--;
+	tenant_publish(t);
 	s->tenant = NULL;
 	tenant_unref(t);
 }
@@ -180,14 +211,51 @@ static struct session *youngest(const struct tenant *t)
 	return found;
 }
 
+/* What a session says that it is charged for; 0 if it is about to end. */
+static uint64_t claim_of(const struct tenant *t, guint i)
+{
+	const struct session *s = t->slot[i];
+
+	return s && s->state != SESSION_ENDING
+		       ? __atomic_load_n(&t->usage->session[i].memory, __ATOMIC_RELAXED)
+		       : 0;
+}
+
+/*
+ * Until what is claimed fits a limit that was lowered.  A worker that lies is
+ * found out by memory_watch.c.
+ */
+static void shed_memory(struct tenant *t)
+{
+	const uint64_t limit = t->policy->memory_percent ? POLICY_NO_LIMIT : t->policy->memory;
+
+	for (guint round = 0; round < TENANT_SESSIONS_MAX; round++) {
+		uint64_t sum = 0;
+		guint most = 0;
+
+		for (guint i = 0; i < TENANT_SESSIONS_MAX; i++) {
+			if (__builtin_add_overflow(sum, claim_of(t, i), &sum))
+				sum = UINT64_MAX;
+			if (claim_of(t, i) > claim_of(t, most))
+				most = i;
+		}
+		if (sum <= limit || !claim_of(t, most))
+			return;
+		session_evict(t->slot[most], AUDIT_MEMORY, -EDQUOT,
+			      "its tenant may not have so much memory");
+	}
+}
+
 void tenant_shed(struct tenant *t)
 {
 	guint living = 0;
 
 	if (t->policy->over != POLICY_OVER_EVICT)
 		return;
+	shed_memory(t);
 	for (guint i = 0; i < TENANT_SESSIONS_MAX; i++)
 		living += t->slot[i] && t->slot[i]->state != SESSION_ENDING;
 	for (; living > t->policy->sessions; living--)
-		session_kill(youngest(t), -EUSERS, "its tenant may not have so many sessions");
+		session_evict(youngest(t), AUDIT_SESSIONS, -EUSERS,
+			      "its tenant may not have so many sessions");
 }

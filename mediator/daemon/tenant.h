@@ -7,6 +7,7 @@
 #define VGPU_DAEMON_TENANT_H
 
 #include "daemon.h"
+#include "memory_judge.h"
 #include "policy.h"
 #include "tenant_page.h"
 
@@ -25,9 +26,12 @@ struct tenant {
 	struct tenant_limits *limits; /* we alone can write */
 	struct tenant_usage *usage;   /* believe nothing of it: workers write */
 	struct session *slot[TENANT_SESSIONS_MAX];
-	guint sessions;    /* slots in use */
-	uint64_t number;   /* turns.c; 0: it has none yet */
-	guint connections; /* client.c */
+	guint sessions;              /* slots in use */
+	uint64_t number;             /* turns.c; 0: it has none yet */
+	guint connections;           /* client.c */
+	struct memory_record memory; /* memory_watch.c */
+	uint32_t flags; /* TENANT_*: what its guests are told; tenant_publish() after a change */
+	struct session_usage gone; /* what sessions that have ended used; usage.c */
 };
 
 /* With one reference; NULL with `err` set if there is no memory for its pages. */
@@ -42,6 +46,9 @@ void tenant_unref(struct tenant *t);
  * and must live until the next call, or with `own` the tenant's.
  */
 void tenant_set_policy(struct tenant *t, const struct policy *p, bool own);
+
+/* Writes the page of limits: the policy's, and what guests are told of their tenant. */
+void tenant_publish(struct tenant *t);
 
 /*
  * Gives a session a slot and sets its `tenant` and `slot`.  False: it has as

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audit.h"
+#include "call.h"
 #include "client.h"
 #include "session.h"
 #include "tenants_priv.h"
@@ -138,6 +140,13 @@ void tenants_abandon(struct tenants_change *c)
 	free_change(c);
 }
 
+static void audit_change(struct daemon *d, const char *name, const char *what)
+{
+	const struct audit_about about = {.tenant = name};
+
+	audit_write(d->audit, AUDIT_POLICY_CHANGED, AUDIT_ADMINISTRATOR, &about, NULL, "%s", what);
+}
+
 static void close_sockets(struct daemon *d)
 {
 	for (guint i = d->own_sockets->len; i-- > 0;) {
@@ -155,6 +164,7 @@ static void open_sockets(struct tenants_change *c)
 
 		g_ptr_array_add(c->d->own_sockets, l);
 		listener_watch(l);
+		call_devices(l);
 	}
 }
 
@@ -168,6 +178,7 @@ static void remove_tenant(struct daemon *d, const char *name)
 	t->removed = true;
 	tenant_set_policy(t, nothing, true);
 	log_info(NULL, "tenant %s: removed", name);
+	audit_change(d, name, "the tenant was removed");
 	tenant_unref(t);
 }
 
@@ -195,7 +206,7 @@ static void judge_sessions(struct daemon *d)
 		struct session *s = value;
 
 		if (s->tenant && s->tenant->removed)
-			session_kill(s, -EACCES, "its tenant was removed");
+			session_evict(s, AUDIT_NO_POLICY, -EACCES, "its tenant was removed");
 	}
 }
 
@@ -207,9 +218,14 @@ void tenants_commit(struct tenants_change *c)
 	d->policies = g_steal_pointer(&c->set);
 	for (guint i = 0; i < c->tenants->len; i++) {
 		struct tenant *t = g_ptr_array_index(c->tenants, i);
+		const struct policy *p = policy_set_at(d->policies, i);
 
+		if (!t->policy || t->removed)
+			audit_change(d, t->name, "the tenant was added");
+		else if (!policy_same(t->policy, p))
+			audit_change(d, t->name, "its policy is another now");
 		t->removed = false;
-		tenant_set_policy(t, policy_set_at(d->policies, i), false);
+		tenant_set_policy(t, p, false);
 		/* The set has one reference to each of its tenants. */
 		if (!policy_set_find(old, t->name))
 			tenant_ref(t);

@@ -254,8 +254,8 @@ static void look_at(struct session *s, uint64_t now)
 		struct log_about about = session_about(s);
 
 		log_warning(&about, "the worker hangs with work on the GPU; it is killed");
-		session_kill(
-			s, -ETIME,
+		session_evict(
+			s, AUDIT_KERNEL_TIME, -ETIME,
 			"work on the GPU took longer than the tenant may have it busy at once");
 	}
 }

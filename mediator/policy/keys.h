@@ -25,4 +25,7 @@ struct policy_key {
 extern const struct policy_key policy_keys[];
 extern const size_t policy_n_keys;
 
+/* parse.c: sets `err`: this is not what the key may be, and what it may. */
+void policy_key_wrong(GError **err, const char *path, const struct policy_key *k, const char *text);
+
 #endif /* VGPU_POLICY_KEYS_H */

@@ -43,7 +43,7 @@ static bool check_names(GKeyFile *file, const char *path, GError **err)
 	return ok;
 }
 
-static void set_wrong(GError **err, const char *path, const struct policy_key *k, const char *text)
+void policy_key_wrong(GError **err, const char *path, const struct policy_key *k, const char *text)
 {
 	char range[64];
 
@@ -71,7 +71,7 @@ static bool apply(struct policy *p, GKeyFile *file, const struct policy_key *k, 
 	g_strstrip(text);
 	ok = k->store(p, k, text);
 	if (!ok)
-		set_wrong(err, path, k, text);
+		policy_key_wrong(err, path, k, text);
 	g_free(text);
 	return ok;
 }
@@ -88,8 +88,7 @@ static enum policy_level find_level(GKeyFile *file)
 	return level;
 }
 
-/* What no key is wrong in by itself. */
-static bool check_whole(const struct policy *p, const char *path, GError **err)
+bool policy_check_whole(const struct policy *p, const char *path, GError **err)
 {
 	const char *what = NULL;
 
@@ -125,7 +124,7 @@ static struct policy *build(const char *name, GKeyFile *file, const char *path, 
 	ok = check_names(file, path, err);
 	for (size_t i = 0; ok && i < policy_n_keys; i++)
 		ok = apply(p, file, &policy_keys[i], path, err);
-	if (ok && check_whole(p, path, err))
+	if (ok && policy_check_whole(p, path, err))
 		return p;
 	policy_free(p);
 	return NULL;

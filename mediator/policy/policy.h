@@ -94,6 +94,17 @@ struct policy *policy_load(const char *path, GError **err);
 /* As policy_load(), from memory; for tests and fuzzers. */
 struct policy *policy_parse(const char *name, const char *text, gsize length, GError **err);
 
+/*
+ * A copy of `p` in which one key has another value: "weight", or with its group
+ * "limits.weight".  Of [allowed], [limits] and [faults]; who a tenant is stands
+ * in its file alone.  NULL with `err` set as by policy_load().
+ */
+struct policy *policy_change(const struct policy *p, const char *key, const char *value,
+			     GError **err);
+
+/* Do they say the same, but for where they were read? */
+bool policy_same(const struct policy *a, const struct policy *b);
+
 /* All tenants, checked together: no name, socket or user twice. */
 struct policy_set;
 

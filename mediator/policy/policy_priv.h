@@ -12,6 +12,9 @@
 void policy_set_level(struct policy *p, enum policy_level level);
 bool policy_level_parse(const char *text, enum policy_level *level);
 
+/* parse.c: what no key is wrong in by itself. */
+bool policy_check_whole(const struct policy *p, const char *path, GError **err);
+
 /* policy.c */
 bool policy_name_is_good(const char *name);
 /* "kernels", one bit; 0: there is no such class. */

@@ -11,6 +11,7 @@
 #include "cuda/entry.h"
 #include "fdio.h"
 #include "selftest.h"
+#include "tenant_tell.h"
 #include "worker.h"
 
 /* The part of the response that a command fills in. */
@@ -27,13 +28,6 @@ static void put(struct answer *a, const void *data, size_t length)
 {
 	memcpy(a->body + a->length, data, length);
 	a->length += (uint32_t)length;
-}
-
-static void count_bytes(struct worker *w, uint64_t in, uint64_t out, uint64_t copied)
-{
-	queue_count(&w->page->bytes_in, in);
-	queue_count(&w->page->bytes_out, out);
-	queue_count(&w->page->host_copied, copied);
 }
 
 static int cmd_nop(struct worker *w, const struct request *r, struct answer *a)
@@ -87,9 +81,24 @@ static int cmd_gpu_info(struct worker *w, const struct request *r, struct answer
 	err = w->ops->info(w->be, &info);
 	if (err)
 		return err;
+	tenant_memory_seen(&w->tenant, &info.memory_free, &info.memory_total);
 	info.backend = w->ops->id;
 	info.name[sizeof(info.name) - 1] = '\0';
 	put(a, &info, sizeof(info));
+	return 0;
+}
+
+static int cmd_tenant(struct worker *w, const struct request *r, struct answer *a)
+{
+	struct vgpu_tenant_result t;
+
+	if (r->ndesc || r->body_length)
+		return -EINVAL;
+	tenant_identify(w);
+	tenant_tell(&w->tenant, &t);
+	t.backend = w->ops->id;
+	memcpy(t.name, w->device_name, sizeof(t.name));
+	put(a, &t, sizeof(t));
 	return 0;
 }
 
@@ -167,7 +176,7 @@ static void put_result(struct worker *w, const struct vgpu_work *work, const str
 	put(a, &res, sizeof(res));
 	if (x->inline_copied) /* the backend has put the data there already */
 		a->length += (uint32_t)x->out.length;
-	count_bytes(w, x->a.length + x->b.length, x->out.length, res.host_copied);
+	worker_count_bytes(w, x->a.length + x->b.length, x->out.length, res.host_copied);
 }
 
 static int put_self_test(struct worker *w, int err, uint32_t errors, const struct vgpu_work *work,
@@ -266,22 +275,29 @@ static int cmd_bandwidth(struct worker *w, const struct request *r, struct answe
 		return err;
 	res.backend = w->ops->id;
 	put(a, &res, sizeof(res));
-	count_bytes(w, res.bytes, res.bytes, res.host_copied);
+	worker_count_bytes(w, res.bytes, res.bytes, res.host_copied);
 	return 0;
 }
 
+/* Each says what a tenant must be allowed for it; doc/tenants.md lists them too. */
+#define ANY 0u
+
 static const struct {
 	command_fn run;
+	const char *name;
+	uint32_t classes; /* enum policy_class */
 	bool is_long;
 	bool uses_gpu;
 } commands[] = {
-	[VGPU_CMD_NOP] = {cmd_nop, false, false},
-	[VGPU_CMD_VECTOR_ADD] = {cmd_vector_add, true, true},
-	[VGPU_CMD_QUERY_STATUS] = {cmd_query_status, false, false},
-	[VGPU_CMD_GPU_INFO] = {cmd_gpu_info, true, false},
-	[VGPU_CMD_MATMUL] = {cmd_matmul, true, true},
-	[VGPU_CMD_BANDWIDTH] = {cmd_bandwidth, true, true},
-	[VGPU_CMD_TEXT] = {cmd_text, false, false},
+	[VGPU_CMD_NOP] = {cmd_nop, "NOP", ANY, false, false},
+	[VGPU_CMD_VECTOR_ADD] = {cmd_vector_add, "VECTOR_ADD", POLICY_BUILTIN, true, true},
+	[VGPU_CMD_QUERY_STATUS] = {cmd_query_status, "QUERY_STATUS", ANY, false, false},
+	[VGPU_CMD_GPU_INFO] = {cmd_gpu_info, "GPU_INFO", POLICY_BUILTIN, true, false},
+	[VGPU_CMD_MATMUL] = {cmd_matmul, "MATMUL", POLICY_BUILTIN, true, true},
+	[VGPU_CMD_BANDWIDTH] = {cmd_bandwidth, "BANDWIDTH", POLICY_BUILTIN, true, true},
+	[VGPU_CMD_TEXT] = {cmd_text, "TEXT", POLICY_BUILTIN, false, false},
+	/* The driver may have to start for this one. */
+	[VGPU_CMD_TENANT] = {cmd_tenant, "TENANT", ANY, true, false},
 };
 
 bool commands_is_long(const void *record)
@@ -304,6 +320,13 @@ static int run_once(struct worker *w, const struct request *r, struct answer *a)
 
 	if (r->command >= G_N_ELEMENTS(commands) || !commands[r->command].run)
 		return -EOPNOTSUPP;
+	if (!tenant_allows(&w->tenant, commands[r->command].classes)) {
+		TENANT_COUNT(&w->tenant, refused, 1);
+		control_refused(w, CTL_REFUSED_CLASS, r->id,
+				commands[r->command].classes & ~w->tenant.limits.classes,
+				commands[r->command].name);
+		return -EPERM;
+	}
 	a->length = 0;
 	if (commands[r->command].uses_gpu)
 		turn_begin(w);

@@ -129,6 +129,48 @@ void control_command(struct worker *w, const struct request *r, int status, uint
 		send_line(w, &line, "", 0);
 }
 
+/* A guest may try as often as it likes: the count tells how often that was. */
+#define REFUSED_NS 1000000000u
+
+static void tell_refused(struct worker *w, unsigned int kind, uint64_t now)
+{
+	send_packet(w, &w->refused[kind].due, sizeof(w->refused[kind].due));
+	w->refused[kind].told_ns = now;
+	w->refused[kind].due.count = 0;
+}
+
+/* When the latest of a kind may be told; 0: there is none to tell of. */
+static uint64_t refused_ns(const struct worker *w, unsigned int kind)
+{
+	if (!w->refused[kind].due.count)
+		return 0;
+	return w->refused[kind].told_ns ? w->refused[kind].told_ns + REFUSED_NS : 1;
+}
+
+static void tell_all_refused(struct worker *w)
+{
+	for (unsigned int i = 0; i < CTL_REFUSED_KINDS; i++) {
+		const uint64_t at = refused_ns(w, i), now = at ? fdio_now_ns() : 0;
+
+		if (at && now >= at)
+			tell_refused(w, i, now);
+	}
+}
+
+void control_refused(struct worker *w, enum ctl_refused_kind kind, uint64_t request, uint64_t value,
+		     const char *what)
+{
+	struct ctl_refused *r = &w->refused[kind].due;
+
+	*r = (struct ctl_refused){.type = CTL_REFUSED,
+				  .kind = kind,
+				  .request = request,
+				  .value = value,
+				  .count = r->count + 1};
+	g_strlcpy(r->what, what, sizeof(r->what));
+	tell_all_refused(w);
+}
+
 /* An fd for each region that has one, -1 for those by domain.  False: they are too few or many. */
 static bool spread_fds(const struct ctl_mem *mem, const int *fds, size_t nfds, int *each)
 {
@@ -235,6 +277,7 @@ void control_tick(struct worker *w)
 {
 	uint64_t now;
 
+	tell_all_refused(w);
 	if (w->control >= 0 || !w->runtime_dir)
 		return;
 	now = fdio_now_ns();
@@ -251,10 +294,15 @@ void control_tick(struct worker *w)
 
 int control_timeout(const struct worker *w)
 {
+	uint64_t due = w->control < 0 && w->runtime_dir ? w->attach_ns : UINT64_MAX;
 	uint64_t now;
 
-	if (w->control >= 0 || !w->runtime_dir)
+	for (unsigned int i = 0; i < CTL_REFUSED_KINDS; i++) {
+		if (w->refused[i].due.count)
+			due = MIN(due, refused_ns(w, i));
+	}
+	if (due == UINT64_MAX)
 		return -1;
 	now = fdio_now_ns();
-	return now >= w->attach_ns ? 0 : (int)((w->attach_ns - now) / 1000000 + 1);
+	return now >= due ? 0 : (int)((due - now) / 1000000 + 1);
 }

@@ -36,7 +36,11 @@
 /* From so many processors on, spinning takes none from the guest. */
 #define MANY_CPUS 8
 
-enum served { SERVED, IDLE, FULL };
+/* A request that waits for its tenant's rate: limits may change meanwhile, and the GPU is seen to.
+ */
+#define THROTTLE_LOOK_NS 20000000
+
+enum served { SERVED, IDLE, FULL, THROTTLED };
 
 static int lifeline_fd = -1;
 
@@ -154,24 +158,55 @@ static void note_in_flight(struct worker *w)
 	w->page->current_command = h->command;
 	__atomic_store_n(&w->page->in_flight, 1, __ATOMIC_RELEASE);
 	queue_count(&w->page->requests, 1);
+	TENANT_COUNT(&w->tenant, calls, 1);
+}
+
+/* Are the tenant's rates kept if a request is taken now?  It stays in the ring else. */
+static bool may_take(struct worker *w)
+{
+	struct worker_tenant *t = &w->tenant;
+	uint64_t now;
+
+	tenant_look(t);
+	if (!t->limits.calls_rate && !t->limits.bytes_rate && !w->throttled_ns)
+		return true;
+	now = fdio_now_ns();
+	w->throttle_ns = tenant_wait(t, now);
+	if (w->throttled_ns)
+		TENANT_COUNT(t, throttled_ns, now - w->throttled_ns);
+	w->throttled_ns = w->throttle_ns ? now : 0;
+	return !w->throttle_ns;
+}
+
+/* One from the ring.  Its length; 0: there is none, or the rates forbid it, *slow then. */
+static int take_new(struct worker *w, bool *slow)
+{
+	int length;
+
+	if (!queue_has_request(&w->queue))
+		return 0;
+	*slow = !may_take(w);
+	if (*slow)
+		return 0;
+	length = queue_take(&w->queue, w->record);
+	if (length < 0)
+		worker_broken(w, length, "the request ring holds an impossible index or length");
+	if (length)
+		note_in_flight(w);
+	return length;
 }
 
 /* The next request, or one that waited for its turn at the GPU.  Its length, 0: none for now. */
-static int take(struct worker *w)
+static int take(struct worker *w, bool *slow)
 {
 	int length = w->held_length;
 
 	if ((length && turn_is_shut(w)) || cuda_is_full(w))
 		return 0;
-	if (!length) {
-		length = queue_take(&w->queue, w->record);
-		if (length < 0)
-			worker_broken(w, length,
-				      "the request ring holds an impossible index or length");
-		if (!length)
-			return 0;
-		note_in_flight(w);
-	}
+	if (!length)
+		length = take_new(w, slow);
+	if (!length)
+		return 0;
 	w->held_length = 0;
 	if (commands_uses_gpu(w->record) && !turn_may_submit(w))
 		w->held_length = length;
@@ -187,13 +222,14 @@ static bool has_request(const struct worker *w)
 
 static enum served serve(struct worker *w)
 {
+	bool slow = false;
 	int length;
 
 	if (w->rsp_waits)
 		return put_response(w);
-	length = take(w);
+	length = take(w, &slow);
 	if (!length)
-		return IDLE;
+		return slow ? THROTTLED : IDLE;
 	if (commands_is_long(w->record))
 		queue_call(&w->queue);
 	if (commands_run(w, w->record, (uint32_t)length))
@@ -257,14 +293,19 @@ static bool spin(struct worker *w, uint64_t ns)
  */
 static bool watch_ring(struct worker *w)
 {
-	uint64_t ns = w->setup.spin_us * 1000ull;
+	uint64_t ns = w->setup.spin_us * 1000ull, began;
 	uint64_t gpu = MAX(cuda_spin_ns(w), turn_spin_ns(w));
+	bool came;
 
 	if (!ns || (!gpu && cuda_nap_ns(w)) || turn_is_waiting(w))
 		return false;
 	if (!queue_guest_polls(&w->queue))
-		ns /= SLEEPER_SHARE;
-	return spin(w, MAX(ns, gpu));
+		return spin(w, MAX(ns / SLEEPER_SHARE, gpu));
+	ns = patience_begin(&w->patience, ns);
+	began = w->patience.trying ? fdio_now_ns() : 0;
+	came = spin(w, MAX(ns, gpu));
+	patience_end(&w->patience, came, began ? fdio_now_ns() - began : 0);
+	return came;
 }
 
 /* HOST_POLLS stands while we watch the ring for a guest that polls too. */
@@ -292,7 +333,29 @@ static void sleep_for_work(struct worker *w)
 			ns *= ns < 0 ? 1 : 1000000;
 		}
 		look_around(w, ns < 0 || (turn >= 0 && turn < ns) ? turn : ns);
+		if (has_request(w))
+			patience_rung(&w->patience);
 	}
+	tell_polling(w);
+}
+
+/*
+ * The guest sees a host that is slow.  It need not ring: there is a request, and
+ * the ring is looked at again as soon as that may be taken.
+ */
+static void sleep_for_rate(struct worker *w)
+{
+	int64_t ns = cuda_nap_ns(w), turn = turn_nap_ns(w);
+
+	if (!ns) {
+		ns = cuda_sleep(w);
+		ns = ns < 0 ? THROTTLE_LOOK_NS : ns * 1000000;
+	}
+	ns = MIN(ns, THROTTLE_LOOK_NS);
+	if (turn >= 0)
+		ns = MIN(ns, turn);
+	queue_flags(&w->queue, VGPU_HOST_POLLS, 0);
+	look_around(w, (int64_t)MIN((uint64_t)ns, w->throttle_ns));
 	tell_polling(w);
 }
 
@@ -339,6 +402,10 @@ void worker_loop(struct worker *w)
 		if (serve_gpu(w))
 			continue;
 		queue_call(&w->queue);
+		if (what == THROTTLED) {
+			sleep_for_rate(w);
+			continue;
+		}
 		if (what == FULL || !watch_ring(w))
 			sleep_for_work(w);
 	}

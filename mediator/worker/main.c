@@ -49,7 +49,7 @@ static bool parse(struct options *o, int argc, char **argv, GError **err)
 		 "The guest's memory is that of this domain", "DOMID"},
 		{"probe", 0, 0, G_OPTION_ARG_NONE, &o->probe, "Try the backend and end", NULL},
 		{"version", 0, 0, G_OPTION_ARG_NONE, &o->version, "Print the version", NULL},
-		G_OPTION_ENTRY_NULL,
+		{NULL},
 	};
 	GOptionContext *context = g_option_context_new("- serves one session of gpu_mediator");
 	bool ok;

@@ -1,55 +1,167 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Mapping the pages of a worker's tenant. */
+/* The two pages that a session shares with its tenant: limits and usage. */
 #include "tenant.h"
 
-#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-/* At `old`, if there is something already: pointers into it are all over the worker. */
-static void *map(int fd, size_t size, int protection, const void *old)
+#include "bucket.h"
+
+/* Ordered against the look at the others': one of two that ask at once sees the other. */
+static void publish_memory(struct worker_tenant *t)
 {
-	return mmap((void *)old, size, protection, MAP_SHARED | (old ? MAP_FIXED : 0), fd, 0);
+	__atomic_store_n(&t->mine->memory, t->own.memory, __ATOMIC_SEQ_CST);
 }
 
-static int take_limits(struct worker_tenant *t, int fd)
+bool tenant_open(struct worker_tenant *t, const struct tenant_limits *limits,
+		 struct tenant_usage *usage, uint32_t slot)
 {
-	void *page = map(fd, TENANT_LIMITS_BYTES, PROT_READ, t->page);
-
-	if (page == MAP_FAILED)
-		return -errno;
-	t->page = page;
-	t->limits.seq = 0; /* numbers of another page mean nothing */
+	if (slot >= TENANT_SESSIONS_MAX || limits->version != TENANT_PAGE_VERSION ||
+	    usage->version != TENANT_PAGE_VERSION)
+		return false;
+	t->page = limits;
+	t->usage = usage;
+	t->mine = &usage->session[slot];
+	memset(&t->own, 0, sizeof(t->own));
+	/* Until they can be read nothing is allowed. */
+	t->limits = (struct tenant_limits){.seq = 1};
 	tenant_look(t);
-	return t->limits.version == TENANT_PAGE_VERSION ? 0 : -EPROTO;
+	return true;
 }
 
-static int take_usage(struct worker_tenant *t, int fd, uint32_t slot)
+void tenant_alone(struct worker_tenant *t)
 {
-	struct session_usage before = {0};
-	void *page;
+	struct tenant_limits *limits = calloc(1, sizeof(*limits));
+	struct tenant_usage *usage = calloc(1, sizeof(*usage));
 
-	if (t->mine)
-		before = *t->mine;
-	page = map(fd, TENANT_USAGE_BYTES, PROT_READ | PROT_WRITE, t->usage);
-	if (page == MAP_FAILED)
-		return -errno;
-	t->usage = page;
-	t->mine = &t->usage->session[slot];
-	*t->mine = before;
-	return 0;
+	if (!limits || !usage)
+		abort();
+	*limits = (struct tenant_limits){.version = TENANT_PAGE_VERSION,
+					 .classes = POLICY_ALL,
+					 .memory = TENANT_NO_LIMIT,
+					 .kernel_ns = TENANT_NO_LIMIT,
+					 .cap_percent = 100,
+					 .weight = 1};
+	usage->version = TENANT_PAGE_VERSION;
+	tenant_open(t, limits, usage, 0);
 }
 
-int tenant_take(struct worker_tenant *t, int limits_fd, int usage_fd, uint32_t slot)
-{
-	int ret = slot < TENANT_SESSIONS_MAX ? 0 : -EINVAL;
+/* ------------------------------------------------------------------ memory */
 
-	if (!ret)
-		ret = take_limits(t, limits_fd);
-	if (!ret)
-		ret = take_usage(t, usage_fd, slot);
-	close(limits_fd);
-	close(usage_fd);
-	return ret;
+uint64_t tenant_memory_most(const struct worker_tenant *t)
+{
+	/* A part of what is not known is nothing; whoever allocates says before how much there is.
+	 */
+	if (t->limits.memory_percent)
+		return tenant_memory_on(&t->limits, t->device_memory);
+	return t->limits.memory;
+}
+
+uint64_t tenant_memory(const struct worker_tenant *t)
+{
+	uint64_t sum = t->own.memory;
+
+	for (uint32_t i = 0; i < TENANT_SESSIONS_MAX; i++) {
+		const struct session_usage *u = &t->usage->session[i];
+		uint64_t other = 0;
+
+		if (u != t->mine)
+			other = __atomic_load_n(&u->memory, __ATOMIC_SEQ_CST);
+		if (__builtin_add_overflow(sum, other, &sum))
+			return UINT64_MAX;
+	}
+	return sum;
+}
+
+static bool try_charge(struct worker_tenant *t, uint64_t bytes)
+{
+	if (bytes > UINT64_MAX - t->own.memory)
+		return false;
+	t->own.memory += bytes;
+	publish_memory(t);
+	if (tenant_memory_most(t) == TENANT_NO_LIMIT || tenant_memory(t) <= tenant_memory_most(t)) {
+		if (t->own.memory > t->own.memory_most)
+			TENANT_COUNT(t, memory_most, t->own.memory - t->own.memory_most);
+		return true;
+	}
+	t->own.memory -= bytes;
+	publish_memory(t);
+	return false;
+}
+
+/* What it keeps for later goes, once: giving it back may charge and discharge by itself. */
+static bool reclaim(struct worker_tenant *t)
+{
+	bool some;
+
+	if (!t->reclaim || t->reclaiming)
+		return false;
+	t->reclaiming = true;
+	some = t->reclaim(t->opaque);
+	t->reclaiming = false;
+	return some;
+}
+
+bool tenant_charge(struct worker_tenant *t, uint64_t bytes)
+{
+	tenant_look(t);
+	if (!bytes || try_charge(t, bytes))
+		return true;
+	if (bytes <= tenant_memory_most(t) && reclaim(t) && try_charge(t, bytes))
+		return true;
+	TENANT_COUNT(t, refused, 1);
+	return false;
+}
+
+void tenant_discharge(struct worker_tenant *t, uint64_t bytes)
+{
+	t->own.memory -= bytes < t->own.memory ? bytes : t->own.memory;
+	publish_memory(t);
+}
+
+void tenant_memory_seen(const struct worker_tenant *t, uint64_t *free_bytes, uint64_t *total)
+{
+	const uint64_t limit = tenant_memory_most(t);
+	uint64_t used, left;
+
+	if (limit == TENANT_NO_LIMIT)
+		return;
+	used = tenant_memory(t);
+	left = used < limit ? limit - used : 0;
+	if (*total > limit)
+		*total = limit;
+	if (*free_bytes > left)
+		*free_bytes = left;
+}
+
+/* ------------------------------------------------------------------- rates */
+
+static struct policy_rate calls_of(const struct tenant_limits *l)
+{
+	return (struct policy_rate){.rate = l->calls_rate, .burst = l->calls_burst};
+}
+
+static struct policy_rate bytes_of(const struct tenant_limits *l)
+{
+	return (struct policy_rate){.rate = l->bytes_rate, .burst = l->bytes_burst};
+}
+
+/* Bytes are known only once a request is looked into, so what they cost is waited for here. */
+uint64_t tenant_wait(struct worker_tenant *t, uint64_t now)
+{
+	const struct policy_rate calls = calls_of(&t->limits), bytes = bytes_of(&t->limits);
+	uint64_t wait = bucket_wait(&t->usage->bytes_due, &bytes, now, 0);
+
+	return wait ? wait : bucket_take(&t->usage->calls_due, &calls, now, 1);
+}
+
+void tenant_bytes(struct worker_tenant *t, uint64_t now, uint64_t bytes, uint64_t copied)
+{
+	const struct policy_rate r = bytes_of(&t->limits);
+
+	if (bytes)
+		TENANT_COUNT(t, bytes, bytes);
+	if (copied)
+		TENANT_COUNT(t, host_copied, copied);
+	bucket_spend(&t->usage->bytes_due, &r, now, bytes);
 }

@@ -68,7 +68,11 @@ static void set_shut(struct worker *w, bool shut, uint64_t now)
 		t->shut_ns = now;
 	if (shut || !t->shut_ns)
 		return;
-	store(&u->throttled_ns, u->throttled_ns + now - t->shut_ns);
+	/* Rates count there, too. */
+	if (w->tenant.mine)
+		TENANT_COUNT(&w->tenant, throttled_ns, now - t->shut_ns);
+	else
+		store(&u->throttled_ns, u->throttled_ns + now - t->shut_ns);
 	t->shut_ns = 0;
 }
 

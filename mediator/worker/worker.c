@@ -12,6 +12,7 @@
 
 #include "fdio.h"
 #include "sanitized.h"
+#include "tenant_tell.h"
 #include "vgpu_ring.h"
 
 void worker_exit(int code)
@@ -152,6 +153,7 @@ void worker_setup(struct worker *w)
 {
 	take_setup(w);
 	w->started_ns = fdio_now_ns();
+	tenant_pays(w);
 	w->mem.hooks = (struct mem_hooks){map_hook, unmap_hook, w};
 	take_memory(w);
 	w->page->version = 1;

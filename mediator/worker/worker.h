@@ -17,6 +17,7 @@
 #include "buffers.h"
 #include "control.h"
 #include "memory.h"
+#include "patience.h"
 #include "queue.h"
 #include "request.h"
 #include "tenant.h"
@@ -37,11 +38,13 @@ struct worker {
 	struct vgpu_backend *be;
 	GThread *thread;           /* the one that serves */
 	int device;                /* of the backend */
+	char device_name[128];     /* once somebody has asked */
 	struct cuda_session *cuda; /* NULL: no CUDA call came yet */
 	struct memory mem;
 	struct frames frames; /* with --xen-domid */
 	struct buffers buffers;
 	struct queue queue;
+	struct patience patience;
 	struct worker_tenant tenant;
 
 	struct turn turn; /* at the GPU */
@@ -53,6 +56,12 @@ struct worker {
 	uint64_t lines_ns; /* log lines: when this second began */
 	uint32_t lines;    /* ... and how many it has had */
 	uint32_t lines_dropped;
+	struct {
+		uint64_t told_ns;       /* when the daemon was told of one; 0: never */
+		struct ctl_refused due; /* the latest, and how many there were since */
+	} refused[CTL_REFUSED_KINDS];
+	uint64_t throttled_ns; /* since when a request waits for its tenant's rate; 0: none does */
+	uint64_t throttle_ns;  /* ... and how long it still has to */
 
 	/* The response that is being made, or waits for room. */
 	union {
@@ -93,6 +102,18 @@ void worker_count_kicks(struct worker *w);
  */
 bool worker_push(struct worker *w, const void *record, uint32_t length);
 
+/* Payload that went to or from the device; `copied`: bytes of it that a CPU of the host moved. */
+static inline void worker_count_bytes(struct worker *w, uint64_t in, uint64_t out, uint64_t copied)
+{
+	const bool counts = w->tenant.limits.bytes_rate;
+
+	queue_count(&w->page->bytes_in, in);
+	queue_count(&w->page->bytes_out, out);
+	queue_count(&w->page->host_copied, copied);
+	tenant_bytes(&w->tenant, counts ? (uint64_t)g_get_monotonic_time() * 1000 : 0, in + out,
+		     copied);
+}
+
 /* commands.c: runs one request.  True: the response is made in w->rsp; false: there is none now. */
 bool commands_run(struct worker *w, const void *record, uint32_t length);
 
@@ -108,7 +129,7 @@ int control_wait(struct worker *w, void *packet, size_t size, int *fds, size_t *
 /* control.c: handles what the daemon has sent.  True if the memory table changed. */
 bool control_handle(struct worker *w);
 
-/* control.c: a daemon that went: looks for its successor when it is time. */
+/* control.c: what is due: word of refusals; a successor of a daemon that went. */
 void control_tick(struct worker *w);
 
 /* control.c: milliseconds until control_tick() has something to do, -1 for never. */
@@ -121,6 +142,13 @@ void control_warning(struct worker *w, uint64_t request, const char *text);
 /* False: it does not listen at the moment, so that this is to be said again. */
 bool control_turn(struct worker *w, const struct ctl_turn_news *m);
 void control_command(struct worker *w, const struct request *r, int status, uint64_t ns);
+
+/*
+ * control.c: tells the daemon, not too often, that `what` was refused: a class
+ * (`value`: those that are missing) or memory (bytes).
+ */
+void control_refused(struct worker *w, enum ctl_refused_kind kind, uint64_t request, uint64_t value,
+		     const char *what);
 
 /* control.c: takes a CTL_MEM packet into force; closes the fds.  0 or the first failure. */
 int control_memory(struct worker *w, const struct ctl_mem *mem, size_t size, int *fds, size_t nfds);

@@ -35,7 +35,9 @@ NARROW = {"int", "unsigned int", "unsigned", "uint32_t", "cuuint32_t", "unsigned
 # Names that the generated code uses itself.
 RESERVED = {"c", "q", "r", "result", "reply", "got", "piece", "pieces", "s"}
 KEYS = {"id", "send", "guest", "host", "context", "descs", "refuse", "note", "arg", "pt",
-        "driver", "parent", "drains", "asks"}
+        "driver", "parent", "drains", "asks", "class"}
+# Classes of operation (enum policy_class) that a tenant may be given; "any" needs none.
+CLASSES = {"memory", "kernels", "graphs", "callbacks", "pinned"}
 SENDS = {"quiet", "reply", "wait"}
 
 
@@ -260,6 +262,7 @@ class Function:
         self.descs = spec.get("descs", False)
         self.refuse = spec.get("refuse")
         self.note = spec.get("note", "")
+        self.classes = self.take_classes(spec.get("class"))
         self.pt = spec.get("pt", "auto")
         self.driver = spec.get("driver", [])
         self.parent = spec.get("parent")
@@ -269,6 +272,21 @@ class Function:
         self.params = []
         if self.remote and not self.missing:
             self.bind(spec.get("arg", {}), headers)
+
+    def take_classes(self, text):
+        """Every function that does something says whom it is for: there is no default."""
+        if self.refuse:
+            return []
+        if text is None:
+            raise TableError(f"{self.name}: no class; see protocol/cuda.md, section 7")
+        names = [] if text == "any" else text.split("+")
+        unknown = [n for n in names if n not in CLASSES]
+        if unknown:
+            raise TableError(f"{self.name}: class '{text}' is not 'any' or some of {sorted(CLASSES)}")
+        return names
+
+    def class_bits(self):
+        return " | ".join(f"POLICY_{n.upper()}" for n in self.classes) or "0"
 
     def bind(self, kinds, headers):
         if self.send not in SENDS:
@@ -918,6 +936,9 @@ int cuda_dispatch(struct cuda_session *s, const struct cuda_request_view *req,
 /* The function's name, for logs; NULL if there is none with that number. */
 const char *cuda_function_name(uint32_t function);
 
+/* What a tenant must be allowed for it (enum policy_class); 0 also where there is none. */
+uint32_t cuda_function_classes(uint32_t function);
+
 /* Written by hand: handles are the driver's own by now, device addresses checked. */
 """]
     for f in functions:
@@ -1081,7 +1102,7 @@ def emit_dispatch_function(f):
 def emit_dispatch_c(functions):
     remote = [f for f in functions if f.remote and not f.missing]
     out = [HEAD, "#include <errno.h>\n#include <stdbool.h>\n#include <stdint.h>\n#include <string.h>\n\n"
-           "#include \"cuda_dispatch.h\"\n#include \"session.h\"\n\n#include \"dispatch_support.h\"\n\n"]
+           "#include \"cuda_dispatch.h\"\n#include \"policy.h\"\n#include \"session.h\"\n\n#include \"dispatch_support.h\"\n\n"]
     out.append("/*\n * What the worker does not have yet: its own definition wins.\n */\n")
     for f in remote:
         if f.host == "custom":
@@ -1089,15 +1110,20 @@ def emit_dispatch_c(functions):
             out.append(f"__attribute__((weak)) {head}\n{{\n\t(void)s;\n{unused(f.proto)}"
                        "\treturn CUDA_ERROR_NOT_SUPPORTED;\n}\n\n")
     out += [emit_dispatch_function(f) for f in remote]
-    out.append("static const struct {\n\tint (*call)(struct call *c);\n\tconst char *name;\n"
+    out.append("static const struct {\n\tint (*call)(struct call *c);\n\tconst char *name;\n\tuint32_t classes;\n"
                "} table[CUDA_FN_LIMIT] = {\n")
     for f in remote:
-        out.append(f"\t[CUDA_FN_{f.name}] = {{call_{f.name}, \"{f.name}\"}},\n")
+        out.append(f"\t[CUDA_FN_{f.name}] = {{call_{f.name}, \"{f.name}\", {f.class_bits()}}},\n")
     out.append("""};
 
 const char *cuda_function_name(uint32_t function)
 {
 	return function < CUDA_FN_LIMIT ? table[function].name : NULL;
+}
+
+uint32_t cuda_function_classes(uint32_t function)
+{
+	return function < CUDA_FN_LIMIT ? table[function].classes : 0;
 }
 
 int cuda_dispatch(struct cuda_session *s, const struct cuda_request_view *req,
@@ -1169,7 +1195,7 @@ def emit_doc(functions, exports, headers):
            "Generated from `protocol/cuda/api.toml`. A function that is not listed returns\n"
            "`CUDA_ERROR_NOT_SUPPORTED`. *guest*: answered in the guest. *quiet*: sent without\n"
            "waiting for an answer. *reply*: waits for the host. *wait*: answered once the GPU\n"
-           "has done the work.\n\n"]
+           "has done the work. *Class*: what a tenant must be allowed for it (doc/tenants.md).\n\n"]
     groups = {}
     for f in functions:
         groups.setdefault(f.group, []).append(f)
@@ -1177,11 +1203,12 @@ def emit_doc(functions, exports, headers):
         shown = [f for f in entries if not f.own and not f.missing]
         if not shown:
             continue
-        out.append(f"## {group.capitalize()}\n\n| Function | How | Notes |\n|---|---|---|\n")
+        out.append(f"## {group.capitalize()}\n\n| Function | How | Class | Notes |\n|---|---|---|---|\n")
         for f in shown:
             how = "refused" if f.refuse else (f.send if f.remote else "guest")
             note = (f"`{f.refuse}`. " if f.refuse else "") + f.note
-            out.append(f"| `{f.name}` | {how} | {note.strip()} |\n")
+            needs = "" if f.refuse else ", ".join(f.classes) or "any"
+            out.append(f"| `{f.name}` | {how} | {needs} | {note.strip()} |\n")
         out.append("\n")
     none = sorted({split_export(n)[0] for n, h in exports.how.items() if h[0] == "none"}
                   - {split_export(f.name)[0] for f in functions if not f.own})

@@ -19,6 +19,8 @@ if [ "${1:-}" = --xen ]; then
 	shift
 fi
 [ $# -eq 2 ] || die "usage: build-graft.sh [--xen] QEMU_SOURCE OUT"
+[ -d "$1/configs/devices/x86_64-softmmu" ] ||
+	die "$1 is no source tree of QEMU 6.1 or later; for older ones see patches.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 "$here/graft.sh" "$1"
 src=$(cd "$1" && pwd)
@@ -26,6 +28,8 @@ mkdir -p "$2"
 out=$(cd "$2" && pwd)
 tree=$out/qemu-build
 export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
+# shellcheck source=qemu-device/qemu/configure.sh
+. "$here/configure.sh"
 
 devices=$src/configs/devices/x86_64-softmmu/vgpu.mak
 cmp -s "$here/graft/vgpu.mak" "$devices" || cp "$here/graft/vgpu.mak" "$devices"
@@ -34,12 +38,9 @@ configured="$src ${kind[*]}"
 if [ "$(cat "$tree/.vgpu-configured" 2>/dev/null)" != "$configured" ]; then
 	rm -rf "$tree"
 	mkdir -p "$tree"
-	# The firmware blobs that Debian's tarball lacks are not needed for this.
-	(cd "$tree" && "$src/configure" --target-list=x86_64-softmmu --without-default-features \
-		--without-default-devices --with-devices-x86_64=vgpu "${kind[@]}" \
-		--enable-fdt=system --disable-tools --disable-docs --disable-werror \
-		--disable-install-blobs \
-		>configure.log 2>&1) || die "configure failed; see $tree/configure.log"
+	mapfile -t options < <(configure_options "$src")
+	(cd "$tree" && "$src/configure" "${options[@]}" --with-devices-x86_64=vgpu "${kind[@]}" \
+		--enable-fdt=system --disable-werror >configure.log 2>&1) || die "configure failed; see $tree/configure.log"
 	echo "$configured" >"$tree/.vgpu-configured"
 fi
 ninja -C "$tree" -j"${JOBS:-$(nproc)}" qemu-system-x86_64 >"$tree/build.log" 2>&1 ||

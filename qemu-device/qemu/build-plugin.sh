@@ -23,25 +23,20 @@ core=$here/../core
 protocol=$here/../../protocol
 tree=$out/qemu-build # configured, never built
 export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
+# shellcheck source=qemu-device/qemu/configure.sh
+. "$here/configure.sh"
 
 # Only two generated headers are wanted of QEMU's build.
 configure_qemu() {
-	local options=(--target-list=x86_64-softmmu --without-default-devices --enable-kvm
-		--enable-tcg --enable-plugins --disable-tools --disable-docs --disable-werror)
-	# 6.0 brought it; before, what is not found is left out anyhow.
-	if grep -q -e --without-default-features "$src/configure"; then
-		options+=(--without-default-features)
-	fi
-	# Debian's newer sources have no firmware images to install.
-	if grep -qs install_blobs "$src/meson_options.txt"; then
-		options+=(--disable-install-blobs)
-	fi
+	local options
+	mapfile -t options < <(configure_options "$src")
 	if [ -e "$tree/.vgpu-configured" ] && [ "$(cat "$tree/.vgpu-configured")" = "$src" ]; then
 		return
 	fi
 	rm -rf "$tree"
 	mkdir -p "$tree"
-	(cd "$tree" && "$src/configure" "${options[@]}" >configure.log 2>&1) ||
+	(cd "$tree" && "$src/configure" "${options[@]}" --enable-kvm --enable-tcg --enable-plugins \
+		--disable-werror >configure.log 2>&1) ||
 		die "configure failed; see $tree/configure.log"
 	generate_headers
 	echo "$src" >"$tree/.vgpu-configured"

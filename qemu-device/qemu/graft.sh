@@ -71,6 +71,20 @@ hook_make() {
 		'trace-events-subdirs += hw/misc/vgpu-stub'
 }
 
+# Xen tells its device model when a guest gives pages back; nobody else in QEMU hears
+# of it.  The file is hw/i386/xen/xen-hvm.c, from 8.1 on hw/xen/xen-hvm-common.c.
+hook_xen() {
+	local xen
+	xen=$(grep -lsx ' *case IOREQ_TYPE_INVALIDATE:' "$src/hw/i386/xen/xen-hvm.c" \
+		"$src/hw/xen/xen-hvm-common.c") || [ -n "$xen" ] ||
+		die "$src has Xen's requests in no file that this script knows"
+	grep -q vgpu_stub_ram_changed "$xen" ||
+		sed -i -e 's|^\( *\)case IOREQ_TYPE_INVALIDATE:$|&\n\1    if (vgpu_stub_ram_changed) {\n\1        vgpu_stub_ram_changed();\n\1    }|' \
+			-e '/^static void handle_ioreq(/i void (*vgpu_stub_ram_changed)(void);\n' "$xen"
+	grep -q '^void (\*vgpu_stub_ram_changed)(void);' "$xen" ||
+		die "$xen has no place for the notice of changed pages that this script knows"
+}
+
 mkdir -p "$to"
 copy "$here"/compat.h "$here"/trace-events "$here"/vgpu-*.[ch] "$here"/graft/Kconfig \
 	"$here"/../core/*.[ch] "$here"/../../protocol/vgpu_*.h
@@ -81,13 +95,4 @@ if [ -e "$src/hw/misc/meson.build" ]; then
 else
 	hook_make
 fi
-
-# Xen tells its device model when a guest gives pages back; nobody else in QEMU hears of it.
-for xen in "$src/hw/i386/xen/xen-hvm.c" "$src/hw/xen/xen-hvm-common.c"; do
-	grep -q 'case IOREQ_TYPE_INVALIDATE:' "$xen" 2>/dev/null || continue
-	grep -q vgpu_stub_ram_changed "$xen" ||
-		sed -i -e 's|^\( *\)case IOREQ_TYPE_INVALIDATE:$|&\n\1    if (vgpu_stub_ram_changed) {\n\1        vgpu_stub_ram_changed();\n\1    }|' \
-			-e '/^static void handle_ioreq(/i void (*vgpu_stub_ram_changed)(void);\n' "$xen"
-	grep -q '^void (\*vgpu_stub_ram_changed)(void);' "$xen" ||
-		die "$xen has no place for the notice of changed pages that this script knows"
-done
+hook_xen

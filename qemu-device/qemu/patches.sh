@@ -25,6 +25,7 @@ hooks=(
 	Makefile.objs default-configs/i386-softmmu.mak default-configs/devices/i386-softmmu.mak
 	configs/devices/i386-softmmu/default.mak meson.build
 	hw/misc/Kconfig hw/misc/Makefile.objs hw/misc/meson.build
+	hw/i386/xen/xen-hvm.c hw/xen/xen-hvm-common.c
 )
 
 # The same series every time: nobody's name, and the time of the sources.
@@ -40,7 +41,9 @@ copy_hooks() {
 	for f in "${hooks[@]}"; do
 		[ -e "$src/$f" ] || continue
 		install -D -m 644 "$src/$f" "$scratch/$f"
-		sed -i '/vgpu-stub/d; /^CONFIG_VGPU_STUB=/d' "$scratch/$f"
+		sed -i -e '/vgpu-stub/d; /^CONFIG_VGPU_STUB=/d' \
+			-e '/^void (\*vgpu_stub_ram_changed)(void);$/,+1d' \
+			-e '/^ *if (vgpu_stub_ram_changed) {$/,/^ *}$/d' "$scratch/$f"
 	done
 }
 

@@ -249,6 +249,9 @@ void vgpu_queue_down(void *opaque, uint32_t id)
     if (s->rung == q) {
         s->rung = NULL;
     }
+    if (s->owed == q) {
+        s->owed = NULL;
+    }
     if (q->made) {
         event_notifier_cleanup(&q->kick);
         event_notifier_cleanup(&q->call);
@@ -256,12 +259,37 @@ void vgpu_queue_down(void *opaque, uint32_t id)
     }
 }
 
+static void vgpu_queue_pay(void *opaque)
+{
+    VgpuStub *s = opaque;
+    VgpuQueue *q = s->owed;
+
+    s->owed = NULL;
+    if (q) {
+        event_notifier_set(&q->kick);
+    }
+}
+
+/*
+ * On Xen the main loop serves the vCPUs.  A worker that is woken there may take
+ * the very processor on which the guest is about to be let go on, so a doorbell
+ * that nobody sleeps for reaches it after that, by the bottom half.
+ */
 void vgpu_queue_kick(void *opaque, uint32_t id)
 {
     VgpuStub *s = opaque;
+    VgpuQueue *q = vgpu_queue(s, id);
 
-    s->rung = vgpu_queue(s, id);
-    event_notifier_set(&s->rung->kick);
+    s->rung = q;
+    if (!s->late || !s->answer_first) {
+        event_notifier_set(&q->kick);
+        return;
+    }
+    if (s->owed != q) {
+        vgpu_queue_pay(s);
+    }
+    s->owed = q;
+    qemu_bh_schedule(s->late);
 }
 
 /* --------------------------------------------------------------- lifelines */
@@ -378,6 +406,9 @@ void vgpu_queues_init(VgpuStub *s)
 {
     uint32_t i;
 
+    if (vgpu_compat_domid() >= 0) {
+        s->late = qemu_bh_new(vgpu_queue_pay, s);
+    }
     s->queue = g_new0(VgpuQueue, s->queues + 1);
     for (i = 0; i <= s->queues; i++) {
         s->queue[i].s = s;
@@ -404,9 +435,14 @@ void vgpu_queues_exit(VgpuStub *s)
         }
         msix_vector_unuse(PCI_DEVICE(s), i);
     }
+    if (s->late) {
+        qemu_bh_delete(s->late);
+    }
     g_free(s->vector);
     g_free(s->queue);
+    s->late = NULL;
     s->rung = NULL;
+    s->owed = NULL;
     s->vector = NULL;
     s->queue = NULL;
 }

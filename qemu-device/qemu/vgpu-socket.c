@@ -265,6 +265,19 @@ static int vgpu_socket_connect_own(VgpuStub *s)
     return 0;
 }
 
+void vgpu_socket_take(VgpuStub *s, int fd)
+{
+    if (s->fd >= 0) {
+        close(fd);
+        return;
+    }
+    s->fd = fd;
+    vgpu_socket_watch(s);
+    vgpu_enter(s);
+    vgpu_core_connected(s->core);
+    vgpu_leave(s);
+}
+
 /* ------------------------------------------------------------------ chardev */
 
 static int vgpu_chr_can_read(void *opaque)

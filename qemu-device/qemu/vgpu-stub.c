@@ -135,7 +135,9 @@ static void vgpu_doorbell_write(void *opaque, hwaddr addr, uint64_t value,
     }
     s->rung = NULL;
     vgpu_hold(s);   /* no more: the core's clock and deadline are not touched */
+    s->answer_first = value != VGPU_DOORBELL_SLEEPS;
     vgpu_core_doorbell(s->core, addr / VGPU_DOORBELL_STRIDE);
+    s->answer_first = false;
     if (value == VGPU_DOORBELL_SLEEPS) {
         vgpu_queue_linger(s);
     }
@@ -340,6 +342,7 @@ static void vgpu_realize(PCIDevice *pci, Error **errp)
         return;
     }
     vgpu_socket_init(s);
+    vgpu_call_init(s);
     vgpu_enter(s);
     vgpu_core_start(s->core);
     vgpu_leave(s);
@@ -365,6 +368,7 @@ static void vgpu_exit(PCIDevice *pci)
     vgpu_memory_exit(s);        /* tells the core once more: nothing is left */
     vgpu_core_free(s->core);
     s->core = NULL;
+    vgpu_call_exit(s);
     vgpu_socket_exit(s);
     vgpu_undo(s);
     bitmap_zero(s->raised, VGPU_CORE_VECTORS_MAX);

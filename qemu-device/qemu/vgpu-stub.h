@@ -66,12 +66,17 @@ struct VgpuStub {
     /* Socket. */
     int fd;                 /* -1: none; unused with a chardev */
     bool chr_open;
+    int calls;              /* where the daemon can call us; -1: nowhere */
+    char *call_place;
     QSIMPLEQ_HEAD(, VgpuOut) out;
     size_t nout;
 
     /* Queues, the register session's last; vectors. */
     VgpuQueue *queue;
     VgpuQueue *rung;        /* kicked by the access under way */
+    VgpuQueue *owed;        /* rung, but its worker does not know yet */
+    QEMUBH *late;           /* ... for whom; NULL: nothing is ever owed */
+    bool answer_first;      /* the access under way is better answered first */
     VgpuVector *vector;
     uint32_t nvectors;
 
@@ -116,10 +121,16 @@ void vgpu_socket_exit(VgpuStub *s);
  */
 int vgpu_socket_fd(VgpuStub *s, bool *writes);
 void vgpu_socket_serve(VgpuStub *s);
+/* A connection that the daemon made; taken, or closed if there is one. */
+void vgpu_socket_take(VgpuStub *s, int fd);
 int vgpu_socket_connect(void *opaque);
 void vgpu_socket_disconnect(void *opaque);
 int vgpu_socket_send(void *opaque, const void *data, size_t length,
                      const int *fds, size_t nfds);
+
+/* vgpu-call.c */
+void vgpu_call_init(VgpuStub *s);
+void vgpu_call_exit(VgpuStub *s);
 
 /* vgpu-queue.c */
 void vgpu_queues_init(VgpuStub *s);

@@ -26,7 +26,7 @@ static const GOptionEntry entries[] = {
 	{"device", 'd', 0, G_OPTION_ARG_INT, &device_number, "which device (0)", "N"},
 	{"size", 's', 0, G_OPTION_ARG_INT, &size_mib, "of an operand (64)", "MIB"},
 	{"repetitions", 'r', 0, G_OPTION_ARG_INT, &repetitions, "of each measurement (11)", "N"},
-	G_OPTION_ENTRY_NULL,
+	{NULL},
 };
 
 static double now(void)

@@ -25,7 +25,7 @@ static const GOptionEntry entries[] = {
 	{"device", 'd', 0, G_OPTION_ARG_INT, &device_number, "which device (0)", "N"},
 	{"require", 0, 0, G_OPTION_ARG_NONE, &required, "fail where the backend cannot work here",
 	 NULL},
-	G_OPTION_ENTRY_NULL,
+	{NULL},
 };
 
 /* Options of g_test_init() (-p, --seed, ...) are left for it. */

@@ -2,6 +2,7 @@
 /*
  * Sessions as such: what they tell of the device, coming and going.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "ram.h"
@@ -112,8 +113,90 @@ static void test_reopen(void)
 	g_free(x);
 }
 
+/* ------------------------------------------------------------- who pays */
+static struct {
+	uint64_t limit, taken, most;
+} purse;
+
+static bool purse_take(void *opaque, uint64_t bytes)
+{
+	g_assert_true(opaque == &purse);
+	if (bytes > purse.limit - purse.taken)
+		return false;
+	purse.taken += bytes;
+	purse.most = MAX(purse.most, purse.taken);
+	return true;
+}
+
+static void purse_give(void *opaque, uint64_t bytes)
+{
+	g_assert_true(opaque == &purse);
+	g_assert_cmpuint(bytes, <=, purse.taken);
+	purse.taken -= bytes;
+}
+
+static int there_and_back(struct vgpu_backend *be, const struct vgpu_operand *op)
+{
+	struct vgpu_bandwidth_result result = {0};
+	struct vgpu_work work = {0};
+
+	return subject.ops->bandwidth(be, op, 1, &result, &work);
+}
+
+/* Memory is asked for before it is allocated, the command that gets none fails alone. */
+static void test_account(void)
+{
+	const struct vgpu_account account = {purse_take, purse_give, &purse};
+	const uint64_t bytes = (uint64_t)8 << 20;
+	struct vgpu_backend *be = subject_open();
+	struct ram *ram = ram_new(be, (size_t)32 << 20);
+	struct vgpu_operand *op = operand_new(ram, SHAPE_PAGES, bytes);
+	struct vgpu_work work = {0};
+
+	g_assert_nonnull(subject.ops->account);
+	subject.ops->account(be, &account);
+	purse.limit = bytes - 1;
+	g_assert_cmpint(there_and_back(be, op), ==, -ENOMEM);
+	g_assert_cmpuint(purse.taken, ==, 0);
+	purse.limit = bytes;
+	assert_ok(there_and_back(be, op));
+	assert_ok(there_and_back(be, op));
+	g_assert_cmpuint(purse.most, >=, bytes);
+	if (subject.ops->id == VGPU_BACKEND_CUDA) {
+		purse.limit = 4 * bytes;
+		assert_ok(subject.ops->vector_add(be, op, op, op, bytes / sizeof(float), &work));
+		g_assert_cmpuint(purse.taken, >, bytes);
+		/* What that left in other buffers makes room for this one. */
+		purse.limit = purse.taken;
+		operand_free(op);
+		op = operand_new(ram, SHAPE_PAGES, bytes + bytes / 2);
+		assert_ok(there_and_back(be, op));
+	}
+	operand_free(op);
+	ram_free(ram);
+	subject.ops->close(be);
+	g_assert_cmpuint(purse.taken, ==, 0);
+}
+
+static void test_device_identity(void)
+{
+	struct vgpu_backend *be = subject_open();
+	struct vgpu_info_result info;
+	char name[128] = "";
+	uint64_t memory = 0;
+
+	g_assert_nonnull(subject.ops->identity);
+	assert_ok(subject.ops->identity(be, name, &memory));
+	assert_ok(subject.ops->info(be, &info));
+	g_assert_cmpstr(name, ==, info.name);
+	g_assert_cmpuint(memory, ==, info.memory_total);
+	subject.ops->close(be);
+}
+
 void add_session_tests(void)
 {
+	g_test_add_func("/session/account", test_account);
+	g_test_add_func("/session/device-identity", test_device_identity);
 	g_test_add_func("/session/identity", test_identity);
 	g_test_add_func("/session/info", test_info);
 	g_test_add_func("/session/probe-without-device", test_probe_without_device);

@@ -76,13 +76,45 @@ struct frontend *frontend_new(const struct daemon_proc *p, const char *name, uin
 	return f;
 }
 
+static void come_back(struct frontend *f)
+{
+	introduce(f);
+	if (f->ram)
+		give_ram(f);
+}
+
 void frontend_reconnect(struct frontend *f, const struct daemon_proc *p)
 {
 	fdio_clear(&f->sock);
 	f->sock = connect_to(p);
-	introduce(f);
-	if (f->ram)
-		give_ram(f);
+	come_back(f);
+}
+
+int frontend_wait_place(const struct daemon_proc *p, const char *name)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	g_snprintf(addr.sun_path, sizeof(addr.sun_path), "%s" VGPU_CALL_DIR "/%s", p->socket, name);
+	g_assert_cmpint(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), ==, 0);
+	g_assert_cmpint(listen(fd, 1), ==, 0);
+	return fd;
+}
+
+void frontend_be_called(struct frontend *f, int listener)
+{
+	struct pollfd p = {.fd = listener, .events = POLLIN};
+
+	g_assert_cmpint(poll(&p, 1, SILENCE_MS), ==, 1);
+	fdio_clear(&f->sock);
+	f->sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	g_assert_cmpint(f->sock, >=, 0);
+}
+
+void frontend_return_called(struct frontend *f, int listener)
+{
+	frontend_be_called(f, listener);
+	come_back(f);
 }
 
 void frontend_free(struct frontend *f)

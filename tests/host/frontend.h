@@ -109,6 +109,15 @@ void frontend_free(struct frontend *f);
 /* A new connection for the same device; says HELLO and gives the memory table. */
 void frontend_reconnect(struct frontend *f, const struct daemon_proc *p);
 
+/* A place of this name for one that waits to be called: a listening socket. */
+int frontend_wait_place(const struct daemon_proc *p, const char *name);
+
+/* The connection that the daemon makes there, for the same device; says nothing yet. */
+void frontend_be_called(struct frontend *f, int listener);
+
+/* As frontend_reconnect(), but by being called. */
+void frontend_return_called(struct frontend *f, int listener);
+
 void frontend_make_ram(struct frontend *f, uint64_t size);
 
 /* Memory of the guest, zeroed; `align` a power of two.  NULL `gpa` is allowed. */

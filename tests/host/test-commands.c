@@ -87,7 +87,7 @@ static void test_info(struct fixture *x, gconstpointer data)
 static void test_unknown(struct fixture *x, gconstpointer data)
 {
 	(void)data;
-	g_assert_cmpint(call(x->q, VGPU_CMD_TEXT + 1, NULL, 0, NULL, 0), ==, -EOPNOTSUPP);
+	g_assert_cmpint(call(x->q, VGPU_CMD_TENANT + 1, NULL, 0, NULL, 0), ==, -EOPNOTSUPP);
 	g_assert_cmpint(call(x->q, 0xffff, "x", 1, NULL, 0), ==, -EOPNOTSUPP);
 	daemon_expect_log(x->p, "command unknown (65535) failed");
 }

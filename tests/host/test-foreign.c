@@ -296,6 +296,41 @@ static void test_not_allowed(struct fixture *x, gconstpointer data)
 	frontend_free(f);
 }
 
+/* One that is called is taken for the domain that its place was made for, whatever it names. */
+static void call_xen(struct fixture *x, const char *place, bool may)
+{
+	int listener = frontend_wait_place(x->p, place);
+	struct frontend *f = frontend_connect(x->p, "dom7");
+	struct vgpu_mem_region r = whole(DOMID + 1);
+	struct vgpu_msg_hello h;
+
+	daemon_crash(x->p);
+	daemon_again(x->p);
+	frontend_be_called(f, listener);
+	frontend_fill_hello(f, &h);
+	h.protocol_features |= VGPU_PF_XEN_MMAP;
+	g_assert_cmpint(frontend_hello(f, &h), ==, 0);
+	g_assert_true(!!(f->hello.protocol_features & VGPU_PF_XEN_MMAP) == may);
+	g_assert_cmpint(frontend_mem_table(f, &r, NULL, 1), ==, -EINVAL);
+	r = whole(DOMID);
+	g_assert_cmpint(frontend_mem_table(f, &r, NULL, 1), ==, may ? 0 : -EINVAL);
+	frontend_free(f);
+	close(listener);
+}
+
+static void test_called(struct fixture *x, gconstpointer data)
+{
+	(void)data;
+	if (getuid() != 0) {
+		g_test_skip("only root may name any domain");
+		return;
+	}
+	call_xen(x, "xen-7-1-0", true);
+	call_xen(x, "vm-1-0", false);
+	call_xen(x, "xen-0-1-0", false);
+	call_xen(x, "xen-99999-1-0", false);
+}
+
 #define TEST(path, domains, fn) \
 	g_test_add("/host/foreign/" path, struct fixture, domains, set_up, fn, tear_down)
 
@@ -303,6 +338,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	TEST("work", NULL, test_work);
+	TEST("called", "root", test_called);
 	TEST("registers", NULL, test_registers);
 	TEST("renewed", NULL, test_renewed);
 	TEST("vanished", NULL, test_vanished);

@@ -601,6 +601,50 @@ static void churn(struct daemon_proc *p)
 	daemon_expect_workers(p, 0);
 }
 
+/* A device that cannot come any more is called, and goes on with the session that it had. */
+static void test_called(void)
+{
+	struct daemon_proc *p = daemon_start(NULL);
+	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
+	int listener = frontend_wait_place(p, "vm-1-0");
+	int dead = frontend_wait_place(p, "vm-2-0");
+	char *path = g_strconcat(p->socket, VGPU_CALL_DIR "/vm-2-0", NULL);
+
+	close(dead);
+	g_assert_cmpint(nop(q), ==, 0);
+	daemon_crash(p);
+	daemon_again(p);
+	daemon_expect_log(p, "devices that waited to be called: 1");
+	g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+	frontend_return_called(f, listener);
+	g_assert_cmpint(fqueue_resume(q), ==, 0);
+	g_assert_cmpint(nop(q), ==, 0);
+	fqueue_end(q);
+	frontend_free(f);
+	close(listener);
+	g_free(path);
+	daemon_stop(p);
+}
+
+/* Nobody is called from a directory that others can write to. */
+static void test_called_unsafe(void)
+{
+	struct daemon_proc *p = daemon_start(NULL);
+	int listener = frontend_wait_place(p, "vm-1-0");
+	char *dir = g_strconcat(p->socket, VGPU_CALL_DIR, NULL);
+	struct pollfd nobody = {.fd = listener, .events = POLLIN};
+
+	daemon_crash(p);
+	g_assert_cmpint(g_chmod(dir, 0777), ==, 0);
+	daemon_again(p);
+	daemon_expect_log(p, "nobody else can write to");
+	g_assert_cmpint(poll(&nobody, 1, 0), ==, 0);
+	close(listener);
+	g_free(dir);
+	daemon_stop(p);
+}
+
 static void test_no_leaks(void)
 {
 	struct daemon_proc *p = daemon_start(NULL);
@@ -668,6 +712,8 @@ int main(int argc, char **argv)
 	TEST("daemon-mode", test_daemon_mode);
 	TEST("fd/connected", test_fd_connected);
 	TEST("fd/listening", test_fd_listening);
+	TEST("called", test_called);
+	TEST("called/unsafe", test_called_unsafe);
 	TEST("no-leaks", test_no_leaks);
 	TEST("worker-fds", test_worker_fds);
 	return g_test_run();

@@ -48,10 +48,12 @@ installs() {
 	gpu_mediator --check-config >"$log" 2>&1 || die "gpu_mediator --check-config"
 	grep -qx '0 tenants in /etc/gpu_mediator/tenants' "$log" || die "there are tenants already"
 	ok "nobody may use the GPU before the administrator says so"
-	systemd-analyze --man=no verify gpu_mediator.service >"$log" 2>&1 || die "systemd-analyze verify"
-	ok "systemd understands the unit"
-	man -w gpu_mediator gpu_mediator-worker gpu_mediator.conf gpu_mediator.tenant gpu_test vgpu_stub qemu-vgpu-stub \
-		gpu_mediator-cuda vgpu-stub-xen >"$log" 2>&1 || die "man pages are missing"
+	systemd-analyze --man=no verify gpu_mediator.service gpu_mediator-exporter.service \
+		gpu_mediator-exporter.socket >"$log" 2>&1 || die "systemd-analyze verify"
+	ok "systemd understands the units"
+	man -w gpu_mediator gpu_mediator-worker gpu_mediator.conf gpu_mediator.tenant gpu_test \
+		vgpu-smi vgpu_stub qemu-vgpu-stub \
+		gpu_mediator-cuda gpu_mediatorctl gpu_mediator-exporter vgpu-stub-xen >"$log" 2>&1 || die "man pages are missing"
 	ok "man finds the pages"
 }
 
@@ -67,6 +69,31 @@ start_daemon() {
 	done
 	cp /tmp/daemon.log "$log"
 	die "no socket of the daemon"
+}
+
+# As who administrates it, and as the exporter does, by its user and its socket.
+control() {
+	local exporter
+	gpu_mediatorctl status >"$log" 2>&1 || die "gpu_mediatorctl status"
+	grep -q 'audit log    /var/log/gpu_mediator-audit.log: ' "$log" || die "where is the audit log?"
+	[ "$(stat -c '%U %a' /var/log/gpu_mediator-audit.log)" = "root 600" ] ||
+		die "others can read the audit log"
+	bash -c '. /usr/share/bash-completion/completions/gpu_mediatorctl.bash && complete -p gpu_mediatorctl' \
+		>"$log" 2>&1 || die "no completion"
+	ok "gpu_mediatorctl finds the daemon"
+	/usr/libexec/gpu_mediator-exporter --user=vgpu-exporter --listen=127.0.0.1:9890 >"$log" 2>&1 &
+	exporter=$!
+	for _ in $(seq 300); do
+		! grep -q ready "$log" || break
+		sleep 0.1
+	done
+	/usr/bin/python3 -c 'import urllib.request as u
+print(u.urlopen("http://127.0.0.1:9890/metrics").read().decode())' >>"$log" 2>&1 || die "no metrics"
+	grep -qx 'vgpu_up 1' "$log" || die "the exporter may not ask the daemon"
+	kill "$exporter"
+	wait "$exporter" || die "the exporter's exit status is $?"
+	[ -e /usr/share/gpu_mediator/monitoring/dashboard.json ] || die "no dashboard"
+	ok "the exporter asks the daemon as its own user"
 }
 
 stop_daemon() {
@@ -158,6 +185,7 @@ inventory >/tmp/before
 dependencies
 installs
 start_daemon
+control
 cuda
 device
 stop_daemon

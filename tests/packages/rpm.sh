@@ -54,6 +54,9 @@ daemon() {
 	done
 	[ "$(stat -c '%G %a' /run/gpu_mediator/gpu_mediator.sock)" = "vgpu 660" ] ||
 		die "the socket is not the group's"
+	gpu_mediatorctl status >"$log" 2>&1 || die "gpu_mediatorctl status"
+	getent passwd vgpu-exporter >/dev/null || die "there is no user for the exporter"
+	[ -x /usr/libexec/gpu_mediator-exporter ] || die "there is no exporter"
 	kill $!
 	wait $! || die "the daemon's exit status is $?"
 	ok "the daemon starts with the installed configuration, its socket is the group's, and it ends"

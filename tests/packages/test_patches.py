@@ -17,12 +17,36 @@ import tap  # noqa: E402
 
 SCRIPTS = ROOT / "qemu-device/qemu"
 DEVICES = "#CONFIG_TPM=n\n#CONFIG_VTD=n\n\n# Boards:\n#\nCONFIG_I440FX=y\n"
+REQUESTS = """static void cpu_ioreq_config(XenIOState *state, ioreq_t *req)
+{
+}
+
+static void handle_ioreq(XenIOState *state, ioreq_t *req)
+{
+    switch (req->type) {
+        case IOREQ_TYPE_TIMEOFFSET:
+            break;
+        case IOREQ_TYPE_INVALIDATE:
+            xen_invalidate_map_cache();
+            break;
+        default:
+            hw_error("Invalid ioreq type 0x%x\\n", req->type);
+    }
+}
+"""
+NOTICE = b"""        case IOREQ_TYPE_INVALIDATE:
+            if (vgpu_stub_ram_changed) {
+                vgpu_stub_ram_changed();
+            }
+            xen_invalidate_map_cache();
+"""
 BY_MAKE = {
     "VERSION": "4.2.1\n",
     "Makefile.objs": "trace-events-subdirs += hw/misc\ntrace-events-subdirs += hw/misc/macio\n",
     "default-configs/i386-softmmu.mak": DEVICES,
     "hw/misc/Kconfig": "config EDU\n    bool\n\nsource macio/Kconfig\n",
     "hw/misc/Makefile.objs": "common-obj-$(CONFIG_EDU) += edu.o\n",
+    "hw/i386/xen/xen-hvm.c": REQUESTS,
 }
 BY_MESON = {
     "VERSION": "10.1.0\n",
@@ -30,6 +54,9 @@ BY_MESON = {
     "configs/devices/i386-softmmu/default.mak": DEVICES,
     "hw/misc/Kconfig": "config EDU\n    bool\n",
     "hw/misc/meson.build": "system_ss.add(when: 'CONFIG_EDU', if_true: files('edu.c'))\n",
+    # newer trees have both; the requests have moved to the second
+    "hw/i386/xen/xen-hvm.c": "void xen_hvm_init_pc(void)\n{\n}\n",
+    "hw/xen/xen-hvm-common.c": REQUESTS,
 }
 
 
@@ -88,12 +115,15 @@ class Patches(unittest.TestCase):
         # make generates one of this name
         self.assertNotIn("hw/misc/vgpu-stub/trace.h", there)
         self.assertIn(b"CONFIG_VGPU_STUB=y\n", there["default-configs/i386-softmmu.mak"])
+        self.assertIn(NOTICE, there["hw/i386/xen/xen-hvm.c"])
 
     def test_meson(self):
         there = self.check(BY_MESON)
         self.assertIn(b"system_ss.add", there["hw/misc/vgpu-stub/meson.build"])
         self.assertIn(b"    'hw/misc',\n    'hw/misc/vgpu-stub',\n", there["meson.build"])
         self.assertIn(b"CONFIG_VGPU_STUB=y\n", there["configs/devices/i386-softmmu/default.mak"])
+        self.assertIn(NOTICE, there["hw/xen/xen-hvm-common.c"])
+        self.assertNotIn(b"vgpu", there["hw/i386/xen/xen-hvm.c"])
 
     def test_other_boards_fit(self):
         """XCP-ng's own patches change the boards, right below our line."""
@@ -109,6 +139,16 @@ class Patches(unittest.TestCase):
             content[path] = content[path].replace(line, "")
             tree = self.tree(path.replace("/", "-"), content)
             self.assertIn("has no line", self.run_script("graft.sh", tree, fails=True))
+
+    def test_no_requests_of_xen(self):
+        """Without the notice the daemon would go on with pages that the guest gave back."""
+        for name, old, new, words in (
+                ("moved", "IOREQ_TYPE_INVALIDATE", "IOREQ_TYPE_OTHER", "in no file"),
+                ("renamed", "void handle_ioreq", "bool handle_ioreq", "has no place")):
+            content = dict(BY_MESON)
+            content["hw/xen/xen-hvm-common.c"] = REQUESTS.replace(old, new)
+            out = self.run_script("graft.sh", self.tree(name, content), fails=True)
+            self.assertIn(words, out)
 
 
 if __name__ == "__main__":

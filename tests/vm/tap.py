@@ -9,7 +9,7 @@ import unittest
 class Result(unittest.TestResult):
     def __init__(self, out):
         super().__init__()
-        self.out, self.number, self.began = out, 0, 0.0
+        self.out, self.number, self.began = out, 0, time.monotonic()
 
     def startTest(self, test):
         super().startTest(test)

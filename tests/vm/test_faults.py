@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What breaks and comes back: daemon, workers, VMs, guest processes, the device itself."""
 
+import contextlib
 import os
 import pathlib
 import signal
 import sys
+import tempfile
 import time
 import unittest
 
@@ -13,6 +15,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import tap  # noqa: E402
 from test_two import operations  # noqa: E402
 from vm import VM, Daemon, Failure, wait_until  # noqa: E402
+
+
+MI = 1 << 20
 
 
 class Faults(unittest.TestCase):
@@ -155,6 +160,29 @@ class Faults(unittest.TestCase):
             self.vm.qmp("migrate", uri="exec:cat >/dev/null")
         self.assertIn("vgpu-stub", str(caught.exception))
 
+    def lost_over(self, fall_asleep):
+        """A session does not survive a sleep; files that are opened afterwards work."""
+        self.vm.hold_session()
+        fall_asleep()
+        self.assertRegex(self.vm.work_again(), "(?i)i/o error|input/output error")
+        self.vm.check("gpu_test vector_add")
+
+    def test_suspend_to_memory(self):
+        def sleep():
+            self.vm.background("echo mem >/sys/power/state", "sleep")
+            wait_until("S3", lambda: self.vm.qmp("query-status")["status"] == "suspended")
+            self.vm.qmp("system_wakeup")
+            self.assertEqual(self.vm.collect("sleep").status, 0)
+        self.lost_over(sleep)
+
+    def test_hibernation(self):
+        """To the point where the image is to be written, for which there is no place."""
+        def hibernate():
+            result = self.vm.run("echo shutdown >/sys/power/disk; echo disk >/sys/power/state")
+            self.assertNotEqual(result.status, 0)
+            self.assertIn("hibernation", self.vm.check("dmesg | tail -n 60").lower())
+        self.lost_over(hibernate)
+
     def test_more_sessions_than_queues(self):
         out = self.vm.check(
             "for i in $(seq 40); do ( exec 3<>/dev/vgpu_stub && echo opened && sleep 8 ) & done; "
@@ -162,6 +190,48 @@ class Faults(unittest.TestCase):
         opened = out.count("opened")
         self.assertEqual(opened, 32)
         self.assertIn("busy", out.lower())
+
+
+class Sandboxed(unittest.TestCase):
+    """QEMU with its own filter of system calls, no path, no user, no network, no large files."""
+
+    FILTER = "on,obsolete=deny,elevateprivileges=allow,spawn=deny,resourcecontrol=deny"
+    USER = 65541
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can make the sandbox")
+    def test_work_and_a_new_daemon(self):
+        with contextlib.ExitStack() as stack:
+            empty = stack.enter_context(tempfile.TemporaryDirectory(prefix="vgpu-root-"))
+            daemon = Daemon().start()
+            stack.callback(daemon.stop)
+            vm = VM(daemon, "sandboxed", extra=["-chroot", empty, "-sandbox", self.FILTER,
+                                                "-runas", f"{self.USER}:{self.USER}"])
+            self.give_memory(vm, stack)
+            vm.argv[:0] = ["prlimit", f"--fsize={MI}", "unshare", "--net", "--ipc", "--mount"]
+            stack.enter_context(vm)
+            vm.ready()
+            pid = vm.process.pid
+            status = pathlib.Path(f"/proc/{pid}/status").read_text()
+            self.assertRegex(status, rf"Uid:\s+{self.USER}\s+{self.USER}\s")
+            self.assertRegex(status, r"Seccomp:\s+2")
+            self.assertEqual(os.readlink(f"/proc/{pid}/root"), empty)
+            self.work(vm)
+            daemon.kill()
+            daemon.start()
+            wait_until("the device's return", lambda: vm.run("gpu_test nop").status == 0, pause=0.2)
+            self.work(vm)
+
+    def give_memory(self, vm, stack):
+        """A file that is there: one in such a sandbox cannot make it, nor has to under Xen."""
+        ram = stack.enter_context(tempfile.NamedTemporaryFile(dir="/dev/shm", prefix="vgpu-"))
+        ram.truncate(512 * MI)
+        at = vm.argv.index("-object") + 1
+        vm.argv[at] = f"memory-backend-file,id=ram,size=512M,share=on,mem-path={ram.name}"
+
+    def work(self, vm):
+        vm.check("gpu_test vector_add --size 1048576")
+        vm.check("gpu_test bandwidth --size 4194304")
+        vm.check("gpu_test stress --seconds 2")
 
 
 class Absent(unittest.TestCase):

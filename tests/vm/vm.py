@@ -234,6 +234,8 @@ class Shell:
 
     For those who have one: `name`, and `_shell`, which is connected by then."""
 
+    NOP = "NOP command successful\n"     # what the text command of this name answers
+
     name = "?"
     _shell = None
 
@@ -314,6 +316,18 @@ class Shell:
                    lambda: self.run(f"test -s /tmp/{tag}.rc").status == 0, seconds, 0.3)
         status = int(self.check(f"cat /tmp/{tag}.rc"))
         return Result(tag, status, self.check(f"cat /tmp/{tag}.out"))
+
+    def hold_session(self):
+        """A program with a session that has worked once, and waits for work_again()."""
+        nop = "echo NOP >&3; head -n 1 <&3"
+        self.background(f"exec 3<>/dev/vgpu_stub; {nop}; >/tmp/held; "
+                        f"while [ -e /tmp/held ]; do sleep 0.1; done; {nop}", "held")
+        wait_until("a session", lambda: self.run("test -e /tmp/held").status == 0, pause=0.1)
+
+    def work_again(self):
+        """What the program said that hold_session() began: twice NOP, if all is well."""
+        self.check("rm /tmp/held")
+        return self.collect("held").output
 
 
 class Emulated(Shell):

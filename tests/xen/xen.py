@@ -26,10 +26,13 @@ BOOT_SECONDS = 300              # on a loaded machine: a quiet one needs a tenth
 
 
 class Host(Emulated):
-    """Xen and dom0; also starts gpu_mediator in dom0."""
+    """Xen and dom0; also starts gpu_mediator in dom0.
 
-    def __init__(self, memory=1536, dom0_memory=640, extra=()):
+    Of several `cpus` dom0 has the first, and the guests the others."""
+
+    def __init__(self, memory=1536, dom0_memory=640, extra=(), cpus=1):
         super().__init__("xen")
+        self.cpus = cpus
         base = XEN / "base"
         if not (base / "dom0.img").exists() or not (XEN / "programs.img").exists():
             raise unittest.SkipTest("Xen's packages were not to be had; see ./run xen-image")
@@ -39,11 +42,11 @@ class Host(Emulated):
         self.argv = [
             "qemu-system-x86_64", "-nodefaults", "-name", "xen", "-machine", "pc",
             "-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max,-smap,-rdtscp",
-            "-smp", "1", "-m", str(memory), "-display", "none", "-no-reboot",
+            "-smp", str(cpus), "-m", str(memory), "-display", "none", "-no-reboot",
             "-kernel", str(base / "xen"),
             "-append", "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all sched=credit "
                        f"dom0_mem={dom0_memory}M,max:{dom0_memory}M dom0_max_vcpus=1 cpuidle=0 "
-                       "spec-ctrl=eager-fpu",
+                       f"spec-ctrl=eager-fpu{' dom0_vcpus_pin' if cpus > 1 else ''}",
             "-initrd", f"{base / 'vmlinuz'} console=hvc0 loglevel=4 panic=5 mitigations=off,"
                        f"{base / 'initrd'}",
             "-serial", f"file:{self.folder / 'console.log'}",
@@ -68,10 +71,13 @@ class Host(Emulated):
     def ready(self, seconds=BOOT_SECONDS):
         return super().ready(seconds)
 
-    def start_mediator(self, domains="root"):
-        """The daemon; `domains` says who may name a domain's memory (gpu_mediator.conf(5))."""
+    def start_mediator(self, domains="root", more=""):
+        """The daemon; `domains` says who may name a domain's memory (gpu_mediator.conf(5)).
+
+        `more` are further lines of its configuration."""
         before = self.log().count("listening at")
-        self.check(f"printf '[xen]\\ndomains={domains}\\n' >/run/mediator.conf; mkdir -p /run/gpu")
+        config = f"[xen]\ndomains={domains}\n{more}"
+        self.check(f"printf %s {quote(config)} >/run/mediator.conf; mkdir -p /run/gpu")
         self.check(f"gpu_mediator --foreground --open --config /run/mediator.conf --backend cpu "
                    f"--socket-path {SOCKET} --runtime-dir /run/vgpu --log-file /var/log/mediator.log "
                    "</dev/null >/var/log/mediator.err 2>&1 & echo $! >/run/mediator.pid")
@@ -99,15 +105,17 @@ class Domain(Shell):
 
     `config` are further lines of xl.cfg, `arguments` go to its device model."""
 
-    def __init__(self, host, name, memory=256, config="", arguments=(), append=""):
+    def __init__(self, host, name, memory=256, config="", arguments=(), append="", vcpus=1):
         super().__init__()
         self.host, self.name = host, name
+        if host.cpus > 1:
+            config += f'\ncpus = "1-{host.cpus - 1}"'
         arguments = json.dumps(preload.arguments(XEN / "programs/guest", "/opt/vgpu/guest") +
                                list(arguments))
         self.config = f'''name = "{name}"
 type = "hvm"
 memory = {memory}
-vcpus = 1
+vcpus = {vcpus}
 kernel = "/opt/vgpu/guest/boot"
 cmdline = "console=hvc0 quiet loglevel=1 panic=-1 nokaslr vgpu.hostname={name} vgpu.shell=hvc0 {append}"
 vga = "none"
@@ -146,6 +154,10 @@ device_model_args_hvm = {arguments}
         return int(self.host.check(
             f"xenstore-read /local/domain/0/device-model/{self.domid}/device-model-pid "
             f"2>/dev/null || xenstore-read /local/domain/{self.domid}/image/device-model-pid"))
+
+    def megabytes(self):
+        """MiB of memory that it has now."""
+        return int(re.search(rf"^{self.name} +\d+ +(\d+)", self.host.check("xl list"), re.M).group(1))
 
     def ended(self):
         return self.host.ended()

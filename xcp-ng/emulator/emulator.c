@@ -195,12 +195,17 @@ static void shell_log(void *opaque, enum vgpu_log_level level, const char *text)
 		report_send(e->report, REPORT_WORDS, 0, text);
 }
 
-static void shell_link(void *opaque, bool up, bool refused)
+static void shell_link(void *opaque, enum shell_link link)
 {
+	static const enum report_kind report[] = {
+		[SHELL_DOWN] = REPORT_WAITING,
+		[SHELL_UP] = REPORT_CONNECTED,
+		[SHELL_LIMITED] = REPORT_LIMITED,
+		[SHELL_REFUSED] = REPORT_REFUSED,
+	};
 	struct emulator *e = opaque;
 
-	report_send(e->report, up ? REPORT_CONNECTED : (refused ? REPORT_REFUSED : REPORT_WAITING),
-		    0, "");
+	report_send(e->report, report[link], 0, "");
 }
 
 static const struct shell_host shell_host = {
@@ -223,6 +228,7 @@ static gboolean on_request(gint fd, GIOCondition condition, gpointer data)
 		if (!device_run(&e->device, IOREQ_SBDF(0, e->config->slot, 0), &r))
 			host_guest_error(e, "an access that makes no sense");
 		xen_answer(&e->xen, vcpu, &r);
+		shell_kick(e->shell);
 	}
 	return G_SOURCE_CONTINUE;
 }

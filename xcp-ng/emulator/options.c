@@ -101,7 +101,7 @@ bool options_parse(struct options *o, int argc, char **argv, GError **err)
 		{"verbose", 'v', 0, G_OPTION_ARG_NONE, &o->verbose, "Log the guest's mistakes, too",
 		 NULL},
 		{"version", 'V', 0, G_OPTION_ARG_NONE, &o->version, "Print the version", NULL},
-		G_OPTION_ENTRY_NULL,
+		{NULL},
 	};
 	GOptionContext *context = g_option_context_new("- a GPU's share for a domain of Xen");
 	bool ok;

@@ -18,6 +18,7 @@ enum report_kind {
 	REPORT_REFUSED,     /* by gpu_mediator */
 	REPORT_WORDS,       /* why something is as it is */
 	REPORT_FAILED,      /* the process ends; `text` says why */
+	REPORT_LIMITED,     /* connected, but for small commands only; words came before */
 };
 
 struct report {

@@ -44,11 +44,11 @@ struct shell {
 	int fd; /* -1: not connected */
 	guint source;
 	guint timer;
-	int64_t planned;  /* what the timer is set to; INT64_MAX: not at all */
-	bool up, refused; /* as last told */
+	int64_t planned;      /* what the timer is set to; INT64_MAX: not at all */
+	enum shell_link link; /* as last told */
 	uint32_t nqueues;
 	struct queue *queue; /* nqueues, then the register session's */
-	struct queue *rung;  /* kicked by the access under way */
+	struct queue *rung;  /* by the access under way; its worker does not know yet */
 };
 
 static void drop_source(guint *source)
@@ -85,14 +85,15 @@ static gboolean on_deadline(gpointer data)
 /* Tells of the link, if it is another than the last time. */
 static void tell_link(struct shell *s)
 {
-	bool up = vgpu_core_link_up(s->core);
-	bool refused = vgpu_core_read(s->core, VGPU_REG_STATUS, 4) & VGPU_STATUS_REFUSED;
+	uint32_t status = vgpu_core_read(s->core, VGPU_REG_STATUS, 4);
+	enum shell_link link = status & VGPU_STATUS_REFUSED ? SHELL_REFUSED : SHELL_DOWN;
 
-	if (up == s->up && refused == s->refused)
+	if (status & VGPU_STATUS_LINK)
+		link = status & VGPU_STATUS_UNSHARED ? SHELL_LIMITED : SHELL_UP;
+	if (link == s->link)
 		return;
-	s->up = up;
-	s->refused = refused;
-	s->host->link(s->opaque, up, refused);
+	s->link = link;
+	s->host->link(s->opaque, link);
 }
 
 static void plan(struct shell *s, int64_t deadline)
@@ -112,6 +113,7 @@ static void plan(struct shell *s, int64_t deadline)
 
 void shell_leave(struct shell *s)
 {
+	shell_kick(s);
 	plan(s, vgpu_core_deadline(s->core));
 	tell_link(s);
 }
@@ -263,14 +265,35 @@ static void op_queue_down(void *opaque, uint32_t id)
 	fdio_clear(&q->call);
 }
 
+/* The worker's turn.  NULL: there is nobody to wait for. */
+static struct queue *kick(struct shell *s)
+{
+	const uint64_t one = 1;
+	struct queue *q = s->rung;
+
+	s->rung = NULL;
+	if (q && write(q->kick, &one, sizeof(one)) < 0)
+		return NULL; /* full: it has been rung more than enough */
+	return q;
+}
+
+/*
+ * Not before shell_linger() or shell_kick(): a worker that is woken may take the
+ * very processor on which we are about to let the guest go on.
+ */
 static void op_kick(void *opaque, uint32_t id)
 {
 	struct shell *s = opaque;
-	const uint64_t one = 1;
+	struct queue *q = queue_of(s, id);
 
-	s->rung = queue_of(s, id);
-	if (write(s->rung->kick, &one, sizeof(one)) < 0)
-		s->rung = NULL; /* full: it has been rung more than enough */
+	if (s->rung != q)
+		kick(s);
+	s->rung = q;
+}
+
+void shell_kick(struct shell *s)
+{
+	kick(s);
 }
 
 static uint64_t now_ns(void)
@@ -297,9 +320,8 @@ static bool wait_for_call(struct queue *q)
 /* A queue whose commands take longer is soon left alone, and tried again now and then. */
 void shell_linger(struct shell *s)
 {
-	struct queue *q = s->rung;
+	struct queue *q = kick(s);
 
-	s->rung = NULL;
 	if (!q || q->call < 0)
 		return;
 	if (q->skip) {

@@ -12,11 +12,19 @@
 
 struct shell;
 
+/* How it is with the daemon. */
+enum shell_link {
+	SHELL_DOWN,
+	SHELL_UP,
+	SHELL_LIMITED, /* up, but it does not map the guest's memory */
+	SHELL_REFUSED, /* down, and it says so itself */
+};
+
 struct shell_host {
 	void (*raise)(void *opaque, uint32_t vector);
 	void (*log)(void *opaque, enum vgpu_log_level level, const char *text);
-	/* The connection to the daemon came or went, or a refusal did. */
-	void (*link)(void *opaque, bool up, bool refused);
+	/* That is another than before; SHELL_DOWN to begin with. */
+	void (*link)(void *opaque, enum shell_link link);
 };
 
 struct shell_config {
@@ -32,9 +40,15 @@ void shell_free(struct shell *s);
 
 struct vgpu_core *shell_core(struct shell *s);
 
-/* Around calls of the core: the clock before, the deadline after. */
+/* Around calls of the core: the clock before; the deadline, and doorbells, after. */
 void shell_enter(struct shell *s);
 void shell_leave(struct shell *s);
+
+/*
+ * A doorbell that was no more than that reaches the worker now: the guest has
+ * its answer.
+ */
+void shell_kick(struct shell *s);
 
 /*
  * Whoever rang sleeps until it is answered: waits a moment for the answer, so

@@ -12,10 +12,15 @@ struct store {
 	uint32_t domid;
 	char *backend;
 	char *frontend;
+	char *reason;
 };
 
 /* Fires at the end of each domain. */
 #define RELEASE "@releaseDomain"
+
+/* Below the domain's own directory. */
+#define REASON "data/cant_suspend_reason"
+#define REASON_TOKEN "reason"
 
 struct store *store_open(uint32_t domid, GError **err)
 {
@@ -32,6 +37,7 @@ struct store *store_open(uint32_t domid, GError **err)
 	s->domid = domid;
 	s->backend = g_strdup_printf("/local/domain/0/backend/vgpu-stub/%u/0", domid);
 	s->frontend = g_strdup_printf("/local/domain/%u/vgpu-stub/0", domid);
+	s->reason = g_strdup_printf("/local/domain/%u/" REASON, domid);
 	return s;
 }
 
@@ -40,6 +46,7 @@ void store_close(struct store *s)
 	xs_close(s->xs);
 	g_free(s->backend);
 	g_free(s->frontend);
+	g_free(s->reason);
 	g_free(s);
 }
 
@@ -79,15 +86,20 @@ uint64_t store_memory(struct store *s)
 bool store_watch(struct store *s, int *fd)
 {
 	*fd = xs_fileno(s->xs);
-	return *fd >= 0 && xs_watch(s->xs, RELEASE, "release");
+	return *fd >= 0 && xs_watch(s->xs, RELEASE, "release") &&
+	       xs_watch(s->xs, s->reason, REASON_TOKEN);
 }
 
-void store_drain(struct store *s)
+bool store_drain(struct store *s)
 {
+	bool reason = false;
 	char **event;
 
-	while ((event = xs_check_watch(s->xs)))
+	while ((event = xs_check_watch(s->xs))) {
+		reason |= strcmp(event[XS_WATCH_TOKEN], REASON_TOKEN) == 0;
 		free(event);
+	}
+	return reason;
 }
 
 static bool put(struct store *s, const char *dir, const char *key, const char *value)
@@ -105,14 +117,35 @@ bool store_set(struct store *s, const char *key, const char *value)
 	return put(s, s->backend, key, value);
 }
 
-bool store_set_state(struct store *s, const char *state)
+/* The guest may read it and do nothing else. */
+static bool show(struct store *s, const char *path)
 {
 	struct xs_permissions may[2] = {{.id = 0, .perms = XS_PERM_NONE},
 					{.id = s->domid, .perms = XS_PERM_READ}};
+
+	return xs_set_permissions(s->xs, XBT_NULL, path, may, 2);
+}
+
+bool store_forbid_saving(struct store *s, const char *why)
+{
+	char *domain = g_strdup_printf("/local/domain/%u", s->domid);
+	char *now = read_domain(s, REASON);
+	bool ok = true;
+
+	/* Writing what is there already would fire the watch again, for ever. */
+	if (g_strcmp0(now, why) != 0)
+		ok = put(s, domain, REASON, why) && (!why || show(s, s->reason));
+	g_free(now);
+	g_free(domain);
+	return ok;
+}
+
+bool store_set_state(struct store *s, const char *state)
+{
 	bool ok = put(s, s->frontend, "state", state) && put(s, s->frontend, "backend", s->backend);
 	char *path = g_strdup_printf("%s/state", s->frontend);
 
-	xs_set_permissions(s->xs, XBT_NULL, path, may, 2);
+	show(s, path);
 	g_free(path);
 	return put(s, s->backend, "frontend", s->frontend) && put(s, s->backend, "state", state) &&
 	       ok;

@@ -26,14 +26,20 @@ char *store_name(struct store *s);
 /* Bytes of memory that it may have at most; 0: unknown. */
 uint64_t store_memory(struct store *s);
 
-/* Readable once domains came or went; store_drain() then. */
+/* Readable once domains came or went, or others wrote over store_forbid_saving(). */
 bool store_watch(struct store *s, int *fd);
-void store_drain(struct store *s);
+/* Then this.  True: store_forbid_saving() is due again, in a while. */
+bool store_drain(struct store *s);
 
 /* One value of the administrator's; NULL removes it.  False: it could not be written. */
 bool store_set(struct store *s, const char *key, const char *value);
 /* The state, for both. */
 bool store_set_state(struct store *s, const char *state);
+/*
+ * Tells xapi why the domain can be neither suspended nor migrated; NULL: it can.
+ * The key is its and xenopsd's, which takes it away when QEMU has no objections.
+ */
+bool store_forbid_saving(struct store *s, const char *why);
 /* Takes all of it away. */
 void store_remove(struct store *s);
 

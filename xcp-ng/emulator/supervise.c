@@ -14,10 +14,18 @@
 #include <unistd.h>
 
 #include "report.h"
+#include "unsaved.h"
 #include "xen.h"
 
 /* Between two reports: one that was taken over must not keep XenStore busy. */
 #define PAUSE_MS 20
+
+/* Before xapi's key is written again: others who insist must not keep XenStore busy. */
+#define REASON_PAUSE_MS 1000
+
+#define CANNOT_BE_SAVED                                                                       \
+	"vgpu-stub: sessions on the host's GPU cannot be saved or migrated yet; shut the VM " \
+	"down instead"
 
 #define NO_SERVER UINT32_MAX
 
@@ -26,6 +34,7 @@ struct watcher {
 	struct store *store;
 	GMainLoop *loop;
 	guint report_source;
+	guint reason_source; /* a timer, until xapi's key is looked after */
 	uint32_t server;
 	bool serves;     /* it has said so */
 	bool domain_end; /* the reason for the end */
@@ -74,6 +83,9 @@ static void handle(struct watcher *w, struct report *r)
 	case REPORT_CONNECTED:
 		store_set_state(w->store, "connected");
 		store_set(w->store, "error", NULL);
+		break;
+	case REPORT_LIMITED: /* why stays in "error" */
+		store_set_state(w->store, "limited");
 		break;
 	case REPORT_WAITING:
 		store_set_state(w->store, "waiting");
@@ -124,13 +136,52 @@ static void watch_reports(struct watcher *w)
 	w->report_source = g_unix_fd_add(w->s->report, G_IO_IN | G_IO_HUP, on_report, w);
 }
 
-static gboolean on_release(gint fd, GIOCondition condition, gpointer data)
+/* -------------------------------------------------------- no saving */
+
+static gboolean on_reason(gpointer data)
+{
+	struct watcher *w = data;
+
+	w->reason_source = 0;
+	if (!w->domain_end)
+		store_forbid_saving(w->store, CANNOT_BE_SAVED);
+	return G_SOURCE_REMOVE;
+}
+
+static void forbid_saving(struct watcher *w)
+{
+	GError *err = NULL;
+
+	store_forbid_saving(w->store, CANNOT_BE_SAVED);
+	if (unsaved_begin(w->s->domid, &err)) {
+		store_set(w->store, "save", "refused");
+		return;
+	}
+	say(w, "toolstacks are not kept from saving the domain without the device", err->message);
+	store_set(w->store, "save", err->message);
+	g_error_free(err);
+}
+
+/* The device is gone, and with it the reason. */
+static void allow_saving(struct watcher *w)
+{
+	unsaved_end(w->s->domid);
+	if (!w->store || w->domain_end)
+		return;
+	store_forbid_saving(w->store, NULL);
+	store_set(w->store, "save", NULL);
+}
+
+/* ------------------------------------------------------------- ends */
+
+static gboolean on_store(gint fd, GIOCondition condition, gpointer data)
 {
 	struct watcher *w = data;
 
 	(void)fd;
 	(void)condition;
-	store_drain(w->store);
+	if (store_drain(w->store) && !w->reason_source)
+		w->reason_source = g_timeout_add(REASON_PAUSE_MS, on_reason, w);
 	if (store_domain_lives(w->store))
 		return G_SOURCE_CONTINUE;
 	w->domain_end = true;
@@ -201,6 +252,7 @@ static int end(struct watcher *w)
 {
 	if (w->domain_end) {
 		say(w, "the domain has ended", "");
+		allow_saving(w);
 		store_remove(w->store);
 		return EXIT_SUCCESS;
 	}
@@ -212,6 +264,7 @@ static int end(struct watcher *w)
 			break;
 	}
 	abandon(w);
+	allow_saving(w);
 	if (w->asked) {
 		if (w->store)
 			store_remove(w->store);
@@ -232,7 +285,8 @@ static bool begin(struct watcher *w)
 		say(w, "XenStore cannot be written", g_strerror(errno));
 		return false;
 	}
-	g_unix_fd_add(fd, G_IO_IN, on_release, w);
+	g_unix_fd_add(fd, G_IO_IN, on_store, w);
+	forbid_saving(w);
 	g_unix_signal_add(SIGTERM, on_terminate, w);
 	g_unix_signal_add(SIGINT, on_terminate, w);
 	g_child_watch_add(w->s->child, on_child, w);

@@ -19,8 +19,28 @@
 #include "overlap.h"
 
 struct vgpu_backend {
-	int unused;
+	struct vgpu_account account; /* `take` NULL: nobody pays */
 };
+
+/* "Device memory" is what a command needs beside its operands. */
+static void *device_alloc(struct vgpu_backend *be, uint64_t bytes)
+{
+	void *p;
+
+	if (be->account.take && !be->account.take(be->account.opaque, bytes))
+		return NULL;
+	p = malloc(bytes);
+	if (!p && be->account.give)
+		be->account.give(be->account.opaque, bytes);
+	return p;
+}
+
+static void device_free(struct vgpu_backend *be, void *p, uint64_t bytes)
+{
+	free(p);
+	if (be->account.give)
+		be->account.give(be->account.opaque, bytes);
+}
 
 static uint64_t now_ns(void)
 {
@@ -49,6 +69,21 @@ static int cpu_open(struct vgpu_backend **be, unsigned int device, GError **err)
 static void cpu_close(struct vgpu_backend *be)
 {
 	g_free(be);
+}
+
+static void cpu_account(struct vgpu_backend *be, const struct vgpu_account *account)
+{
+	be->account = *account;
+}
+
+static int cpu_identity(struct vgpu_backend *be, char name[128], uint64_t *memory)
+{
+	struct sysinfo si;
+
+	(void)be;
+	g_strlcpy(name, "host CPU", 128);
+	*memory = sysinfo(&si) < 0 ? 0 : (uint64_t)si.totalram * si.mem_unit;
+	return 0;
 }
 
 static int cpu_info(struct vgpu_backend *be, struct vgpu_info_result *out)
@@ -95,10 +130,10 @@ static void add_in_place(const struct vgpu_operand *a, const struct vgpu_operand
 }
 
 /* Where storing one element would change another one not read yet. */
-static int add_by_copy(const struct vgpu_operand *a, const struct vgpu_operand *b,
-		       const struct vgpu_operand *out, uint64_t n)
+static int add_by_copy(struct vgpu_backend *be, const struct vgpu_operand *a,
+		       const struct vgpu_operand *b, const struct vgpu_operand *out, uint64_t n)
 {
-	float *sum = malloc(n * sizeof(float));
+	float *sum = device_alloc(be, n * sizeof(float));
 	struct vgpu_run run = {.base = (uint8_t *)sum, .length = n * sizeof(float)};
 	const struct vgpu_operand private = {.run = &run, .nruns = 1, .length = run.length};
 
@@ -106,7 +141,7 @@ static int add_by_copy(const struct vgpu_operand *a, const struct vgpu_operand *
 		return -ENOMEM;
 	add_in_place(a, b, &private, n);
 	cursor_store(out, sum);
-	free(sum);
+	device_free(be, sum, n * sizeof(float));
 	return 0;
 }
 
@@ -117,11 +152,10 @@ static int cpu_vector_add(struct vgpu_backend *be, const struct vgpu_operand *a,
 	uint64_t began = now_ns();
 	int shifted = overlap_is_shifted(out, a, b);
 
-	(void)be;
 	if (shifted < 0)
 		return shifted;
 	if (shifted) {
-		int err = add_by_copy(a, b, out, n);
+		int err = add_by_copy(be, a, b, out, n);
 
 		if (err)
 			return err;
@@ -192,10 +226,9 @@ static int cpu_bandwidth(struct vgpu_backend *be, const struct vgpu_operand *buf
 			 uint32_t repetitions, struct vgpu_bandwidth_result *out,
 			 struct vgpu_work *work)
 {
-	uint8_t *device = malloc(buf->length);
+	uint8_t *device = device_alloc(be, buf->length);
 	uint64_t began = now_ns();
 
-	(void)be;
 	if (!device)
 		return -ENOMEM;
 	for (uint32_t r = 0; r < repetitions; r++) { /* once at the least */
@@ -212,7 +245,7 @@ static int cpu_bandwidth(struct vgpu_backend *be, const struct vgpu_operand *buf
 	out->host_copied = 2 * out->bytes;
 	work->host_copied += out->host_copied;
 	work->nanoseconds += now_ns() - began;
-	free(device);
+	device_free(be, device, buf->length);
 	return 0;
 }
 
@@ -248,6 +281,8 @@ const struct vgpu_backend_ops *vgpu_backend_cpu(void)
 		.vector_add = cpu_vector_add,
 		.matmul = cpu_matmul,
 		.bandwidth = cpu_bandwidth,
+		.account = cpu_account,
+		.identity = cpu_identity,
 #ifdef HAVE_CPU_DRIVER
 		.symbol = cpu_symbol,
 		.copy = cpu_copy,

@@ -27,6 +27,11 @@ static void cuda_close(struct vgpu_backend *be)
 	g_free(be);
 }
 
+static void cuda_account(struct vgpu_backend *be, const struct vgpu_account *account)
+{
+	be->account = *account;
+}
+
 static int cuda_map(struct vgpu_backend *be, void *base, size_t length)
 {
 	return regions_add(&be->regions, base, length);
@@ -50,6 +55,8 @@ static const struct vgpu_backend_ops ops = {
 	.vector_add = cuda_vector_add,
 	.matmul = cuda_matmul,
 	.bandwidth = cuda_bandwidth,
+	.account = cuda_account,
+	.identity = cuda_identity,
 	.symbol = cuda_symbol,
 	.copy = cuda_copy,
 	.release = cuda_release,

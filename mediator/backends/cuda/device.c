@@ -109,6 +109,19 @@ int cuda_probe(unsigned int device, char **description, GError **err)
 	return 0;
 }
 
+int cuda_identity(struct vgpu_backend *be, char name[128], uint64_t *memory)
+{
+	struct cudaDeviceProp properties = {0};
+	int rc = session_check(be, cudaGetDeviceProperties(&properties, (int)be->device),
+			       "reading the device's properties");
+
+	if (rc)
+		return rc;
+	g_strlcpy(name, properties.name, 128);
+	*memory = properties.totalGlobalMem;
+	return 0;
+}
+
 int cuda_info(struct vgpu_backend *be, struct vgpu_info_result *out)
 {
 	struct vgpu_work work = {0};

@@ -109,11 +109,23 @@ int session_wait(struct vgpu_backend *be)
 	return session_check(be, wait_for_stream(be), "running a command");
 }
 
-static void release_buffer(struct device_buffer *buffer)
+static void release_buffer(struct vgpu_backend *be, struct device_buffer *buffer)
 {
 	if (buffer->at)
 		cudaFree(buffer->at);
+	if (buffer->at && be->account.give)
+		be->account.give(be->account.opaque, buffer->size);
 	*buffer = (struct device_buffer){0};
+}
+
+/* What an earlier command left in buffers that this one has not reserved yet makes room. */
+static bool take(struct vgpu_backend *be, unsigned int index, uint64_t size)
+{
+	if (!be->account.take || be->account.take(be->account.opaque, size))
+		return true;
+	for (unsigned int i = index + 1; i < VGPU_CUDA_OPERANDS; i++)
+		release_buffer(be, &be->buffer[i]);
+	return be->account.take(be->account.opaque, size);
 }
 
 int session_end(struct vgpu_backend *be, int rc, struct vgpu_work *work)
@@ -128,7 +140,7 @@ int session_end(struct vgpu_backend *be, int rc, struct vgpu_work *work)
 	}
 	for (unsigned int i = 0; i < VGPU_CUDA_OPERANDS && !be->lost; i++) {
 		if (be->buffer[i].size > BUFFER_KEEP)
-			release_buffer(&be->buffer[i]);
+			release_buffer(be, &be->buffer[i]);
 	}
 	work->nanoseconds += session_now() - be->began;
 	return rc;
@@ -144,13 +156,18 @@ int session_reserve(struct vgpu_backend *be, unsigned int index, uint64_t size)
 	if (size > UINT64_MAX - BUFFER_STEP)
 		return -ENOMEM;
 	size = (size + BUFFER_STEP - 1) / BUFFER_STEP * BUFFER_STEP;
-	release_buffer(buffer);
+	release_buffer(be, buffer);
+	if (!take(be, index, size))
+		return -ENOMEM;
 	rc = session_check(be, cudaMalloc((void **)&buffer->at, size), "allocating device memory");
-	if (rc)
+	if (rc) {
 		buffer->at = NULL;
-	else
-		buffer->size = size;
-	return rc;
+		if (be->account.give)
+			be->account.give(be->account.opaque, size);
+		return rc;
+	}
+	buffer->size = size;
+	return 0;
 }
 
 void session_release(struct vgpu_backend *be)
@@ -160,7 +177,7 @@ void session_release(struct vgpu_backend *be)
 	regions_release(&be->regions);
 	staging_release(&be->staging);
 	for (unsigned int i = 0; i < VGPU_CUDA_OPERANDS; i++) {
-		release_buffer(&be->buffer[i]);
+		release_buffer(be, &be->buffer[i]);
 		plan_release(&be->plan[i]);
 	}
 	if (be->sum_host)

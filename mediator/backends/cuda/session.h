@@ -37,6 +37,7 @@ struct vgpu_backend {
 	struct regions regions;
 	struct staging staging;
 	struct device_buffer buffer[VGPU_CUDA_OPERANDS];
+	struct vgpu_account account; /* pays for `buffer`; `take` NULL: nobody does */
 	struct plan plan[VGPU_CUDA_OPERANDS];
 	void *libcuda;      /* the driver's own library, for symbols; stays open */
 	GPtrArray *bulk;    /* plans of the copies on streams of others, or NULL */
@@ -73,6 +74,7 @@ uint64_t session_now(void);
 /* The commands, as the table of backend.h has them. */
 int cuda_probe(unsigned int device, char **description, GError **err);
 int cuda_info(struct vgpu_backend *be, struct vgpu_info_result *out);
+int cuda_identity(struct vgpu_backend *be, char name[128], uint64_t *memory);
 int cuda_vector_add(struct vgpu_backend *be, const struct vgpu_operand *a,
 		    const struct vgpu_operand *b, const struct vgpu_operand *out, uint64_t n,
 		    struct vgpu_work *work);

@@ -109,7 +109,7 @@ CUresult host_vgpuBlobData(struct cuda_session *s, unsigned long long number,
 		return CUDA_ERROR_INVALID_VALUE;
 	if (bytes)
 		memcpy(b->data + offset, data, bytes);
-	queue_count(&s->worker->page->host_copied, bytes);
+	worker_count_bytes(s->worker, 0, 0, bytes);
 	return CUDA_SUCCESS;
 }
 
@@ -146,7 +146,7 @@ CUresult host_vgpuBlobCopy(struct cuda_session *s, unsigned long long number,
 			return r;
 		done += d->length;
 	}
-	queue_count(&s->worker->page->host_copied, done);
+	worker_count_bytes(s->worker, 0, 0, done);
 	return done == bytes ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 

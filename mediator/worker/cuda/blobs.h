@@ -32,4 +32,10 @@ void blobs_spend(struct cuda_session *s, struct blob *b);
 /* Is this an image that lies within its bytes, whatever its headers say? */
 bool image_is_sane(const struct blob *b);
 
+/*
+ * Device memory that a sane image takes: its code and data, and variables of
+ * zeros where it tells their size without having to be unpacked or compiled.
+ */
+uint64_t image_memory(const struct blob *b);
+
 #endif /* VGPU_WORKER_CUDA_BLOBS_H */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "charge.h"
 #include "session.h"
 #include "waits.h"
 
@@ -67,6 +68,8 @@ void contexts_gone(struct cuda_session *s, struct cuda_object *o)
 	ranges_remove_owner(&s->surfaces, o->handle);
 	if (!c)
 		return;
+	for (unsigned int i = 0; i < CONTEXT_LIMITS; i++)
+		charge_give(s, c->limit[i].charged);
 	while (c->free_events) {
 		struct own_event *e = c->free_events;
 

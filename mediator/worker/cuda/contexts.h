@@ -27,6 +27,15 @@ struct guest_stream {
 	struct flow_count used;
 };
 
+/* A limit that costs device memory; limit_calls.c. */
+struct context_limit {
+	bool known;
+	uint64_t first;   /* what the context began with */
+	uint64_t charged; /* for what is beyond it */
+};
+
+#define CONTEXT_LIMITS 3u
+
 struct cuda_context {
 	CUcontext real;
 	bool primary;
@@ -41,6 +50,7 @@ struct cuda_context {
 	uint8_t *slots; /* SLOTS of SLOT_BYTES */
 	uint64_t slots_taken;
 	bool slots_registered;
+	struct context_limit limit[CONTEXT_LIMITS];
 };
 
 #define SLOTS 64u

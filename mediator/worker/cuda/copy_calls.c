@@ -22,8 +22,7 @@ CUresult host_vgpuWrite(struct cuda_session *s, CUdeviceptr dst, unsigned int by
 	/* A graph would read the record again, long after it is gone. */
 	if (waits_is_capturing(s, stream))
 		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-	queue_count(&s->worker->page->bytes_in, bytes);
-	queue_count(&s->worker->page->host_copied, bytes);
+	worker_count_bytes(s->worker, bytes, 0, bytes);
 	return s->drv->cuMemcpyHtoDAsync_v2(dst, data, bytes, stream);
 }
 
@@ -58,8 +57,7 @@ static CUresult read_done(struct cuda_session *s, struct wait *w, CUresult r,
 		memcpy(reply->data + offset, w->data, bytes);
 		memset(reply->data + offset + bytes, 0, -bytes & 7u);
 		reply->length = offset + ((bytes + 7u) & ~7u);
-		queue_count(&s->worker->page->bytes_out, bytes);
-		queue_count(&s->worker->page->host_copied, bytes);
+		worker_count_bytes(s->worker, 0, bytes, bytes);
 	}
 	read_buffer_back(c, w->data, w->arg[0]);
 	return r;
@@ -116,13 +114,14 @@ static CUresult bulk_done(struct cuda_session *s, struct wait *w, CUresult r,
 			  struct cuda_reply *reply)
 {
 	struct bulk *b = w->data;
-	struct vgpu_session_page *page = s->worker->page;
+	const uint64_t bytes = b->bytes;
 
 	(void)reply;
 	if (w->arg[0])
 		r = (CUresult)w->arg[0];
 	if (r == CUDA_SUCCESS)
-		queue_count(b->to_device ? &page->bytes_in : &page->bytes_out, b->bytes);
+		worker_count_bytes(s->worker, b->to_device ? bytes : 0, b->to_device ? 0 : bytes,
+				   0);
 	buffers_let_go(&s->worker->buffers, &b->hold);
 	free(b);
 	return r;
@@ -178,7 +177,7 @@ static CUresult enqueue(struct cuda_session *s, const struct vgpu_operand *op, C
 	uint64_t copied = 0;
 	CUresult r = (CUresult)w->ops->copy(w->be, stream, at, op, to_device, &copied);
 
-	queue_count(&w->page->host_copied, copied);
+	worker_count_bytes(w, 0, 0, copied);
 	return r;
 }
 

@@ -60,8 +60,14 @@ static void identity(struct cuda_session *s, CUdevice dev, struct vgpu_device_in
 	}
 	if (drv->cuDeviceGetPCIBusId)
 		drv->cuDeviceGetPCIBusId(info->pci_bus_id, sizeof(info->pci_bus_id) - 1, dev);
-	if (drv->cuDeviceTotalMem_v2 && drv->cuDeviceTotalMem_v2(&total, dev) == CUDA_SUCCESS)
-		info->total_memory = total;
+	if (drv->cuDeviceTotalMem_v2 && drv->cuDeviceTotalMem_v2(&total, dev) == CUDA_SUCCESS) {
+		uint64_t all = total, left = total;
+
+		/* As much as the tenant may have: what cuMemGetInfo() says, too. */
+		tenant_look(&s->worker->tenant);
+		tenant_memory_seen(&s->worker->tenant, &left, &all);
+		info->total_memory = all;
+	}
 }
 
 static void attributes(struct cuda_session *s, CUdevice dev, struct vgpu_device_info *info)

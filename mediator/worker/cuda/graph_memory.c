@@ -106,22 +106,21 @@ void graph_memory_captured(struct cuda_session *s, uint64_t handle, CUgraph grap
 	free(node);
 }
 
+static bool is_nobodys(const struct cuda_range *r, const void *opaque)
+{
+	(void)opaque;
+	return r->kind == RANGE_GRAPH && !r->flags;
+}
+
 /* Which capture a range is from nobody knows, so the last one to end clears up. */
 void graph_memory_sweep(struct cuda_session *s)
 {
-	struct cuda_ranges *r = &s->ranges;
-	uint32_t kept = 0;
-
 	if (s->captures || !s->captured_memory)
 		return;
 	s->captured_memory = false;
 	if (!tells_of_nodes(s->drv)) /* then they stay as long as the session */
 		return;
-	for (uint32_t i = 0; i < r->n; i++) {
-		if (r->range[i].kind != RANGE_GRAPH || r->range[i].flags)
-			r->range[kept++] = r->range[i];
-	}
-	r->n = kept;
+	ranges_remove_if(&s->ranges, is_nobodys, NULL);
 }
 
 struct graph_memory *graph_memory_share(struct cuda_session *s, uint64_t graph)

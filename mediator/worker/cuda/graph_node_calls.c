@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "callbacks.h"
+#include "charge.h"
 #include "contexts.h"
 #include "copy3d.h"
 #include "cuda_dispatch.h"
@@ -355,12 +356,19 @@ CUresult host_vgpuGraphAddAlloc(struct cuda_session *s, CUgraphNode *node, CUgra
 
 	if (!s->drv->cuGraphAddMemAllocNode)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	r = s->drv->cuGraphAddMemAllocNode(node, graph, dependencies, n, &p);
+	r = charge_pool_take(s, CHARGE_GRAPHS, charge_of(bytes));
 	if (r != CUDA_SUCCESS)
 		return r;
+	r = s->drv->cuGraphAddMemAllocNode(node, graph, dependencies, n, &p);
+	if (r != CUDA_SUCCESS) {
+		charge_pool_undo(s, CHARGE_GRAPHS, charge_of(bytes));
+		return r;
+	}
 	*address = p.dptr;
+	/* The node is there, and its memory will be: it stays charged for. */
 	if (!memory_note(s, p.dptr, bytes, RANGE_GRAPH))
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	charge_range(s, p.dptr, charge_of(bytes), CHARGE_GRAPHS);
 	graph_memory_add(s, REQUEST(s, vgpuGraphAddAlloc)->graph, p.dptr, false);
 	return CUDA_SUCCESS;
 }

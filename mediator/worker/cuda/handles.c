@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "charge.h"
 #include "contexts.h"
 #include "graph_memory.h"
 #include "graphs.h"
@@ -167,12 +168,18 @@ CUresult handles_set(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_typ
 		handles_remove(s, known);
 		known = 0;
 	}
-	s->handles.object[index] = (struct cuda_object){
-		.handle = handle, .real = (uintptr_t)real, .data = data, .context = context};
+	s->handles.object[index] = (struct cuda_object){.handle = handle,
+							.real = (uintptr_t)real,
+							.charged = s->new_charged,
+							.data = data,
+							.context = context};
+	s->new_charged = 0;
 	if (parent && handles_object(&s->handles, parent, vgpu_cuda_handle_type(parent)))
 		link_child(&s->handles, vgpu_cuda_handle_index(parent), index);
 	if (type == VGPU_CUDA_STREAM)
 		contexts_add_stream(s, parent, real);
+	if (type == VGPU_CUDA_ALLOCATION)
+		charge_physical_hold(s, (uintptr_t)real);
 	if (is_indexed(type) && !known)
 		index_add(&s->handles, index);
 	s->handles.bound += context != 0;
@@ -207,6 +214,9 @@ static void drop_data(struct cuda_session *s, struct cuda_object *o)
 	case VGPU_CUDA_LINK:
 		link_data_free(o->data);
 		break;
+	case VGPU_CUDA_ALLOCATION:
+		charge_physical_let_go(s, o->real);
+		break;
 	default:
 		break;
 	}
@@ -222,6 +232,7 @@ static void drop(struct cuda_session *s, struct cuda_object *o)
 	if (is_indexed(vgpu_cuda_handle_type(o->handle)))
 		index_drop(&s->handles, o);
 	drop_data(s, o);
+	charge_give(s, o->charged);
 	s->handles.bound -= o->context != 0;
 	memset(o, 0, sizeof(*o));
 	s->handles.live--;

@@ -24,12 +24,13 @@ struct cuda_session;
 #define HANDLES_MAX (1u << VGPU_CUDA_HANDLE_INDEX_BITS)
 
 struct cuda_object {
-	uint64_t handle; /* 0: free */
-	uint64_t real;   /* the driver's pointer or number */
-	void *data;      /* kept by us; given back by handles_remove() as the type says */
-	uint32_t parent; /* place in the table and 1; 0: none */
-	uint32_t child;  /* likewise, the first one */
-	uint32_t next;   /* children of the same parent */
+	uint64_t handle;  /* 0: free */
+	uint64_t real;    /* the driver's pointer or number */
+	uint64_t charged; /* bytes that the tenant is charged for it (charge.h) */
+	void *data;       /* kept by us; given back by handles_remove() as the type says */
+	uint32_t parent;  /* place in the table and 1; 0: none */
+	uint32_t child;   /* likewise, the first one */
+	uint32_t next;    /* children of the same parent */
 	uint32_t prev;
 	uint64_t context; /* handle of a context that it goes with as well, 0: none */
 };
@@ -74,8 +75,8 @@ CUresult handles_free(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_ty
 /*
  * Stores a new object, after handles_free() and the driver's success; the same
  * errors.  Its parent is s->new_parent, or as usual for the type; its second one
- * s->new_second; its data is s->new_data.  All are 0 afterwards.  A node that has
- * a handle already gets another if that is to be the parent.
+ * s->new_second; its data is s->new_data, its charge s->new_charged.  All are 0 afterwards.  A node
+ * that has a handle already gets another if that is to be the parent.
  */
 CUresult handles_set(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_type type, void *real);
 

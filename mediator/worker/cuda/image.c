@@ -72,6 +72,42 @@ static bool elf_is_sane(const uint8_t *data, uint64_t size)
 	       sections_are_sane(data, size, &e) && segments_are_sane(data, size, &e);
 }
 
+/* Variables that begin as zeros: sections without content, but not shared memory's. */
+static uint64_t zeros_of(const uint8_t *data, uint64_t size)
+{
+	Elf64_Shdr names, sh;
+	uint64_t sum = 0;
+	Elf64_Ehdr e;
+
+	memcpy(&e, data, sizeof(e));
+	if (e.e_shstrndx >= e.e_shnum)
+		return 0;
+	memcpy(&names, data + e.e_shoff + (uint64_t)e.e_shstrndx * sizeof(names), sizeof(names));
+	for (unsigned int i = 0; i < e.e_shnum; i++) {
+		static const char prefix[] = ".nv.global";
+		const size_t length = sizeof(prefix) - 1;
+
+		memcpy(&sh, data + e.e_shoff + (uint64_t)i * sizeof(sh), sizeof(sh));
+		if (sh.sh_type != SHT_NOBITS || !within(sh.sh_name, length, names.sh_size) ||
+		    !within(names.sh_offset, names.sh_size, size) ||
+		    memcmp(data + names.sh_offset + sh.sh_name, prefix, length) != 0)
+			continue;
+		if (__builtin_add_overflow(sum, sh.sh_size, &sum))
+			return UINT64_MAX;
+	}
+	return sum;
+}
+
+uint64_t image_memory(const struct blob *b)
+{
+	uint64_t sum = b->bytes;
+
+	if (b->bytes >= SELFMAG && !memcmp(b->data, ELFMAG, SELFMAG) &&
+	    __builtin_add_overflow(sum, zeros_of(b->data, b->bytes), &sum))
+		return UINT64_MAX;
+	return sum;
+}
+
 /* Text ends with the zeros that follow each blob. */
 static bool looks_like_text(const uint8_t *data, uint64_t size)
 {

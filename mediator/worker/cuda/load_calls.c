@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Modules and libraries: from a blob to the driver and out of it again. */
 #include "blobs.h"
+#include "charge.h"
 #include "cuda_dispatch.h"
 #include "jit.h"
 #include "session.h"
@@ -22,6 +23,23 @@ static CUresult prepare(struct cuda_session *s, uint64_t number, struct jit_opti
 	return CUDA_SUCCESS;
 }
 
+/* What an image will need: at least what it is; what it asks for beyond that, see image.c. */
+static CUresult take_for(struct cuda_session *s, const struct blob *b)
+{
+	return charge_take(s, charge_of(image_memory(b)));
+}
+
+static void loaded(struct cuda_session *s, struct blob *b, CUresult r)
+{
+	const uint64_t bytes = charge_of(image_memory(b));
+
+	if (r == CUDA_SUCCESS)
+		s->new_charged = bytes;
+	else
+		charge_give(s, bytes);
+	blobs_spend(s, b);
+}
+
 CUresult host_vgpuModuleLoad(struct cuda_session *s, CUmodule *module, unsigned long long number,
 			     unsigned int options, const struct vgpu_jit_option *option,
 			     unsigned int info_bytes, unsigned int error_bytes)
@@ -35,8 +53,11 @@ CUresult host_vgpuModuleLoad(struct cuda_session *s, CUmodule *module, unsigned 
 	r = prepare(s, number, &o, option, options, info_bytes, error_bytes, &b);
 	if (r != CUDA_SUCCESS)
 		return r;
+	r = take_for(s, b);
+	if (r != CUDA_SUCCESS)
+		return r;
 	r = s->drv->cuModuleLoadDataEx(module, b->data, o.n, o.option, o.value);
-	blobs_spend(s, b);
+	loaded(s, b, r);
 	return r;
 }
 
@@ -62,8 +83,11 @@ CUresult host_vgpuLibraryLoad(struct cuda_session *s, CUlibrary *library, unsign
 	r = prepare(s, number, &o, option, options, info_bytes, error_bytes, &b);
 	if (r != CUDA_SUCCESS)
 		return r;
+	r = take_for(s, b);
+	if (r != CUDA_SUCCESS)
+		return r;
 	r = s->drv->cuLibraryLoadData(library, b->data, o.option, o.value, o.n, NULL, NULL, 0);
-	blobs_spend(s, b);
+	loaded(s, b, r);
 	return r;
 }
 

@@ -16,6 +16,9 @@ struct cuda_session;
  */
 bool memory_note(struct cuda_session *s, uint64_t at, uint64_t bytes, enum range_kind kind);
 
+/* The driver has taken it back, at once or in a stream's order. */
+void memory_freed(struct cuda_session *s, uint64_t at);
+
 /* Rows as a pitched fill has them: do they lie in the session's memory? */
 bool memory_has_rows(struct cuda_session *s, uint64_t at, uint64_t pitch, uint64_t width,
 		     uint64_t height);

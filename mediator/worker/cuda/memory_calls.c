@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Device memory: every allocation is a range of the session. */
+#include "charge.h"
 #include "cuda_dispatch.h"
 #include "memory.h"
 #include "session.h"
+#include "worker.h"
 
 bool memory_note(struct cuda_session *s, uint64_t at, uint64_t bytes, enum range_kind kind)
 {
@@ -12,12 +14,15 @@ bool memory_note(struct cuda_session *s, uint64_t at, uint64_t bytes, enum range
 	return ranges_add(&s->ranges, at, bytes, kind, s->context);
 }
 
-/* Notes what the driver gave; if that cannot be, gives it back. */
-static CUresult keep(struct cuda_session *s, CUdeviceptr at, size_t bytes)
+/* Notes what the driver gave, and what was charged for it; if that cannot be, gives it back. */
+static CUresult keep(struct cuda_session *s, CUdeviceptr at, size_t bytes, uint64_t charged)
 {
-	if (memory_note(s, at, bytes, RANGE_DEVICE))
+	if (memory_note(s, at, bytes, RANGE_DEVICE)) {
+		charge_range(s, at, charged, 0);
 		return CUDA_SUCCESS;
+	}
 	s->drv->cuMemFree_v2(at);
+	charge_give(s, charged);
 	return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
@@ -29,27 +34,65 @@ static CUresult short_of(struct cuda_session *s)
 	return r == CUDA_SUCCESS ? CUDA_ERROR_OUT_OF_MEMORY : r;
 }
 
+static CUresult may_allocate(struct cuda_session *s, bool there, uint64_t charged)
+{
+	CUresult r =
+		there && s->drv->cuMemFree_v2 ? ranges_room(&s->ranges) : CUDA_ERROR_NOT_SUPPORTED;
+
+	return r == CUDA_SUCCESS ? charge_take(s, charged) : r;
+}
+
 CUresult host_cuMemAlloc_v2(struct cuda_session *s, CUdeviceptr *dptr, size_t bytes)
 {
-	CUresult r = s->drv->cuMemAlloc_v2 && s->drv->cuMemFree_v2 ? ranges_room(&s->ranges)
-								   : CUDA_ERROR_NOT_SUPPORTED;
+	const uint64_t charged = charge_of(bytes);
+	CUresult r = may_allocate(s, s->drv->cuMemAlloc_v2, charged);
 
-	if (r == CUDA_SUCCESS)
+	if (r == CUDA_SUCCESS) {
 		r = s->drv->cuMemAlloc_v2(dptr, bytes);
-	if (r == CUDA_ERROR_OUT_OF_MEMORY)
-		r = short_of(s);
-	return r == CUDA_SUCCESS ? keep(s, *dptr, bytes) : r;
+		if (r == CUDA_SUCCESS)
+			return keep(s, *dptr, bytes, charged);
+		charge_give(s, charged);
+	}
+	return r == CUDA_ERROR_OUT_OF_MEMORY ? short_of(s) : r;
+}
+
+/* Rows as wide as the driver makes them, which it tells only afterwards. */
+static CUresult keep_pitched(struct cuda_session *s, CUdeviceptr at, uint64_t bytes,
+			     uint64_t charged)
+{
+	const uint64_t all = charge_of(bytes);
+
+	if (all <= charged || charge_take(s, all - charged) == CUDA_SUCCESS)
+		return keep(s, at, bytes, MAX(all, charged));
+	s->drv->cuMemFree_v2(at);
+	charge_give(s, charged);
+	return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 CUresult host_cuMemAllocPitch_v2(struct cuda_session *s, CUdeviceptr *dptr, size_t *pitch,
 				 size_t width, size_t height, unsigned int element)
 {
-	CUresult r = s->drv->cuMemAllocPitch_v2 && s->drv->cuMemFree_v2 ? ranges_room(&s->ranges)
-									: CUDA_ERROR_NOT_SUPPORTED;
+	const uint64_t charged = charge_of(vgpu_cuda_product(width, height));
+	CUresult r = may_allocate(s, s->drv->cuMemAllocPitch_v2, charged);
 
-	if (r == CUDA_SUCCESS)
+	if (r == CUDA_SUCCESS) {
 		r = s->drv->cuMemAllocPitch_v2(dptr, pitch, width, height, element);
-	return r == CUDA_SUCCESS ? keep(s, *dptr, *pitch * height) : r;
+		if (r == CUDA_SUCCESS)
+			return keep_pitched(s, *dptr, *pitch * height, charged);
+		charge_give(s, charged);
+	}
+	return r == CUDA_ERROR_OUT_OF_MEMORY ? short_of(s) : r;
+}
+
+void memory_freed(struct cuda_session *s, uint64_t at)
+{
+	struct cuda_range *r = ranges_find(&s->ranges, at);
+
+	/* Memory of cuMemAlloc() that is freed in a stream's order is gone a little later: no
+	 * matter. */
+	if (r && r->source)
+		charge_pool_freed(s, r);
+	ranges_remove(&s->ranges, at, RANGE_DEVICE);
 }
 
 static CUresult give_back(struct cuda_session *s, CUdeviceptr at)
@@ -57,7 +100,7 @@ static CUresult give_back(struct cuda_session *s, CUdeviceptr at)
 	CUresult r = s->drv->cuMemFree_v2(at);
 
 	if (r == CUDA_SUCCESS)
-		ranges_remove(&s->ranges, at, RANGE_DEVICE);
+		memory_freed(s, at);
 	return r;
 }
 
@@ -80,10 +123,23 @@ CUresult host_cuMemFree_v2(struct cuda_session *s, CUdeviceptr dptr)
 	return r == CUDA_SUCCESS ? give_back(s, dptr) : r;
 }
 
+/* The tenant's truth: it has no more than it may, and others' memory is none of its business. */
 CUresult host_cuMemGetInfo_v2(struct cuda_session *s, size_t *free_bytes, size_t *total)
 {
-	return s->drv->cuMemGetInfo_v2 ? s->drv->cuMemGetInfo_v2(free_bytes, total)
-				       : CUDA_ERROR_NOT_SUPPORTED;
+	uint64_t left, all;
+	CUresult r = s->drv->cuMemGetInfo_v2 ? s->drv->cuMemGetInfo_v2(free_bytes, total)
+					     : CUDA_ERROR_NOT_SUPPORTED;
+
+	if (r != CUDA_SUCCESS)
+		return r;
+	charge_settle(s);
+	left = *free_bytes;
+	all = *total;
+	tenant_look(&s->worker->tenant);
+	tenant_memory_seen(&s->worker->tenant, &left, &all);
+	*free_bytes = left;
+	*total = all;
+	return CUDA_SUCCESS;
 }
 
 bool memory_has_rows(struct cuda_session *s, uint64_t at, uint64_t pitch, uint64_t width,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Memory that is allocated and freed in the order of a stream. */
+#include "charge.h"
 #include "cuda_dispatch.h"
 #include "graph_memory.h"
 #include "memory.h"
@@ -7,35 +8,51 @@
 #include "waits.h"
 
 /* What a captured stream allocates is its graph's. */
-static CUresult keep(struct cuda_session *s, CUdeviceptr at, size_t bytes, CUstream stream)
+static CUresult keep(struct cuda_session *s, CUdeviceptr at, size_t bytes, CUstream stream,
+		     bool captured, uint64_t pool)
 {
-	bool captured = waits_is_capturing(s, stream);
-
 	s->captured_memory |= captured;
-	if (memory_note(s, at, bytes, captured ? RANGE_GRAPH : RANGE_DEVICE))
+	if (memory_note(s, at, bytes, captured ? RANGE_GRAPH : RANGE_DEVICE)) {
+		charge_range(s, at, charge_of(bytes), pool);
 		return CUDA_SUCCESS;
+	}
 	if (s->drv->cuMemFreeAsync)
 		s->drv->cuMemFreeAsync(at, stream);
+	charge_pool_undo(s, pool, charge_of(bytes));
 	return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+/* `pool`: NULL for the device's current one. */
+static CUresult allocate(struct cuda_session *s, CUdeviceptr *dptr, size_t bytes, CUmemoryPool pool,
+			 CUstream stream)
+{
+	const bool captured = waits_is_capturing(s, stream);
+	const uint64_t from =
+		captured ? CHARGE_GRAPHS : (pool ? (uintptr_t)pool : charge_current_pool(s));
+	CUresult r = charge_pool_take(s, from, charge_of(bytes));
+
+	if (r != CUDA_SUCCESS)
+		return r;
+	r = pool ? s->drv->cuMemAllocFromPoolAsync(dptr, bytes, pool, stream)
+		 : s->drv->cuMemAllocAsync(dptr, bytes, stream);
+	if (r == CUDA_SUCCESS)
+		return keep(s, *dptr, bytes, stream, captured, from);
+	charge_pool_undo(s, from, charge_of(bytes));
+	return r;
 }
 
 CUresult host_cuMemAllocAsync(struct cuda_session *s, CUdeviceptr *dptr, size_t bytes,
 			      CUstream stream)
 {
-	CUresult r = s->drv->cuMemAllocAsync ? s->drv->cuMemAllocAsync(dptr, bytes, stream)
-					     : CUDA_ERROR_NOT_SUPPORTED;
-
-	return r == CUDA_SUCCESS ? keep(s, *dptr, bytes, stream) : r;
+	return s->drv->cuMemAllocAsync ? allocate(s, dptr, bytes, NULL, stream)
+				       : CUDA_ERROR_NOT_SUPPORTED;
 }
 
 CUresult host_cuMemAllocFromPoolAsync(struct cuda_session *s, CUdeviceptr *dptr, size_t bytes,
 				      CUmemoryPool pool, CUstream stream)
 {
-	CUresult r = s->drv->cuMemAllocFromPoolAsync
-			     ? s->drv->cuMemAllocFromPoolAsync(dptr, bytes, pool, stream)
-			     : CUDA_ERROR_NOT_SUPPORTED;
-
-	return r == CUDA_SUCCESS ? keep(s, *dptr, bytes, stream) : r;
+	return s->drv->cuMemAllocFromPoolAsync ? allocate(s, dptr, bytes, pool, stream)
+					       : CUDA_ERROR_NOT_SUPPORTED;
 }
 
 CUresult host_cuMemFreeAsync(struct cuda_session *s, CUdeviceptr dptr, CUstream stream)
@@ -51,7 +68,7 @@ CUresult host_cuMemFreeAsync(struct cuda_session *s, CUdeviceptr dptr, CUstream 
 	later = waits_is_capturing(s, stream); /* it is freed by each launch of the graph */
 	r = s->drv->cuMemFreeAsync(dptr, stream);
 	if (r == CUDA_SUCCESS && !later)
-		ranges_remove(&s->ranges, dptr, RANGE_DEVICE);
+		memory_freed(s, dptr);
 	return r;
 }
 
@@ -97,6 +114,8 @@ CUresult host_cuMemPoolDestroy(struct cuda_session *s, CUmemoryPool pool)
 					      : CUDA_ERROR_NOT_SUPPORTED;
 	uint64_t handle;
 
+	if (r == CUDA_SUCCESS)
+		charge_pool_gone(s, (uintptr_t)pool);
 	/* As a device's own it may have been asked for, and have more handles. */
 	while (r == CUDA_SUCCESS && (handle = handles_find(s, VGPU_CUDA_MEMPOOL, pool)))
 		handles_remove(s, handle);

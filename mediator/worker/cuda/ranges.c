@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "charge.h"
 #include "session.h"
 
 /* The index of the first range that ends after `addr`. */
@@ -100,43 +101,64 @@ bool ranges_add(struct cuda_ranges *r, uint64_t start, uint64_t length, enum ran
 bool ranges_remove(struct cuda_ranges *r, uint64_t start, enum range_kind kind)
 {
 	uint32_t i = first_after(r, start);
+	struct cuda_range gone;
 
 	if (i >= r->n || r->range[i].start != start || r->range[i].kind != kind)
 		return false;
+	gone = r->range[i];
 	r->n--;
 	memmove(&r->range[i], &r->range[i + 1], (r->n - i) * sizeof(r->range[0]));
+	charge_range_gone(r, &gone);
 	return true;
 }
 
-void ranges_remove_owner(struct cuda_ranges *r, uint64_t owner)
+void ranges_remove_if(struct cuda_ranges *r,
+		      bool (*goes)(const struct cuda_range *range, const void *opaque),
+		      const void *opaque)
 {
 	uint32_t kept = 0;
 
-	if (!owner)
-		return;
 	for (uint32_t i = 0; i < r->n; i++) {
-		if (r->range[i].owner != owner && r->range[i].context != owner)
+		if (goes(&r->range[i], opaque))
+			charge_range_gone(r, &r->range[i]);
+		else
 			r->range[kept++] = r->range[i];
 	}
 	r->n = kept;
 }
 
+static bool is_owners(const struct cuda_range *r, const void *owner)
+{
+	const uint64_t handle = *(const uint64_t *)owner;
+
+	return r->owner == handle || r->context == handle;
+}
+
+void ranges_remove_owner(struct cuda_ranges *r, uint64_t owner)
+{
+	if (owner)
+		ranges_remove_if(r, is_owners, &owner);
+}
+
+static bool overlaps(const struct cuda_range *r, const void *opaque)
+{
+	const struct cuda_range *cut = opaque;
+
+	return r->kind != RANGE_HOST && r->start < cut->start + cut->length &&
+	       cut->start < r->start + r->length;
+}
+
 void ranges_cut(struct cuda_ranges *r, uint64_t start, uint64_t length)
 {
-	uint32_t kept = 0;
+	const struct cuda_range cut = {.start = start, .length = length};
 
-	for (uint32_t i = 0; i < r->n; i++) {
-		const struct cuda_range *at = &r->range[i];
-		bool apart = at->start >= start + length || start >= at->start + at->length;
-
-		if (apart || at->kind == RANGE_HOST)
-			r->range[kept++] = *at;
-	}
-	r->n = kept;
+	ranges_remove_if(r, overlaps, &cut);
 }
 
 void ranges_free(struct cuda_ranges *r)
 {
+	for (uint32_t i = 0; i < r->n; i++)
+		charge_range_gone(r, &r->range[i]);
 	free(r->range);
-	*r = (struct cuda_ranges){0};
+	*r = (struct cuda_ranges){.session = r->session};
 }

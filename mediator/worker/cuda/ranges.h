@@ -28,6 +28,8 @@ struct cuda_range {
 	uint64_t length;
 	uint64_t owner;   /* a handle: of the context, module, … 0: none */
 	uint64_t context; /* a second one, whose end is the range's too */
+	uint64_t charged; /* bytes that the tenant is charged for it (charge.h) */
+	uint64_t source;  /* the driver's pool that it is from, or what is mapped; 0: neither */
 	uint32_t kind;    /* enum range_kind */
 	uint32_t flags;   /* the adder's */
 	bool in_graphs;   /* a window of which graphs may hold addresses */
@@ -37,7 +39,8 @@ struct cuda_ranges {
 	struct cuda_range *range; /* by address, disjoint */
 	uint32_t n;
 	uint32_t room;
-	uint32_t last; /* the one found most recently */
+	uint32_t last;                /* the one found most recently */
+	struct cuda_session *session; /* whose memory they are; NULL: they stand for none */
 };
 
 #define RANGES_MAX (1u << 20)
@@ -66,6 +69,11 @@ void ranges_cut(struct cuda_ranges *r, uint64_t start, uint64_t length);
 
 /* Takes out all of an owner's. */
 void ranges_remove_owner(struct cuda_ranges *r, uint64_t owner);
+
+/* Takes out all that `goes` says. */
+void ranges_remove_if(struct cuda_ranges *r,
+		      bool (*goes)(const struct cuda_range *range, const void *opaque),
+		      const void *opaque);
 
 void ranges_free(struct cuda_ranges *r);
 

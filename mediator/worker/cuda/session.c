@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "callbacks.h"
+#include "charge.h"
 #include "cuda_dispatch.h"
 #include "entry.h"
 #include "output.h"
@@ -69,7 +70,8 @@ static struct cuda_session *make(struct worker *w)
 	RESOLVE(s, w, cuMemGetAllocationGranularity);
 	RESOLVE(s, w, cuDevicePrimaryCtxRetain);
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s->wake_fd < 0 || waits_init(s) != CUDA_SUCCESS || callbacks_init(s) != CUDA_SUCCESS) {
+	if (s->wake_fd < 0 || waits_init(s) != CUDA_SUCCESS || callbacks_init(s) != CUDA_SUCCESS ||
+	    charge_init(s) != CUDA_SUCCESS) {
 		free(drv);
 		free(s);
 		return NULL;
@@ -81,6 +83,7 @@ static struct cuda_session *make(struct worker *w)
 CUresult session_open(struct cuda_session *s)
 {
 	CUstreamCaptureMode relaxed = CU_STREAM_CAPTURE_MODE_RELAXED;
+	size_t total = 0;
 	CUresult r;
 
 	if (s->open)
@@ -97,6 +100,9 @@ CUresult session_open(struct cuda_session *s)
 	if (s->extra.cuThreadExchangeStreamCaptureMode)
 		s->extra.cuThreadExchangeStreamCaptureMode(&relaxed);
 	output_init(s);
+	if (s->drv->cuDeviceTotalMem_v2 &&
+	    s->drv->cuDeviceTotalMem_v2(&total, s->device) == CUDA_SUCCESS)
+		s->worker->tenant.device_memory = total;
 	s->open = true;
 	return CUDA_SUCCESS;
 }
@@ -240,15 +246,46 @@ int session_make_call(struct cuda_session *s, const struct cuda_request_view *re
 	s->new_parent = 0;
 	s->new_second = 0;
 	s->new_data = NULL;
+	charge_give(s, s->new_charged); /* what it was to be for was not kept */
+	s->new_charged = 0;
 	if (b->nheld)
 		buffers_release(b);
 	return err;
+}
+
+/*
+ * May the tenant do this?  Asked once, when the request comes: what was taken
+ * is done, also if it is held back for a while.
+ */
+static bool is_allowed(struct worker *w, const struct cuda_request_view *req)
+{
+	const uint32_t function = function_of(req);
+	const uint32_t classes = cuda_function_classes(function);
+
+	if (tenant_allows(&w->tenant, classes))
+		return true;
+	TENANT_COUNT(&w->tenant, refused, 1);
+	control_refused(w, CTL_REFUSED_CLASS, req->id, classes & ~w->tenant.limits.classes,
+			cuda_function_name(function));
+	return false;
+}
+
+static bool is_launch(uint32_t function)
+{
+	return function == CUDA_FN_vgpuLaunch || function == CUDA_FN_cuGraphLaunch ||
+	       function == CUDA_FN_vgpuGraphLaunch;
 }
 
 static int dispatch(struct worker *w, const struct cuda_request_view *req, struct cuda_reply *reply)
 {
 	CUresult r;
 
+	if (!is_allowed(w, req)) {
+		reply->result = CUDA_ERROR_NOT_PERMITTED;
+		return 0;
+	}
+	if (is_launch(function_of(req)))
+		TENANT_COUNT(&w->tenant, launches, 1);
 	if (!w->cuda)
 		w->cuda = make(w);
 	if (!w->cuda)

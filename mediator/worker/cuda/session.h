@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <glib.h>
+
 #include "backend.h"
 #include "cuda_driver.h"
 #include "flow.h"
@@ -85,18 +87,21 @@ struct cuda_session {
 	struct windows *windows;
 	struct callbacks *callbacks;
 	struct output *output;
-	uint64_t context;    /* handle of the context that is current in the driver */
+	GHashTable *pools;    /* the driver's pool -> what it is charged for; charge_pool.c */
+	GHashTable *physical; /* the driver's handle of memory -> its users; charge.c */
+	uint64_t context;     /* handle of the context that is current in the driver */
 	uint64_t new_parent; /* parent of the handle that the call in progress makes, 0: as usual */
-	uint64_t new_second; /* ... and the context that it goes with as well, 0: none */
-	void *new_data;      /* ... and the data that it takes along */
-	void **params;       /* addresses of a kernel's parameters */
-	uint32_t nparams;    /* ... room for as many as any known kernel has */
-	uint32_t function;   /* number of the call that was taken last */
-	CUresult deferred;   /* the first failure of a quiet call, not reported yet */
-	CUcontext borrowed;  /* the primary context, retained for session_borrow() */
-	CUdevice device;     /* the driver's number of the device that the guest calls 0 */
-	int wake_fd;         /* eventfd that the loop watches; any thread may write it */
-	uint32_t captures;   /* begun and not ended; capture_calls.c counts */
+	uint64_t new_charged; /* ... and what the tenant was charged for it */
+	uint64_t new_second;  /* ... and the context that it goes with as well, 0: none */
+	void *new_data;       /* ... and the data that it takes along */
+	void **params;        /* addresses of a kernel's parameters */
+	uint32_t nparams;     /* ... room for as many as any known kernel has */
+	uint32_t function;    /* number of the call that was taken last */
+	CUresult deferred;    /* the first failure of a quiet call, not reported yet */
+	CUcontext borrowed;   /* the primary context, retained for session_borrow() */
+	CUdevice device;      /* the driver's number of the device that the guest calls 0 */
+	int wake_fd;          /* eventfd that the loop watches; any thread may write it */
+	uint32_t captures;    /* begun and not ended; capture_calls.c counts */
 	bool captured_memory; /* some capture under way may hold allocations */
 	bool open;            /* cuInit() was called */
 	bool has_graphs;      /* there was one, or a capture: addresses may go into graphs */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Virtual memory: addresses reserved, memory mapped there, a range once it is. */
+#include "charge.h"
 #include "cuda_dispatch.h"
 #include "memory.h"
 #include "session.h"
@@ -44,8 +45,16 @@ CUresult host_cuMemAddressFree(struct cuda_session *s, CUdeviceptr ptr, size_t s
 CUresult host_cuMemCreate(struct cuda_session *s, CUmemGenericAllocationHandle *handle, size_t size,
 			  const CUmemAllocationProp *prop, unsigned long long flags)
 {
-	return s->drv->cuMemCreate ? s->drv->cuMemCreate(handle, size, prop, flags)
-				   : CUDA_ERROR_NOT_SUPPORTED;
+	CUresult r = s->drv->cuMemCreate ? charge_take(s, size) : CUDA_ERROR_NOT_SUPPORTED;
+
+	if (r != CUDA_SUCCESS)
+		return r;
+	r = s->drv->cuMemCreate(handle, size, prop, flags);
+	if (r == CUDA_SUCCESS)
+		charge_physical(s, *handle, size); /* the handle that is stored next holds it */
+	else
+		charge_give(s, size);
+	return r;
 }
 
 CUresult host_cuMemMap(struct cuda_session *s, CUdeviceptr ptr, size_t size, size_t offset,
@@ -60,8 +69,11 @@ CUresult host_cuMemMap(struct cuda_session *s, CUdeviceptr ptr, size_t size, siz
 	r = s->drv->cuMemMap(ptr, size, offset, handle, flags);
 	if (r != CUDA_SUCCESS)
 		return r;
-	if (ranges_add(&s->ranges, ptr, size, RANGE_VMM, 0))
+	if (ranges_add(&s->ranges, ptr, size, RANGE_VMM, 0)) {
+		charge_range(s, ptr, 0, handle);
+		charge_physical_hold(s, handle);
 		return CUDA_SUCCESS;
+	}
 	s->drv->cuMemUnmap(ptr, size);
 	return CUDA_ERROR_OUT_OF_MEMORY;
 }

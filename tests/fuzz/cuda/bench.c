@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "charge.h"
 #include "cpu_driver.h"
 #include "cuda/entry.h"
 #include "fuzz_cuda.h"
@@ -28,8 +29,30 @@
 #define DATA_AT 65536u
 #define BUFFERS 8u
 
+/* The tenant's, enough for what a session begins with and soon reached. */
+#define MEMORY_LIMIT ((uint64_t)32 << 20)
+
 static struct worker worker;
 static uint8_t *ram;
+static struct tenant_limits limits;
+static struct tenant_usage usage;
+
+static void make_tenant(void)
+{
+	const struct tenant_limits l = {
+		.classes = POLICY_ALL, .memory = MEMORY_LIMIT, .cap_percent = 100};
+
+	tenant_limits_write(&limits, &l);
+	usage.version = TENANT_PAGE_VERSION;
+	CHECK(tenant_open(&worker.tenant, &limits, &usage, 1));
+}
+
+/* Whatever was called in whatever order: never beyond the limit, and what is told is true. */
+static void check_tenant(void)
+{
+	CHECK(worker.tenant.own.memory <= MEMORY_LIMIT);
+	CHECK(worker.tenant.own.memory == usage.session[1].memory);
+}
 
 static void make_ram(void)
 {
@@ -125,6 +148,15 @@ void control_warning(struct worker *w, uint64_t request, const char *text)
 	(void)w;
 	(void)request;
 	(void)text;
+}
+
+void control_refused(struct worker *w, enum ctl_refused_kind kind, uint64_t request, uint64_t value,
+		     const char *what)
+{
+	CHECK(kind < CTL_REFUSED_KINDS && what && *what);
+	(void)w;
+	(void)request;
+	(void)value;
 }
 
 /*
@@ -248,6 +280,7 @@ static void look(void)
 	while (cuda_poll(&worker) != CUDA_NOTHING)
 		CHECK(worker.rsp.header.length <= VGPU_RECORD_MAX);
 	answer_callbacks();
+	check_tenant();
 }
 
 /* Some calls come while others have the GPU, and are held back until they have not. */
@@ -430,6 +463,7 @@ static void start(void)
 	worker.page = calloc(1, VGPU_PAGE);
 	CHECK(worker.page && ops.open(&worker.be, 0, NULL) == 0);
 	make_ram();
+	make_tenant();
 	fill_table();
 	CHECK(buffers_init(&worker.buffers, &worker.mem, (void *)(ram + TABLE_AT), BUFFERS) == 0);
 	CHECK(CALL(vgpuHello, 0, .version = VGPU_CUDA_VERSION) == CUDA_SUCCESS);
@@ -597,6 +631,9 @@ void bench_end(void)
 	handles_clear(worker.cuda);
 	forget_windows();
 	ranges_free(&worker.cuda->ranges);
+	/* Nothing is left, so nothing is charged for: no way loses or gains any. */
+	charge_settle(worker.cuda);
+	CHECK(!worker.tenant.own.memory);
 	worker.cuda->deferred = CUDA_SUCCESS;
 	buffers_release(&worker.buffers);
 }

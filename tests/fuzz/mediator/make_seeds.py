@@ -145,7 +145,19 @@ def tenants():
     write("fuzz_policy", "wrong", b"[tenant]\nlevel=root\n[limit]\nmemory=1.5G\n")
 
 
+CONTROL = {
+    "status": b'{"verb":"status","id":1}',
+    "audit": b'{"verb":"audit","tenant":"vm1","kind":"eviction","since":"2026-11-27T08:15:02.5Z",'
+             b'"after":7,"most":100}',
+    "set": b'{"id":"a\\n","verb":"set","tenant":"vm1","key":"weight","value":"5\\u0041"}',
+    "evict": b'{"verb":"evict","session":12}',
+    "drain": b'{"verb":"drain","off":true}',
+    "nested": b'{"verb":"sessions","tenant":[{}]}',
+}
+
 for key, value in SOCKET.items():
     write("fuzz_socket", key, value)
+for key, value in CONTROL.items():
+    write("fuzz_control", key, value)
 requests()
 tenants()

@@ -4,6 +4,7 @@
 import contextlib
 import io
 import os
+import re
 import sys
 import tempfile
 import unittest
@@ -50,6 +51,13 @@ def headers(text=HEADER, typedefs=TYPEDEFS):
 
 
 def table(text, h=None):
+    """Most tables here are not about classes: who says nothing gets one."""
+    lines = [line if re.search(r"(class|refuse) =", line) else
+             line.replace("= { ", '= { class = "memory", ', 1) for line in text.split("\n")]
+    return plain_table("\n".join(lines), h)
+
+
+def plain_table(text, h=None):
     return generate.load_table("[group]\n" + text, h or headers())
 
 
@@ -118,6 +126,20 @@ class Table(unittest.TestCase):
         with self.assertRaises(generate.TableError):
             generate.expand("n+1", name)
 
+    def test_classes(self):
+        def of(text):
+            return plain_table('cuInit = { %s guest = "custom" }' % text)[0].class_bits()
+        self.assertEqual(of('class = "any",'), "0")
+        self.assertEqual(of('class = "graphs+kernels",'), "POLICY_GRAPHS | POLICY_KERNELS")
+        for wrong in ("", 'class = "none",', 'class = "any+memory",', 'class = "",',
+                      'class = "admin",', 'class = "builtin",'):
+            with self.assertRaises(generate.TableError, msg=wrong) as caught:
+                of(wrong)
+            self.assertIn("class", str(caught.exception))
+        plain_table('cuMany = { refuse = "CUDA_ERROR_NOT_SUPPORTED" }')
+        with self.assertRaises(generate.TableError):
+            plain_table('cuGone_v2 = { id = 1, send = "quiet", arg = { hStream = "del" } }')
+
     def test_a_function_that_this_toolkit_lacks(self):
         f = one('cuFuture = { id = 9, send = "quiet" }')
         self.assertTrue(f.missing)
@@ -174,7 +196,7 @@ class RealTable(unittest.TestCase):
             self.assertNotIn("other arguments", said.getvalue())
             with open(os.path.join(out, "cuda-functions.md"), encoding="utf-8") as f:
                 doc = f.read()
-            self.assertIn("| `cuEventRecord` | quiet |", doc)
+            self.assertIn("| `cuEventRecord` | quiet | memory |", doc)
             self.assertIn("`cuMemAllocManaged` | refused", doc)
 
 

@@ -4,6 +4,7 @@
 
 #include <glib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -77,6 +78,17 @@ void control_warning(struct worker *w, uint64_t request, const char *text)
 	(void)text;
 }
 
+struct refusal calls_refusal;
+
+void control_refused(struct worker *w, enum ctl_refused_kind kind, uint64_t request, uint64_t value,
+		     const char *what)
+{
+	(void)w;
+	(void)request;
+	calls_refusal = (struct refusal){.n = calls_refusal.n + 1, .kind = kind, .value = value};
+	g_strlcpy(calls_refusal.what, what, sizeof(calls_refusal.what));
+}
+
 bool control_handle(struct worker *w)
 {
 	(void)w;
@@ -120,6 +132,8 @@ void calls_start(void)
 	test_worker = g_new0(struct worker, 1);
 	test_worker->ops = &ops;
 	test_worker->page = g_malloc0(VGPU_PAGE);
+	tenant_alone(&test_worker->tenant);
+	calls_refusal = (struct refusal){0};
 	calls_notes = g_string_new(NULL);
 	calls_turns = g_array_new(FALSE, FALSE, sizeof(struct ctl_turn_news));
 }
@@ -141,6 +155,8 @@ void calls_stop(void)
 {
 	calls_own_output();
 	keep_session();
+	free((void *)test_worker->tenant.page);
+	free(test_worker->tenant.usage);
 	g_free(test_worker->page);
 	g_free(test_worker);
 	g_string_free(calls_notes, TRUE);

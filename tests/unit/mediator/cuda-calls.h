@@ -54,6 +54,15 @@ struct outcome *calls_wait(uint64_t *id);
 void calls_send_with(const struct vgpu_desc *desc, unsigned int ndesc, uint32_t function,
 		     uint64_t context, const struct part *part, unsigned int n);
 
+/* What the daemon would have been told of last, and how often. */
+struct refusal {
+	unsigned int n;
+	enum ctl_refused_kind kind;
+	uint64_t value;
+	char what[64];
+};
+extern struct refusal calls_refusal;
+
 /* Notes that have come, as text: "1:value 7\n", "3:42". */
 extern GString *calls_notes;
 

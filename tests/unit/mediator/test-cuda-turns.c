@@ -19,7 +19,6 @@
 
 static CUdeviceptr at;
 static struct vgpu_queue_header ring; /* an empty one */
-static struct tenant_limits page;
 
 static void start(void)
 {
@@ -45,11 +44,10 @@ static void stop(void)
 
 static void limit_kernels(uint64_t ns)
 {
-	const struct tenant_limits limits = {.kernel_ns = ns};
+	struct tenant_limits limits = *test_worker->tenant.page;
 
-	page = (struct tenant_limits){0};
-	tenant_limits_write(&page, &limits);
-	test_worker->tenant.page = &page;
+	limits.kernel_ns = ns;
+	tenant_limits_write((struct tenant_limits *)test_worker->tenant.page, &limits);
 }
 
 static void fill(uint32_t value)
@@ -129,9 +127,9 @@ static void test_free(void)
 	while (test_worker->turn.busy)
 		run();
 	g_assert_cmpuint(calls_turns->len, ==, 0);
-	g_assert_cmpuint(test_worker->turn.own.gpu_ns, >, 0);
-	g_assert_cmpuint(test_worker->turn.own.progress, >, 0);
-	g_assert_cmpuint(test_worker->turn.own.busy_since, ==, 0);
+	g_assert_cmpuint(test_worker->tenant.mine->gpu_ns, >, 0);
+	g_assert_cmpuint(test_worker->tenant.mine->progress, >, 0);
+	g_assert_cmpuint(test_worker->tenant.mine->busy_since, ==, 0);
 	stop();
 }
 
@@ -152,7 +150,7 @@ static void test_held(void)
 	while (cuda_has_held(test_worker))
 		run();
 	g_assert_cmpuint(result(), ==, MANY);
-	g_assert_cmpuint(test_worker->turn.own.throttled_ns, >, 0);
+	g_assert_cmpuint(test_worker->tenant.mine->throttled_ns, >, 0);
 	/* Of no use any more: it goes back by itself. */
 	expect_return(1, 1, false);
 	stop();
@@ -365,11 +363,11 @@ static void test_long_enough(void)
 	block();
 	for (int i = 0; i < 1000; i++)
 		run();
-	g_assert_cmpuint(test_worker->turn.own.busy_since, >, 0);
+	g_assert_cmpuint(test_worker->tenant.mine->busy_since, >, 0);
 	flag();
 	while (test_worker->turn.busy)
 		run();
-	g_assert_cmpuint(test_worker->turn.own.busy_since, ==, 0);
+	g_assert_cmpuint(test_worker->tenant.mine->busy_since, ==, 0);
 	stop();
 }
 

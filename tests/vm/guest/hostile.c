@@ -2,8 +2,9 @@
 /*
  * hostile: attacks the device from inside the guest.
  *
- *   hostile [--seed N] all | NAME...
+ *   hostile [--seed N] [--divide N] all | NAME...
  *
+ * --divide is for where a single access is slow: of those at random one Nth is made.
  * Exit status: 0 all was refused or contained, 1 not so, 2 usage, 77 no device.
  */
 #include "hostile.h"
@@ -39,6 +40,7 @@ static const struct attack attacks[] = {
 
 static unsigned int failures;
 static uint64_t state = 1;
+static int divisor = 1;
 
 void check(bool good, const char *format, ...)
 {
@@ -60,6 +62,11 @@ uint64_t rnd(void)
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
 	return z ^ (z >> 31);
+}
+
+int times(int n)
+{
+	return n / divisor;
 }
 
 void give_up(const char *what)
@@ -108,7 +115,7 @@ static void run(const struct attack *a)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: hostile [--seed N] all | NAME...\n\n");
+	fprintf(stderr, "usage: hostile [--seed N] [--divide N] all | NAME...\n\n");
 	for (size_t i = 0; i < ATTACKS; i++)
 		fprintf(stderr, "  %-13s %s\n", attacks[i].name, attacks[i].description);
 	return 2;
@@ -131,14 +138,18 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"seed", required_argument, NULL, 's'},
+		{"divide", required_argument, NULL, 'd'},
 		{0},
 	};
 	int letter;
 
-	while ((letter = getopt_long(argc, argv, "s:", options, NULL)) != -1) {
-		if (letter != 's')
+	while ((letter = getopt_long(argc, argv, "s:d:", options, NULL)) != -1) {
+		if (letter == 's')
+			state = strtoull(optarg, NULL, 0);
+		else if (letter == 'd')
+			divisor = atoi(optarg);
+		if ((letter != 's' && letter != 'd') || divisor < 1)
 			return usage();
-		state = strtoull(optarg, NULL, 0);
 	}
 	if (optind == argc)
 		return usage();

@@ -39,6 +39,8 @@ void attack_user_files(void);
 /* hostile.c */
 void check(bool good, const char *format, ...) __attribute__((format(printf, 2, 3)));
 uint64_t rnd(void);
+/* How many random accesses to make where `n` are usual (--divide). */
+int times(int n);
 /* Ends the program: the attack could not be made. */
 void give_up(const char *what) __attribute__((noreturn));
 

@@ -120,14 +120,14 @@ void attack_bars(void)
 	sizes(&c);
 	if (pthread_create(&thread, NULL, use, &u))
 		give_up("no thread");
-	for (int i = 0; i < MOVES; i++)
+	for (int i = 0; i < times(MOVES); i++)
 		move(&c);
 	__atomic_store_n(&u.stop, true, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
 	restore(&c);
 	for (int i = 0; i < 3; i++)
 		same &= config_read(&c, BAR(bars[i]), 4) == c.bar[i];
-	check(same, "bars: %d moves, then where they were", MOVES);
+	check(same, "bars: %d moves, then where they were", times(MOVES));
 	check(pci_read(&r.pci, VGPU_REG_MAGIC) == VGPU_MAGIC, "bars: and the registers are there");
 	check(pci_reset(&r.pci), "bars: a reset after that");
 	close(c.fd);

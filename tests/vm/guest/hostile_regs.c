@@ -55,6 +55,81 @@ static void odd_accesses(struct raw *r)
 	check(pci_read(&r->pci, VGPU_REG_MAGIC) == VGPU_MAGIC, "registers: and write nothing");
 }
 
+typedef uint32_t __attribute__((aligned(1), may_alias)) odd32;
+typedef uint64_t __attribute__((aligned(1), may_alias)) odd64;
+
+/*
+ * Accesses that lie across registers, up to the last bytes of the BAR.  What is
+ * not aligned comes to the device in whatever pieces the machine makes of it,
+ * so there only what it leaves behind counts.
+ */
+static void across_edges(struct raw *r)
+{
+	volatile uint8_t *byte = (volatile uint8_t *)r->pci.regs;
+	bool zero = true;
+
+	for (uint32_t at = 0; at + 8 <= VGPU_BAR_REGS_SIZE; at += at < VGPU_REG_DATA ? 1 : 509) {
+		uint64_t value = *(volatile odd64 *)(byte + at);
+
+		zero &= at % 8 || value == 0;
+		*(volatile odd64 *)(byte + at) = UINT64_MAX;
+		if (at % 4) {
+			(void)*(volatile odd32 *)(byte + at);
+			*(volatile odd32 *)(byte + at) = UINT32_MAX;
+		}
+	}
+	zero &= *(volatile odd64 *)(byte + VGPU_BAR_REGS_SIZE - 8) == 0;
+	check(zero, "registers: accesses of 64 bits read 0");
+	check(pci_read(&r->pci, VGPU_REG_MAGIC) == VGPU_MAGIC,
+	      "registers: and they and all that are not aligned write nothing");
+}
+
+#ifdef __x86_64__
+#define STRING_WORDS 32u
+
+/* `words` 32-bit words by one string instruction; backwards from their last ones. */
+static void string_move(volatile void *to, const volatile void *from, size_t words, bool backwards)
+{
+	const size_t skip = backwards ? 4 * (words - 1) : 0;
+	const volatile uint8_t *s = (const volatile uint8_t *)from + skip;
+	volatile uint8_t *d = (volatile uint8_t *)to + skip;
+
+	if (backwards)
+		__asm__ volatile("std; rep movsl; cld" : "+D"(d), "+S"(s), "+c"(words)::"memory");
+	else
+		__asm__ volatile("rep movsl" : "+D"(d), "+S"(s), "+c"(words)::"memory");
+}
+
+/* On Xen one request stands for all of them, and names the guest's memory. */
+static void strings(struct raw *r)
+{
+	uint32_t word[2][STRING_WORDS];
+
+	for (int backwards = 0; backwards < 2; backwards++) {
+		memset(word[backwards], 0xee, sizeof(word[backwards]));
+		string_move(word[backwards], r->pci.regs, STRING_WORDS, backwards);
+	}
+	check(word[0][VGPU_REG_MAGIC / 4] == VGPU_MAGIC &&
+		      memcmp(word[0], word[1], sizeof(word[0])) == 0,
+	      "registers: read by string instructions, in both directions");
+	for (size_t i = 0; i < STRING_WORDS; i++)
+		word[0][i] = (uint32_t)rnd();
+	string_move(r->pci.regs + VGPU_REG_DATA / 4, word[0], STRING_WORDS, false);
+	string_move(word[1], r->pci.regs + VGPU_REG_DATA / 4, STRING_WORDS, true);
+	check(memcmp(word[0], word[1], sizeof(word[0])) == 0,
+	      "registers: what such an instruction writes is there");
+	/* From registers to registers: whatever that means, it must come back. */
+	string_move(r->pci.regs + VGPU_REG_DATA / 4, r->pci.regs, STRING_WORDS, true);
+	check(pci_read(&r->pci, VGPU_REG_MAGIC) == VGPU_MAGIC,
+	      "registers: and a move within them comes back");
+}
+#else
+static void strings(struct raw *r)
+{
+	(void)r;
+}
+#endif
+
 static int register_command(struct raw *r, uint32_t command, uint32_t offset, uint32_t length)
 {
 	struct timespec pause = {.tv_nsec = 1000000};
@@ -105,13 +180,15 @@ void attack_registers(void)
 
 	raw_open(&r);
 	odd_accesses(&r);
+	across_edges(&r);
+	strings(&r);
 	payloads(&r);
-	for (int i = 0; i < RANDOM_WRITES; i++) {
+	for (int i = 0; i < times(RANDOM_WRITES); i++) {
 		random_write(&r);
 		if (i % 64 == 0)
 			(void)pci_read(&r.pci, (uint32_t)rnd() % 0x100 & ~3u);
 	}
-	check(pci_reset(&r.pci), "registers: %d random writes, then a reset", RANDOM_WRITES);
+	check(pci_reset(&r.pci), "registers: %d random writes, then a reset", times(RANDOM_WRITES));
 	check(register_command(&r, VGPU_CMD_NOP, VGPU_REG_DATA, 0) == 0,
 	      "registers: a NOP after that");
 	raw_close(&r, "registers");
@@ -238,7 +315,7 @@ static void hasty(struct raw *r)
 static void doorbells(struct raw *r)
 {
 	raw_fresh(r);
-	for (int i = 0; i < 20000; i++)
+	for (int i = 0; i < times(20000); i++)
 		r->pci.doorbells[rnd() % (r->pci.doorbell_bytes / 4)] = (uint32_t)rnd();
 	check(raw_nop(r), "queues: doorbells of all queues, anywhere in the page");
 }

@@ -1,0 +1,140 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""CUDA programs of tenants that may not do everything: what works, and how the rest fails.
+
+Over the daemon's socket, on the backend without a GPU.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "vm"))
+from vm import HOST, Daemon  # noqa: E402
+
+DRIVER_TESTS = HOST / "tests" / "cuda" / "driver" / "driver_tests"
+LIBRARIES = f"{HOST}/guest-driver/cuda:{HOST}/guest-driver/nvml"
+SMI = HOST / "guest-driver" / "tools" / "vgpu-smi"
+MIB = 1 << 20
+
+# Copies of every size, rows and boxes too, need no pinned memory.
+WORKS_AT_LOW = ("copy.sizes", "copy.mib_8", "copy.odd_sources", "copy.two_dimensions",
+                "copy.three_dimensions", "launch.vector_add_ptx", "launch.matmul_ptx",
+                "memory.plain", "memory.asynchronous", "memory.virtual_memory", "stream.order")
+
+
+class Levels(unittest.TestCase):
+    def setUp(self):
+        self.daemon = Daemon(backend="cpu", tenants={})
+
+    def tearDown(self):
+        self.daemon.stop()
+
+    def start(self, text):
+        self.daemon.tenant("vm1", f"[tenant]\nusers={os.getuid()}\n{text}")
+        self.daemon.start()
+
+    def environment(self):
+        return dict(os.environ, VGPU_TRANSPORT=f"unix:{self.daemon.socket}",
+                    LD_LIBRARY_PATH=LIBRARIES)
+
+    def run_case(self, case):
+        return subprocess.run([DRIVER_TESTS, case], env=self.environment(), timeout=600,
+                              capture_output=True, text=True, check=False)
+
+    def cases(self):
+        listed = subprocess.run([DRIVER_TESTS, "--list"], env=self.environment(), text=True,
+                                capture_output=True, check=True)
+        return listed.stdout.split()
+
+    def smi(self):
+        done = subprocess.run([SMI, "--json"], env=self.environment(), text=True,
+                              capture_output=True, check=True)
+        return json.loads(done.stdout)
+
+    def test_low(self):
+        """Own kernels, and nothing that a graph, a callback or pinned memory is needed for."""
+        self.start("level=low\n[limits]\nmemory=1G\nbytes-per-second=none\n")
+        cases, refused = self.cases(), set()
+        for case in WORKS_AT_LOW:
+            self.assertIn(case, cases)
+        for case in cases:
+            done = self.run_case(case)
+            if done.returncode in (0, 77):
+                continue
+            with self.subTest(case):
+                self.assertEqual(done.returncode, 1, done.stdout)
+                # By CUDA's own code, at the call itself or at the wait after it.
+                self.assertIn("800, CUDA_ERROR_NOT_PERMITTED", done.stdout)
+                self.assertNotIn(case, WORKS_AT_LOW)
+            refused.add(case.split(".")[0])
+        self.assertTrue({"callback", "graph", "capture", "pinned"} <= refused, refused)
+        self.assertEqual(self.smi()["allowed"], ["builtin", "memory", "kernels"])
+
+    def test_out_of_memory(self):
+        """At the limit programs see what they see on a full GPU, and the rest goes on."""
+        self.start("level=high\n[limits]\nmemory=32M\n")
+        done = subprocess.run([DRIVER_TESTS, "memory.plain"], env=self.environment(), text=True,
+                              capture_output=True, check=False, timeout=600)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        # 256 MiB there and back.
+        done = self.run_case("copy.mib_256")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("2, CUDA_ERROR_OUT_OF_MEMORY", done.stdout)
+        self.daemon_says("cuMemAlloc_v2, ", "bytes of device memory beyond the tenant's limit")
+        # They ended with their programs: vgpu-smi sees a tenant without charge.
+        self.assertEqual(self.smi()["memory_used"], 0)
+        self.assertEqual(self.smi()["memory_total"], 32 * MIB)
+
+    def daemon_says(self, *words):
+        for word in words:
+            self.assertIn(word, self.daemon.log())
+
+    def nvml_memory(self):
+        """In a process of its own, since libraries stay."""
+        code = ("import ctypes\n"
+                "n = ctypes.CDLL('libnvidia-ml.so.1')\n"
+                "m = (ctypes.c_ulonglong * 3)()\n"
+                "d = ctypes.c_void_p()\n"
+                "assert n.nvmlInit_v2() == 0\n"
+                "assert n.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(d)) == 0\n"
+                "assert n.nvmlDeviceGetMemoryInfo(d, m) == 0\n"
+                "print(*m)\n")
+        done = subprocess.run([sys.executable, "-c", code], env=self.environment(), text=True,
+                              capture_output=True, check=True)
+        return [int(n) for n in done.stdout.split()]
+
+    def test_nvml(self):
+        """The same word from NVML, also to who may not have a context at all."""
+        for classes in ("builtin", "builtin;memory"):
+            self.start(f"level=untrusted\n[allowed]\nclasses={classes}\n[limits]\nmemory=64M\n")
+            total, free, used = self.nvml_memory()
+            self.assertEqual((total, free, used), (64 * MIB, 64 * MIB, 0), classes)
+            self.daemon.stop()
+
+    def test_smi(self):
+        self.start("level=medium\n[limits]\nmemory=25%\nweight=7\ncap=40%\nsessions=3\n"
+                   "calls-per-second=1000\nbytes-per-second=1M\n")
+        seen = self.smi()
+        self.assertEqual({k: seen[k] for k in ("backend", "weight", "cap_percent", "sessions",
+                                               "sessions_most", "requests_rate", "bytes_rate",
+                                               "quarantined", "refused")},
+                         {"backend": "cpu", "weight": 7, "cap_percent": 40, "sessions": 1,
+                          "sessions_most": 3, "requests_rate": 1000, "bytes_rate": MIB,
+                          "quarantined": False, "refused": 0})
+        self.assertEqual(seen["memory_total"], seen["memory_limit"])
+        self.assertGreater(seen["memory_total"], 0)
+        self.assertEqual(seen["gpu"], "host CPU")
+        self.assertNotIn("admin", seen["allowed"])
+        table = subprocess.run([SMI], env=self.environment(), text=True, capture_output=True,
+                               check=True).stdout
+        for words in ("weight 7, at most 40 % of the time", "1 of 3", "at most 1000 a second",
+                      "State        ok"):
+            self.assertIn(words, table)
+
+
+if __name__ == "__main__":
+    unittest.main()
