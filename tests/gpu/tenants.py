@@ -102,24 +102,30 @@ def together(loads):
 class Measurement:
     """All of it; `verdicts` are (name, ok, words)."""
 
+    plain = "a"     # a tenant to measure by where there is no native driver
+
     def __init__(self, backend, seconds, out):
         self.backend, self.seconds = backend, seconds
         self._own = tempfile.TemporaryDirectory(prefix="vgpu-tenants-")
         self.folder = pathlib.Path(self._own.name)
         self.out = pathlib.Path(out) if out else self.folder
         self.out.mkdir(parents=True, exist_ok=True)
-        tenants = {}
-        for side, weight in itertools.product("ab", WEIGHTS):
-            tenants[f"{side}{weight}"] = (f"[tenant]\nlevel=system\nsocket={self.socket(side, weight)}\n"
-                                          f"[limits]\nweight={weight}\n")
-        # One whose work faults all the time, and is let in again each time.
-        tenants["faulty"] = (f"[tenant]\nlevel=system\nsocket={self.socket('faulty', 1)}\n"
-                             "[faults]\nfaults=0\n")
-        config = f"[tenants]\nrecord={self.out / 'leases.record'}\n"
-        self.daemon = Daemon(self.folder, backend=backend, config=config, tenants=tenants)
+        config, texts = self.describe()
+        self.daemon = Daemon(self.folder, backend=backend, config=config, tenants=texts)
         self.rounds = None
         self.numbers = {"lone": {}, "pairs": []}
         self.verdicts = []
+
+    def describe(self):
+        """The daemon's configuration, and the texts of the tenants' files by name."""
+        texts = {}
+        for side, weight in itertools.product("ab", WEIGHTS):
+            texts[f"{side}{weight}"] = (f"[tenant]\nlevel=system\nsocket={self.socket(side, weight)}\n"
+                                        f"[limits]\nweight={weight}\n")
+        # One whose work faults all the time, and is let in again each time.
+        texts["faulty"] = (f"[tenant]\nlevel=system\nsocket={self.socket('faulty', 1)}\n"
+                           "[faults]\nfaults=0\n")
+        return f"[tenants]\nrecord={self.out / 'leases.record'}\n", texts
 
     def __enter__(self):
         self.daemon.start()
@@ -147,7 +153,7 @@ class Measurement:
         print(f"{name}: {'ok' if ok else 'FAILED'}: {words}", flush=True)
 
     def calibrate(self):
-        env = self.environment(None if self.backend == "cuda" else "a", 1)
+        env = self.environment(None if self.backend == "cuda" else self.plain, 1)
         out = programs.run([LOAD, "--calibrate", "--seconds", 1], env, START_S)
         if out.status != 0:
             raise Failure(f"tenant_load --calibrate: {out.status}: {out.output[-500:]}")
