@@ -238,7 +238,7 @@ def measure(backend="cuda", seconds=10, out=None, kinds=tuple(LOADS), weights=WE
         if lone and backend == "cuda":
             for kind in kinds:
                 m.lone(kind)
-            m.faults()
+        m.faults()
         for one, other in itertools.product(kinds, repeat=2):
             before = m.unscheduled(one, other)
             for weight in weights:
