@@ -18,6 +18,7 @@ import vm  # noqa: E402
 HOST = vm.HOST
 CTL = HOST / "mediator" / "ctl" / "gpu_mediatorctl"
 EXPORTER = HOST / "mediator" / "exporter" / "gpu_mediator-exporter"
+GPU_TEST = HOST / "guest-driver" / "tools" / "gpu_test"
 HOLD = HOST / "tests" / "ctl" / "hold"
 OWNER = 54321     # owns vm2
 STRANGER = 54322  # owns nothing
@@ -91,6 +92,12 @@ class Bench:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.holders.append(holder)
         return holder.stdout.readline().strip()
+
+    def gpu_test(self, name, *words):
+        """Runs gpu_test as a tenant's guest; its exit status."""
+        return subprocess.run([str(GPU_TEST), "--device", f"unix:{self.dir}/{name}.sock", *words],
+                              stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=vm.PATIENCE).returncode
 
     def connect(self):
         return Control(self.control)

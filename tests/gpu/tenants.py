@@ -28,12 +28,13 @@ from vm import HOST, Daemon, Failure, wait_until  # noqa: E402
 
 LOAD = programs.GUEST / "tests" / "bench" / "gpu" / "tenant_load"
 WEIGHTS = (1, 2, 4)
-# Name, milliseconds of a kernel, nodes of a graph, launches between events, batches ahead.
+# Name, milliseconds of a kernel, nodes of a graph, launches between events, batches ahead:
+# more than a turn of work, so that a program that has no processor for a moment still wants it.
 LOADS = {
-    "10us": (0.01, 0, 50, 8),
-    "1ms": (1.0, 0, 1, 8),
+    "10us": (0.01, 0, 50, 48),
+    "1ms": (1.0, 0, 1, 32),
     "100ms": (100.0, 0, 1, 2),
-    "graph": (0.05, 20, 1, 8),
+    "graph": (0.05, 20, 1, 32),
 }
 SHARE_POINTS = 5
 THROUGHPUT = 0.95
