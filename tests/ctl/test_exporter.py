@@ -184,7 +184,7 @@ class Scrapes(unittest.TestCase):
 
         self.assertEqual(values(), [0, 0, 0])
         worker = self.bench.result("sessions", tenant="vm1")[0]["pid"]
-        os.kill(worker, signal.SIGSEGV)
+        os.kill(worker, signal.SIGKILL)
         wait_until("the fault", lambda: values() == [0, 0, 1])
         self.bench.result("quarantine", tenant="vm1")
         self.assertEqual(values(), [1, 1, 1])
