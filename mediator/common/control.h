@@ -42,6 +42,7 @@ enum ctl_type {
 	CTL_BROKEN = 0x82,  /* the queue is broken; the worker exits after this */
 	CTL_ADOPT = 0x83,   /* first packet on the adoption socket */
 	CTL_REFUSED = 0x90, /* something that the tenant may not do, or have */
+	CTL_FAULT = 0x91,   /* its GPU work failed in a way that ended its context */
 	CTL_WANT = 0xa0,    /* it has work for the GPU, and no lease */
 	CTL_RETURN = 0xa1,  /* it gives its lease back */
 };
@@ -110,6 +111,12 @@ struct ctl_refused {
 	uint64_t value;
 	uint32_t count;
 	char what[68]; /* the command's or function's name */
+};
+
+/* At most one of a session. */
+struct ctl_fault {
+	uint32_t type;
+	int32_t error; /* CUresult */
 };
 
 struct ctl_adopt {

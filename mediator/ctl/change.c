@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* set, evict, drain, reload. */
+/* set, evict, quarantine, drain, reload. */
 #include <stdio.h>
 #include <string.h>
 
@@ -62,6 +62,30 @@ int ctl_evict(struct ctl *c)
 	if (node && !c->json)
 		printf("%.0f sessions end\n", json_number(json_object_of(node), "sessions"));
 	g_free(json);
+	return finish(node, status, c);
+}
+
+int ctl_quarantine(struct ctl *c)
+{
+	const bool lift = c->n_args == 2 && strcmp(c->args[1], "lift") == 0;
+	const bool timed = c->n_args == 3 && strcmp(c->args[1], "for") == 0;
+	const char *member = lift ? "off" : timed ? "for" : NULL;
+	JsonNode *node;
+	int status;
+
+	if (c->n_args > 1 && !member) {
+		fprintf(stderr,
+			"gpu_mediatorctl: after the tenant comes \"for\" and a time, \"lift\", or "
+			"nothing\n");
+		return CTL_USAGE;
+	}
+	node = ctl_ask(c, &status, "quarantine", "tenant", c->args[0], member,
+		       timed ? c->args[2] : ":true", NULL);
+	if (node && !c->json && lift)
+		puts("lifted; its faults are forgiven");
+	else if (node && !c->json)
+		printf("no session may begin; %.0f go on, and \"evict\" ends them\n",
+		       json_number(json_object_of(node), "sessions"));
 	return finish(node, status, c);
 }
 

@@ -16,7 +16,9 @@ static void print_options(void)
 	for (guint i = 0; i < ctl_n_verbs; i++) {
 		char **names = g_strsplit(ctl_verbs[i].options, " ", -1);
 
-		printf("\t%s) options=\"", ctl_verbs[i].name);
+		/* What stands there as a word. */
+		printf("\t%s) options=\"%s", ctl_verbs[i].name,
+		       ctl_verbs[i].run == ctl_quarantine ? "for lift " : "");
 		for (char **n = names; *n; n++)
 			printf("--%s ", *n);
 		puts("--json --socket --help\" ;;");
@@ -48,6 +50,7 @@ int ctl_completion(struct ctl *c)
 	printf("\t--kind) COMPREPLY=($(compgen -W \"");
 	print_kinds();
 	puts("\" -- \"$word\")); return ;;");
+	puts("\tfor) return ;;");
 	puts("\t--config|--socket|--sysfs) COMPREPLY=($(compgen -f -- \"$word\")); return ;;");
 	puts("\tesac");
 	puts("\tcase $verb in");

@@ -62,6 +62,7 @@ int ctl_top(struct ctl *c);  /* top.c */
 int ctl_gpus(struct ctl *c); /* show_gpus.c */
 int ctl_set(struct ctl *c);  /* change.c */
 int ctl_evict(struct ctl *c);
+int ctl_quarantine(struct ctl *c);
 int ctl_drain(struct ctl *c);
 int ctl_reload(struct ctl *c);
 int ctl_audit(struct ctl *c);      /* show_audit.c */

@@ -16,6 +16,8 @@ const struct ctl_verb ctl_verbs[] = {
 	{"gpus", "", 0, 0, "sysfs", "All GPUs of this host", ctl_gpus},
 	{"set", "TENANT KEY=VALUE...", 2, 64, "", "Other limits, until the next reload", ctl_set},
 	{"evict", "SESSION|TENANT", 1, 1, "", "End a session, or all of a tenant", ctl_evict},
+	{"quarantine", "TENANT [for TIME|lift]", 1, 3, "",
+	 "No new sessions of a tenant, for a time or until it is lifted", ctl_quarantine},
 	{"drain", "", 0, 0, "off wait", "No new sessions; wait until all have ended", ctl_drain},
 	{"reload", "", 0, 0, "", "Read configuration and tenants again", ctl_reload},
 	{"audit", "", 0, 0, "tenant kind since follow lines", "What was decided", ctl_audit},
@@ -84,7 +86,7 @@ static char *summary(void)
 	for (guint i = 0; i < ctl_n_verbs; i++) {
 		char *call = g_strdup_printf("%s %s", ctl_verbs[i].name, ctl_verbs[i].args);
 
-		g_string_append_printf(s, "  %-26s %s\n", call, ctl_verbs[i].help);
+		g_string_append_printf(s, "  %-33s %s\n", call, ctl_verbs[i].help);
 		g_free(call);
 	}
 	return g_string_free(s, FALSE);

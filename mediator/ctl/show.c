@@ -67,7 +67,8 @@ int ctl_status(struct ctl *c)
 		       json_number(o, "sessions_max"));
 		printf("connections  %.0f of %.0f\n", json_number(o, "connections"),
 		       json_number(o, "connections_max"));
-		printf("tenants      %.0f\n", json_number(o, "tenants"));
+		printf("tenants      %.0f, %.0f of them quarantined\n", json_number(o, "tenants"),
+		       json_number(o, "tenants_quarantined"));
 	}
 	show_audit_state(o);
 	if (json_flag(o, "open"))
@@ -107,6 +108,23 @@ static void add_cap(struct table *t, JsonObject *o)
 		table_add(t, "%u %%", (unsigned int)cap);
 }
 
+static void add_note(struct table *t, JsonObject *o)
+{
+	const double left = json_number(o, "quarantine.left_seconds"); /* 0: without an end */
+	char *age = text_age(left + 0.999);
+
+	if (json_flag(o, "quarantine.active") && left <= 0)
+		table_add(t, "quarantined until it is lifted");
+	else if (json_flag(o, "quarantine.active"))
+		table_add(t, "quarantined for another %s", age);
+	else
+		table_add(t, "%s",
+			  json_flag(o, "removed")   ? "removed"
+			  : json_flag(o, "changed") ? "changed until the next reload"
+						    : "");
+	g_free(age);
+}
+
 int ctl_tenants(struct ctl *c)
 {
 	int status;
@@ -131,10 +149,7 @@ int ctl_tenants(struct ctl *c)
 		table_add(t, "%.1f s", json_number(o, "usage.gpu_seconds"));
 		table_add(t, "%.0f", json_number(o, "usage.calls"));
 		table_add(t, "%.0f", json_number(o, "usage.refused"));
-		table_add(t, "%s",
-			  json_flag(o, "removed")   ? "removed"
-			  : json_flag(o, "changed") ? "changed until the next reload"
-						    : "");
+		add_note(t, o);
 	}
 	table_print(t, ctl_is_terminal());
 	json_node_unref(node);

@@ -30,6 +30,7 @@ enum audit_kind {
 	AUDIT_LIMIT_REACHED,
 	AUDIT_POLICY_CHANGED,
 	AUDIT_EVICTION,
+	AUDIT_FAULT, /* a session failed, by what it did */
 	AUDIT_QUARANTINE,
 	AUDIT_COMMAND,  /* an administrator's, allowed or refused */
 	AUDIT_LEFT_OUT, /* lines of a tenant, by their rate */

@@ -14,6 +14,7 @@ static const char *const kinds[AUDIT_KINDS] = {
 	[AUDIT_LIMIT_REACHED] = "limit-reached",
 	[AUDIT_POLICY_CHANGED] = "policy-changed",
 	[AUDIT_EVICTION] = "eviction",
+	[AUDIT_FAULT] = "fault",
 	[AUDIT_QUARANTINE] = "quarantine",
 	[AUDIT_COMMAND] = "command",
 	[AUDIT_LEFT_OUT] = "lines-left-out",

@@ -56,7 +56,9 @@ static const char *judge_start(const struct client *c, const struct vgpu_msg_que
 	return NULL;
 }
 
-static int may_start(const struct client *c, const struct vgpu_msg_queue_start *m, const char **why)
+/* In `words` or elsewhere, *why. */
+static int may_start(const struct client *c, const struct vgpu_msg_queue_start *m,
+		     char words[VGPU_REASON_MAX], const char **why)
 {
 	*why = judge_start(c, m);
 	if (*why)
@@ -68,6 +70,10 @@ static int may_start(const struct client *c, const struct vgpu_msg_queue_start *
 	if (m->req_slots > c->tenant->policy->queue_depth) {
 		*why = "the tenant's queues may not be so deep; ask the host's administrator";
 		return -EDQUOT;
+	}
+	if (faults_shut_out(c->tenant, words, VGPU_REASON_MAX)) {
+		*why = words;
+		return -EACCES;
 	}
 	if (c->d->draining) {
 		*why = "the host takes no new sessions for now: it is being drained";
@@ -85,6 +91,8 @@ static enum audit_cause cause_of(const struct client *c, int status)
 {
 	if (status == -EDQUOT)
 		return AUDIT_QUEUE_DEPTH;
+	if (status == -EACCES)
+		return AUDIT_QUARANTINED;
 	if (status == -ESHUTDOWN)
 		return AUDIT_DRAINING;
 	if (status == -ENODEV)
@@ -106,7 +114,7 @@ void client_queue_start(struct client *c)
 	int status;
 
 	framing_payload(&c->in, &m, sizeof(m));
-	status = may_start(c, &m, &why);
+	status = may_start(c, &m, reason, &why);
 	if (status == 0 && (!fdio_is_eventfd(kick) || !fdio_is_eventfd(call))) {
 		why = "kick and call must be eventfds";
 		status = -EINVAL;

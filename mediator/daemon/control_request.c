@@ -15,7 +15,7 @@
 
 #define BIT(member) (1u << (member))
 
-enum member { TENANT, SESSION, KEY, VALUE, KIND, SINCE, AFTER, MOST, OFF, MEMBERS };
+enum member { TENANT, SESSION, KEY, VALUE, KIND, SINCE, AFTER, MOST, OFF, FOR, MEMBERS };
 
 static const struct {
 	const char *name;
@@ -29,6 +29,7 @@ static const struct {
 			   0, false},
 	[CONTROL_SET] = {"set", 0, BIT(TENANT) | BIT(KEY) | BIT(VALUE), true},
 	[CONTROL_EVICT] = {"evict", BIT(TENANT) | BIT(SESSION), 0, true},
+	[CONTROL_QUARANTINE] = {"quarantine", BIT(FOR) | BIT(OFF), BIT(TENANT), true},
 	[CONTROL_DRAIN] = {"drain", BIT(OFF), 0, true},
 	[CONTROL_RELOAD] = {"reload", 0, 0, true},
 };
@@ -42,6 +43,7 @@ static const struct {
 	[TENANT] = {"tenant", TEXT}, [SESSION] = {"session", NUMBER}, [KEY] = {"key", TEXT},
 	[VALUE] = {"value", TEXT},   [KIND] = {"kind", TEXT},         [SINCE] = {"since", TEXT},
 	[AFTER] = {"after", NUMBER}, [MOST] = {"most", NUMBER},       [OFF] = {"off", FLAG},
+	[FOR] = {"for", TEXT},
 };
 
 const char *control_verb_name(enum control_verb verb)
@@ -60,6 +62,7 @@ void control_request_clear(struct control_request *r)
 	g_free(r->tenant);
 	g_free(r->key);
 	g_free(r->value);
+	g_free(r->time);
 	memset(r, 0, sizeof(*r));
 }
 
@@ -126,6 +129,9 @@ static char *take_text(struct control_request *r, enum member m, JsonNode *node)
 		break;
 	case VALUE:
 		r->value = g_strdup(text);
+		break;
+	case FOR:
+		r->time = g_strdup(text);
 		break;
 	case KIND:
 		r->kind = audit_kind_parse(text);
@@ -205,6 +211,8 @@ static char *take_members(struct control_request *r, JsonObject *o)
 	}
 	if (!why && r->verb == CONTROL_EVICT && !r->tenant == !r->session)
 		why = g_strdup("\"evict\" needs either \"tenant\" or \"session\"");
+	if (!why && r->verb == CONTROL_QUARANTINE && r->time && r->off)
+		why = g_strdup("\"quarantine\" needs at most one of \"for\" and \"off\"");
 	return why;
 }
 

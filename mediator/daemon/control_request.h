@@ -21,6 +21,7 @@ enum control_verb {
 	CONTROL_AUDIT,
 	CONTROL_SET,
 	CONTROL_EVICT,
+	CONTROL_QUARANTINE,
 	CONTROL_DRAIN,
 	CONTROL_RELOAD,
 	CONTROL_VERBS,
@@ -32,6 +33,7 @@ struct control_request {
 	char *tenant;     /* NULL: none said */
 	uint64_t session; /* 0: none said */
 	char *key, *value;
+	char *time;   /* NULL: none said */
 	int kind;     /* enum audit_kind; -1: all */
 	gint64 since; /* microseconds since 1970; 0: from the beginning */
 	uint64_t after;

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "audit.h"
+#include "policy.h"
 #include "session.h"
 #include "tenant.h"
 
@@ -73,6 +74,8 @@ static JsonObject *details_of(const struct control_peer *p, const struct control
 		json_object_set_string_member(o, "key", r->key);
 	if (r->value)
 		json_object_set_string_member(o, "value", r->value);
+	if (r->time)
+		json_object_set_string_member(o, "for", r->time);
 	if (r->off)
 		json_object_set_boolean_member(o, "off", TRUE);
 	return o;
@@ -100,18 +103,26 @@ static void fail(struct outcome *out, enum control_error error, char *message)
 	out->message = message;
 }
 
+/* A tenant that is there; NULL: there is none of this name, which is said. */
+static struct tenant *find(struct daemon *d, const char *name, struct outcome *out)
+{
+	struct tenant *t = g_hash_table_lookup(d->tenants, name);
+
+	if (t && !t->removed)
+		return t;
+	fail(out, CONTROL_NOT_FOUND, g_strdup_printf("there is no tenant \"%s\"", name));
+	return NULL;
+}
+
 static void set(struct daemon *d, const struct control_request *r, struct outcome *out)
 {
-	struct tenant *t = g_hash_table_lookup(d->tenants, r->tenant);
+	struct tenant *t = find(d, r->tenant, out);
 	const struct audit_about about = {.tenant = r->tenant};
 	struct policy *next;
 	GError *err = NULL;
 
-	if (!t || t->removed) {
-		fail(out, CONTROL_NOT_FOUND,
-		     g_strdup_printf("there is no tenant \"%s\"", r->tenant));
+	if (!t)
 		return;
-	}
 	next = policy_change(t->policy, r->key, r->value, &err);
 	if (!next) {
 		fail(out, CONTROL_BAD_VALUE, g_strdup(err->message));
@@ -152,6 +163,29 @@ static void evict(struct daemon *d, const struct control_request *r, struct outc
 		     g_strdup_printf("there is no session %" G_GUINT64_FORMAT, r->session));
 }
 
+static void quarantine(struct daemon *d, const struct control_request *r, struct outcome *out)
+{
+	struct tenant *t = find(d, r->tenant, out);
+	uint64_t ns = QUARANTINE_OPEN;
+
+	if (!t)
+		return;
+	if (r->time && (!policy_time_parse(r->time, &ns) || !ns)) {
+		fail(out, CONTROL_BAD_VALUE,
+		     g_strdup_printf("\"%s\" is not a time such as 90s, 10m or 24h, at most a year",
+				     r->time));
+	} else if (!r->off) {
+		faults_put(t, ns);
+		out->result = result_number("sessions", t->sessions);
+	} else if (faults_lift(t)) {
+		out->result = result_number("lifted", 1);
+	} else {
+		fail(out, CONTROL_FAILED,
+		     g_strdup_printf("tenant \"%s\" is not quarantined; its faults are forgotten",
+				     r->tenant));
+	}
+}
+
 static void drain(struct daemon *d, const struct control_request *r, struct outcome *out)
 {
 	d->draining = !r->off;
@@ -184,6 +218,8 @@ static char *change(struct daemon *d, const struct control_peer *p, const struct
 		set(d, r, &out);
 	else if (r->verb == CONTROL_EVICT)
 		evict(d, r, &out);
+	else if (r->verb == CONTROL_QUARANTINE)
+		quarantine(d, r, &out);
 	else if (r->verb == CONTROL_DRAIN)
 		drain(d, r, &out);
 	else

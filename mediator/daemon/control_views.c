@@ -94,16 +94,21 @@ static JsonObject *audit_object(const struct daemon *d)
 	return o;
 }
 
-static guint count_tenants(const struct daemon *d)
+static void set_tenants(JsonObject *o, const struct daemon *d)
 {
 	GHashTableIter iter;
-	gpointer t;
-	guint n = 0;
+	gpointer value;
+	guint all = 0, quarantined = 0;
 
 	g_hash_table_iter_init(&iter, d->tenants);
-	while (g_hash_table_iter_next(&iter, NULL, &t))
-		n += !((struct tenant *)t)->removed;
-	return n;
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		struct tenant *t = value;
+
+		all += !t->removed;
+		quarantined += faults_left(t) != 0;
+	}
+	json_object_set_int_member(o, "tenants", all);
+	json_object_set_int_member(o, "tenants_quarantined", quarantined);
 }
 
 static const char *role_name(enum control_role role)
@@ -121,7 +126,7 @@ static void set_host(JsonObject *o, struct daemon *d)
 	json_object_set_int_member(o, "sessions_max", d->config->max_sessions);
 	json_object_set_int_member(o, "connections", d->clients->len);
 	json_object_set_int_member(o, "connections_max", d->config->max_connections);
-	json_object_set_int_member(o, "tenants", count_tenants(d));
+	set_tenants(o, d);
 	json_object_set_object_member(o, "audit", audit_object(d));
 	set_decisions(o, d, "");
 }
@@ -196,7 +201,35 @@ static JsonObject *limits_object(const struct policy *p)
 	return o;
 }
 
-static JsonObject *tenant_object(const struct daemon *d, const struct tenant *t)
+static JsonObject *quarantine_object(struct tenant *t)
+{
+	const uint64_t left = faults_left(t);
+	const struct faults *f = t->faults;
+	JsonObject *o = json_object_new();
+
+	json_object_set_boolean_member(o, "active", left != 0);
+	set_uint(o, "count", f->quarantines);
+	set_seconds(o, "next_seconds", quarantine_next(&f->q, t->policy));
+	if (!left)
+		return o;
+	json_object_set_string_member(o, "by", f->q.by_hand ? "administrator" : "faults");
+	if (left == QUARANTINE_OPEN)
+		json_object_set_null_member(o, "left_seconds");
+	else
+		set_seconds(o, "left_seconds", left);
+	return o;
+}
+
+static JsonObject *faults_object(const struct tenant *t)
+{
+	JsonObject *o = json_object_new();
+
+	for (int i = 0; i < FAULT_CAUSES; i++)
+		set_uint(o, fault_cause_name((enum fault_cause)i), t->faults->count[i]);
+	return o;
+}
+
+static JsonObject *tenant_object(const struct daemon *d, struct tenant *t)
 {
 	JsonObject *o = json_object_new();
 	char *classes = policy_classes_text(t->policy->classes);
@@ -216,6 +249,8 @@ static JsonObject *tenant_object(const struct daemon *d, const struct tenant *t)
 	json_object_set_int_member(o, "sessions", t->sessions);
 	json_object_set_object_member(o, "limits", limits_object(t->policy));
 	json_object_set_object_member(o, "usage", usage_object(&u));
+	json_object_set_object_member(o, "faults", faults_object(t));
+	json_object_set_object_member(o, "quarantine", quarantine_object(t));
 	set_decisions(o, d, t->name);
 	g_free(classes);
 	return o;
@@ -232,7 +267,7 @@ JsonNode *control_view_tenants(struct daemon *d, const struct control_peer *p, c
 	GList *names = g_list_sort(g_hash_table_get_keys(d->tenants), by_name);
 
 	for (GList *l = names; l; l = l->next) {
-		const struct tenant *t = g_hash_table_lookup(d->tenants, l->data);
+		struct tenant *t = g_hash_table_lookup(d->tenants, l->data);
 
 		if ((!tenant || strcmp(tenant, t->name) == 0) && control_peer_sees(p, d, t->name))
 			json_array_add_object_element(a, tenant_object(d, t));

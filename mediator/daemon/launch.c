@@ -93,7 +93,7 @@ int launch_worker(char *const argv[], int control, int out_fd, pid_t *pid, GErro
 	return pidfd;
 }
 
-char *launch_reap(pid_t pid)
+char *launch_reap(pid_t pid, bool *killed)
 {
 	int status;
 	pid_t ret;
@@ -101,6 +101,7 @@ char *launch_reap(pid_t pid)
 	do {
 		ret = waitpid(pid, &status, WNOHANG);
 	} while (ret < 0 && errno == EINTR);
+	*killed = ret == pid && WIFSIGNALED(status);
 	if (ret != pid)
 		return g_strdup("the worker ended");
 	if (WIFSIGNALED(status))

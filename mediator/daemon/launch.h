@@ -4,6 +4,7 @@
 #define VGPU_DAEMON_LAUNCH_H
 
 #include <glib.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* A program of ours: `configured`, or NAME beside this one, or installed.  Caller frees. */
@@ -20,7 +21,10 @@ char *launch_worker_path(const char *configured);
  */
 int launch_worker(char *const argv[], int control, int out_fd, pid_t *pid, GError **err);
 
-/* Reaps a child that has ended.  Its end in words; the caller frees them. */
-char *launch_reap(pid_t pid);
+/*
+ * Reaps a child that has ended.  Its end in words, which the caller frees;
+ * *killed: it was a signal.
+ */
+char *launch_reap(pid_t pid, bool *killed);
 
 #endif /* VGPU_DAEMON_LAUNCH_H */

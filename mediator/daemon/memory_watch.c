@@ -53,7 +53,7 @@ static uint64_t limit_of(const struct memory_watch *w, const struct tenant *t)
 	return w->gpu ? policy_memory_on(t->policy, w->gpu) : UINT64_MAX;
 }
 
-static void evict(struct session *s, const struct memory_session *m)
+static void evict(struct session *s, const struct memory_session *m, uint64_t context)
 {
 	struct log_about about = session_about(s);
 
@@ -61,6 +61,9 @@ static void evict(struct session *s, const struct memory_session *m)
 		    "its worker holds %" PRIu64 " MiB of device memory and is charged for %" PRIu64
 		    " MiB: tenant %s exceeds its limit; the session ends",
 		    m->held >> 20, m->claimed >> 20, s->tenant->name);
+	/* Else it is as it was when its tenant could have so much. */
+	if (m->held > m->claimed && m->held - m->claimed > context)
+		faults_count(s, FAULT_MEMORY);
 	session_evict(s, AUDIT_MEMORY, -EDQUOT,
 		      "its worker held more device memory than its tenant may have");
 }
@@ -86,7 +89,7 @@ static void check_tenant(const struct memory_watch *w, struct tenant *t)
 	gone = memory_judge(&t->memory, seen, n, limit_of(w, t), context,
 			    t->policy->over == POLICY_OVER_EVICT);
 	if (gone >= 0)
-		evict(session[gone], &seen[gone]);
+		evict(session[gone], &seen[gone], context);
 }
 
 static void end_of_round(struct memory_watch *w)

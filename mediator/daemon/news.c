@@ -12,6 +12,7 @@
 #include "fdio.h"
 #include "policy.h"
 #include "state.h"
+#include "tenant.h"
 #include "turns.h"
 #include "vgpu_abi.h"
 
@@ -24,6 +25,7 @@ union packet {
 	struct ctl_log log;
 	struct ctl_refused refused;
 	struct ctl_turn_news turn;
+	struct ctl_fault fault;
 	uint8_t bytes[CTL_PACKET_MAX];
 };
 
@@ -162,6 +164,28 @@ static void audit_too_long(const struct session *s, const char *reason)
 		    reason);
 }
 
+/* -EPROTO is the guest's doing; what else there is, that of the host or of its administrator. */
+static void judge_broken(struct session *s, int status, const char *reason)
+{
+	if (status == -ETIME) {
+		audit_too_long(s, reason);
+		faults_count(s, FAULT_KERNEL_TIME);
+	} else if (status == -EPROTO) {
+		faults_count(s, FAULT_QUEUE);
+	}
+}
+
+static void on_fault(struct session *s, const struct ctl_fault *f, size_t size)
+{
+	struct log_about about = session_about(s);
+
+	if (size != sizeof(*f))
+		return;
+	if (may_log(s, &about, 0))
+		log_warning(&about, "CUDA error %d: its context is lost", f->error);
+	faults_count(s, FAULT_GPU_ERROR);
+}
+
 static void on_ready(struct session *s, int status, const char *reason)
 {
 	struct log_about about = session_about(s);
@@ -203,6 +227,10 @@ static void on_packet(struct session *s, const union packet *p, size_t size)
 		on_refused(s, &p->refused, size);
 		return;
 	}
+	if (p->type == CTL_FAULT) {
+		on_fault(s, &p->fault, size);
+		return;
+	}
 	if (p->type == CTL_WANT || p->type == CTL_RETURN) {
 		if (size == sizeof(p->turn))
 			turns_news(s, &p->turn);
@@ -214,8 +242,7 @@ static void on_packet(struct session *s, const union packet *p, size_t size)
 	if (p->type == CTL_READY) {
 		on_ready(s, p->status.status, reason);
 	} else if (!*s->reason) {
-		if (p->status.status == -ETIME)
-			audit_too_long(s, reason);
+		judge_broken(s, p->status.status, reason);
 		s->status = p->status.status < 0 ? p->status.status : -EIO;
 		g_strlcpy(s->reason, *reason ? reason : "the queue is broken", sizeof(s->reason));
 	}

@@ -117,13 +117,16 @@ static gboolean on_process_end(gint fd, GIOCondition condition, gpointer data)
 {
 	struct session *s = data;
 	struct daemon *d = s->d;
-	char *how = s->is_child ? launch_reap(s->pid) : g_strdup("the worker ended");
+	bool killed = false;
+	char *how = s->is_child ? launch_reap(s->pid, &killed) : g_strdup("the worker ended");
 
 	(void)fd;
 	(void)condition;
 	s->pid_source = 0;
 	if (s->control >= 0)
 		news_drain(s); /* its last words */
+	if (killed && s->state != SESSION_ENDING)
+		faults_count(s, FAULT_CRASH);
 	if (!*s->reason)
 		set_reason(s, -EIO, how);
 	log_end(s, s->reason);

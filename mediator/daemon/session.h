@@ -59,6 +59,7 @@ struct session {
 	int ring;     /* HOST_RING's memfd, until it is sent */
 
 	bool announced;   /* the device knows the session by its id */
+	bool failed;      /* its fault is counted; faults.c */
 	bool stop_wanted; /* the device waits for the answer to QUEUE_STOP */
 	int status;       /* why it ended, once known */
 	char reason[VGPU_REASON_MAX];

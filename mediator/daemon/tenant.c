@@ -65,6 +65,7 @@ static bool make_usage(struct tenant *t)
 static void destroy(struct tenant *t)
 {
 	turns_tenant_gone(t);
+	faults_close(t->faults);
 	if (t->limits)
 		munmap(t->limits, TENANT_LIMITS_BYTES);
 	if (t->usage)
@@ -85,6 +86,7 @@ struct tenant *tenant_new(struct daemon *d, const char *name, GError **err)
 	t->name = g_strdup(name);
 	t->refs = 1;
 	t->limits_fd = t->usage_fd = -1;
+	t->faults = faults_open(t);
 	if (make_limits(t) && make_usage(t))
 		return t;
 	code = errno;
@@ -154,6 +156,7 @@ void tenant_set_policy(struct tenant *t, const struct policy *p, bool own)
 		policy_free(t->own);
 	t->own = own ? (struct policy *)p : NULL;
 	t->policy = p;
+	faults_policy(t);
 	tenant_publish(t);
 	turns_tenant(t);
 }

@@ -7,6 +7,7 @@
 #define VGPU_DAEMON_TENANT_H
 
 #include "daemon.h"
+#include "faults.h"
 #include "memory_judge.h"
 #include "policy.h"
 #include "tenant_page.h"
@@ -30,6 +31,7 @@ struct tenant {
 	uint64_t number;             /* turns.c; 0: it has none yet */
 	guint connections;           /* client.c */
 	struct memory_record memory; /* memory_watch.c */
+	struct faults *faults;       /* faults.c; never NULL */
 	uint32_t flags; /* TENANT_*: what its guests are told; tenant_publish() after a change */
 	struct session_usage gone; /* what sessions that have ended used; usage.c */
 };

@@ -254,6 +254,7 @@ static void look_at(struct session *s, uint64_t now)
 		struct log_about about = session_about(s);
 
 		log_warning(&about, "the worker hangs with work on the GPU; it is killed");
+		faults_count(s, FAULT_KERNEL_TIME);
 		session_evict(
 			s, AUDIT_KERNEL_TIME, -ETIME,
 			"work on the GPU took longer than the tenant may have it busy at once");

@@ -18,6 +18,7 @@ enum source {
 	RATIO,     /* the same, a percentage */
 	STRANGERS, /* decisions about nobody in particular, by cause; member: the kind */
 	DECISIONS, /* a tenant's, by cause; member: the kind's end */
+	FAULTS,    /* a tenant's, by cause */
 	COUNT,     /* a tenant's, all causes together; member: the kind */
 };
 
@@ -82,8 +83,12 @@ static const struct metric {
 	 "How often the tenant reached a limit, by reason.", DECISIONS, "limit-reached"},
 	{"vgpu_tenant_evictions_total", "counter", "Sessions of the tenant that were evicted.",
 	 COUNT, "eviction"},
-	{"vgpu_tenant_quarantines_total", "counter", "Quarantines of the tenant.", COUNT,
-	 "quarantine"},
+	{"vgpu_tenant_faults_total", "counter", "Sessions of the tenant that failed, by reason.",
+	 FAULTS, "faults"},
+	{"vgpu_tenant_quarantined", "gauge", "Whether the tenant is shut out.", TENANT,
+	 "quarantine.active"},
+	{"vgpu_tenant_quarantines_total", "counter", "Quarantines of the tenant.", TENANT,
+	 "quarantine.count"},
 };
 
 static void add_label(GString *s, const char *name, const char *value)
@@ -167,6 +172,20 @@ static void add_decisions(GString *s, const struct metric *m, JsonObject *o, con
 	g_hash_table_destroy(sums);
 }
 
+static void add_faults(GString *s, const struct metric *m, JsonObject *o, const char *tenant)
+{
+	JsonNode *all = json_object_get_member(o, m->member);
+	JsonObjectIter iter;
+	const char *cause;
+	JsonNode *count;
+
+	if (!all)
+		return;
+	json_object_iter_init(&iter, json_node_get_object(all));
+	while (json_object_iter_next(&iter, &cause, &count))
+		add_labelled(s, m, tenant, cause, json_node_get_double(count));
+}
+
 static bool is_null(JsonObject *o, const char *path)
 {
 	/* Only limits can be none, and these are numbers from 1 on. */
@@ -185,6 +204,9 @@ static void add_of_tenant(GString *s, const struct metric *m, JsonObject *o)
 	case RATIO:
 		add_labelled(s, m, name, NULL,
 			     is_null(o, m->member) ? 1 : json_number(o, m->member) / 100);
+		break;
+	case FAULTS:
+		add_faults(s, m, o, name);
 		break;
 	case DECISIONS:
 	case COUNT:

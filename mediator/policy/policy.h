@@ -148,6 +148,10 @@ struct policy_gpu {
 const struct policy_gpu *policy_place(const struct policy *p, const struct policy_gpu *gpus,
 				      guint n);
 
+/* "90s", "10m" in nanoseconds; units are ns, us, ms, s, m and h.  False: it is none, or over a
+ * year. */
+bool policy_time_parse(const char *text, uint64_t *ns);
+
 const char *policy_level_name(enum policy_level level);
 /* "builtin;memory"; the caller frees it. */
 char *policy_classes_text(uint32_t classes);

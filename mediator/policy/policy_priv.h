@@ -21,12 +21,10 @@ bool policy_name_is_good(const char *name);
 uint32_t policy_class_parse(const char *text);
 
 /*
- * units.c: a number with K, M, G or T after it, these being powers of 1024; a
- * time with ns, us, ms, s, m or h after it, in nanoseconds.  False: it is not,
- * or it is more than 1024T or a year.
+ * units.c: a number with K, M, G or T after it, these being powers of 1024.
+ * False: it is not, or it is more than 1024T.
  */
 bool policy_size_parse(const char *text, uint64_t *bytes);
-bool policy_time_parse(const char *text, uint64_t *ns);
 
 /* "5%" is 5. */
 bool policy_percent_parse(const char *text, guint *percent);

@@ -75,6 +75,16 @@ bool control_turn(struct worker *w, const struct ctl_turn_news *m)
 	return ret != -EAGAIN;
 }
 
+bool control_fault(struct worker *w, int error)
+{
+	const struct ctl_fault m = {.type = CTL_FAULT, .error = error};
+	ssize_t ret = -EPIPE;
+
+	if (w->control >= 0)
+		ret = fdio_send(w->control, &m, sizeof(m), NULL, 0);
+	return ret >= 0;
+}
+
 static bool may_log(struct worker *w)
 {
 	uint64_t now = fdio_now_ns();

@@ -143,6 +143,9 @@ void control_warning(struct worker *w, uint64_t request, const char *text);
 bool control_turn(struct worker *w, const struct ctl_turn_news *m);
 void control_command(struct worker *w, const struct request *r, int status, uint64_t ns);
 
+/* control.c: GPU work failed in a way that ended its context.  False: nobody has heard it. */
+bool control_fault(struct worker *w, int error);
+
 /*
  * control.c: tells the daemon, not too often, that `what` was refused: a class
  * (`value`: those that are missing) or memory (bytes).

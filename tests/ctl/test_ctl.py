@@ -144,6 +144,26 @@ class WithDaemon(unittest.TestCase):
                                                         status=NOT_PERMITTED))
         self.assertEqual(len(self.ctl("top", user=OWNER).splitlines()), 3)
 
+    def test_quarantine(self):
+        self.assertIn("2 go on", self.ctl("quarantine", "vm1", "for", "2h"))
+        self.assertIn("quarantined for another ", self.ctl("tenants", "vm1"))
+        self.assertIn("1 of them quarantined", self.ctl("status"))
+        self.ctl("quarantine", "vm1", "for", "9h")
+        self.assertRegex(self.ctl("tenants", "vm1"), r"for another (9 h 0|8 h [0-9]+) min")
+        self.assertTrue(self.bench.hold("vm1").startswith("refused"))
+        self.assertIn("1 go on", self.ctl("quarantine", "vm2"))
+        self.assertIn("quarantined until it is lifted", self.ctl("tenants", "vm2"))
+        for name in ("vm1", "vm2"):
+            self.assertIn("lifted", self.ctl("quarantine", name, "lift"))
+            self.assertFalse(self.json("tenants", name)[0]["quarantine"]["active"])
+        self.assertIn("is not quarantined", self.ctl("quarantine", "vm1", "lift", status=1))
+        self.assertIn("a time such as", self.ctl("quarantine", "vm1", "for", "noon", status=1))
+        self.assertIn("no tenant", self.ctl("quarantine", "vm9", status=NOT_FOUND))
+        self.assertIn('"lift"', self.ctl("quarantine", "vm1", "off", status=USAGE))
+        events = [json.loads(line)["details"]["event"] for line in
+                  self.ctl("audit", "--json", "--kind=quarantine", "--tenant=vm1").splitlines()]
+        self.assertEqual(events, ["begun", "changed", "lifted"])
+
     def test_z1_drain(self):
         self.assertIn("sessions have not ended", self.ctl("drain", "--wait=1", status=1))
         self.assertIn("DRAINING", self.ctl("status"))
@@ -276,6 +296,7 @@ class Alone(unittest.TestCase):
             of_verbs |= set(options)
         self.assertEqual(of_verbs | {"version"}, known)
         self.assertIn("eviction", complete("gpu_mediatorctl", "audit", "--kind"))
+        self.assertIn("lift", complete("gpu_mediatorctl", "quarantine"))
         self.assertIn("libvirt", complete("gpu_mediatorctl", "args", "vm1", "--for"))
 
 

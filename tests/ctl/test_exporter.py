@@ -175,6 +175,22 @@ class Scrapes(unittest.TestCase):
         self.assertNotEqual(self.bench.result("status")["pid"], before)
         self.assertEqual(self.exporter.values()["vgpu_up"], 1)
 
+    def test_6_quarantine(self):
+        def values():
+            found = self.exporter.values()
+            return [found[f'vgpu_tenant_{name}'] for name in (
+                'quarantined{tenant="vm1"}', 'quarantines_total{tenant="vm1"}',
+                'faults_total{tenant="vm1",reason="crash"}')]
+
+        self.assertEqual(values(), [0, 0, 0])
+        worker = self.bench.result("sessions", tenant="vm1")[0]["pid"]
+        os.kill(worker, signal.SIGKILL)
+        wait_until("the fault", lambda: values() == [0, 0, 1])
+        self.bench.result("quarantine", tenant="vm1")
+        self.assertEqual(values(), [1, 1, 1])
+        self.bench.result("quarantine", tenant="vm1", off=True)
+        self.assertEqual(values(), [0, 1, 1])
+
     def test_8_eviction_is_counted(self):
         self.bench.result("evict", tenant="vm1")
         count = self.exporter.values()['vgpu_tenant_evictions_total{tenant="vm1"}']

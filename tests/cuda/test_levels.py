@@ -58,7 +58,8 @@ class Levels(unittest.TestCase):
 
     def test_low(self):
         """Own kernels, and nothing that a graph, a callback or pinned memory is needed for."""
-        self.start("level=low\n[limits]\nmemory=1G\nbytes-per-second=none\n")
+        self.start("level=low\n[limits]\nmemory=1G\nbytes-per-second=none\n"
+                   "[faults]\nfaults=0\n")  # some cases are about them
         cases, refused = self.cases(), set()
         for case in WORKS_AT_LOW:
             self.assertIn(case, cases)
@@ -107,6 +108,19 @@ class Levels(unittest.TestCase):
         done = subprocess.run([sys.executable, "-c", code], env=self.environment(), text=True,
                               capture_output=True, check=True)
         return [int(n) for n in done.stdout.split()]
+
+    def test_lost_context(self):
+        """A kernel's wrong address is a fault of its tenant, which is shut out then."""
+        self.start("level=low\n[limits]\nbytes-per-second=none\n"
+                   "[faults]\nfaults=2\nquarantine=1h\n")
+        for case in ("memory.plain", "error.illegal_address", "memory.plain",
+                     "error.illegal_address"):
+            done = self.run_case(case)
+            self.assertEqual(done.returncode, 0, (case, done.stdout, done.stderr))
+        done = self.run_case("memory.plain")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("the tenant is quarantined as its sessions failed too often",
+                      self.daemon.log())
 
     def test_nvml(self):
         """The same word from NVML, also to who may not have a context at all."""

@@ -580,7 +580,8 @@ static void let_it_look(const char *figures, struct frontend *f)
 static void test_outside(void)
 {
 	char *figures;
-	struct daemon_proc *p = start_watched("[limits]\nmemory=50M\n", &figures);
+	struct daemon_proc *p =
+		start_watched("[limits]\nmemory=50M\n[faults]\nfaults=1\n", &figures);
 	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
 	struct fqueue *a = fqueue_new(f, 0, 256, 0), *b = fqueue_new(f, 1, 256, 0);
 	const int pid_a = worker_of(p, 1), pid_b = worker_of(p, 2);
@@ -594,6 +595,8 @@ static void test_outside(void)
 	daemon_expect_log(p, "holds 141 MiB of device memory and is charged for 0 MiB: tenant vm1");
 	tell(figures, pid_a, 110, 0, 0);
 	g_assert_cmpint(command(a, VGPU_CMD_NOP), ==, 0);
+	/* That was a fault. */
+	g_assert_cmpuint(tenant(a).flags & VGPU_TENANT_QUARANTINED, ==, VGPU_TENANT_QUARANTINED);
 	fqueue_free(b);
 	fqueue_end(a);
 	frontend_free(f);
@@ -623,7 +626,7 @@ static void test_outside_lowered(void)
 /* Evicted by what it says itself, where nothing watches. */
 static void test_lowered_evicts(void)
 {
-	struct daemon_proc *p = start("[limits]\nmemory=8M\n");
+	struct daemon_proc *p = start("[limits]\nmemory=8M\n[faults]\nfaults=1\n");
 	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
 	struct fqueue *a = fqueue_new(f, 0, 256, 0), *b = fqueue_new(f, 1, 256, 0);
 
@@ -631,9 +634,11 @@ static void test_lowered_evicts(void)
 	make_context(b);
 	g_assert_cmpint(alloc(a, 2 * MIB, NULL), ==, CUDA_SUCCESS);
 	g_assert_cmpint(alloc(b, 3 * MIB, NULL), ==, CUDA_SUCCESS);
-	change(p, "[limits]\nmemory=2M\nover-limit=evict\n");
+	change(p, "[limits]\nmemory=2M\nover-limit=evict\n[faults]\nfaults=1\n");
 	g_assert_cmpint(fqueue_expect_lost(b), ==, -EDQUOT);
 	g_assert_cmpint(command(a, VGPU_CMD_NOP), ==, 0);
+	/* No fault of its own. */
+	g_assert_cmpuint(tenant(a).flags & VGPU_TENANT_QUARANTINED, ==, 0);
 	fqueue_free(b);
 	fqueue_end(a);
 	frontend_free(f);

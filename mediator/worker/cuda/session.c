@@ -190,6 +190,8 @@ static bool answer(struct worker *w, uint64_t id, bool quiet, bool tells, int st
 		queue_count(&w->page->errors, 1);
 		r = CUDA_ERROR_INVALID_VALUE;
 	}
+	if (s)
+		session_note_result(s, r);
 	if (quiet) {
 		if (r != CUDA_SUCCESS && s && s->deferred == CUDA_SUCCESS) {
 			s->deferred = r;

@@ -105,6 +105,7 @@ struct cuda_session {
 	bool captured_memory; /* some capture under way may hold allocations */
 	bool open;            /* cuInit() was called */
 	bool has_graphs;      /* there was one, or a capture: addresses may go into graphs */
+	bool failed;          /* the daemon knows that a context was lost */
 	int notified;         /* atomic: callbacks.c has something for the loop */
 };
 
@@ -134,6 +135,9 @@ static inline void session_forget_context(struct cuda_session *s)
 {
 	s->context = 0;
 }
+
+/* fault.c: an answer goes out; tells the daemon if it says that the context is lost. */
+void session_note_result(struct cuda_session *s, CUresult r);
 
 /* Dispatches a call, for the first time or once more; nothing of it is left in the session. */
 int session_make_call(struct cuda_session *s, const struct cuda_request_view *req,

@@ -161,6 +161,13 @@ void control_refused(struct worker *w, enum ctl_refused_kind kind, uint64_t requ
 	(void)value;
 }
 
+bool control_fault(struct worker *w, int error)
+{
+	CHECK(error > 0);
+	(void)w;
+	return true;
+}
+
 /*
  * Kept as long as the session lives, since a graph may run them at any time; a
  * worker ends with its session.

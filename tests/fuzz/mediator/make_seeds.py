@@ -151,6 +151,7 @@ CONTROL = {
              b'"after":7,"most":100}',
     "set": b'{"id":"a\\n","verb":"set","tenant":"vm1","key":"weight","value":"5\\u0041"}',
     "evict": b'{"verb":"evict","session":12}',
+    "quarantine": b'{"verb":"quarantine","tenant":"vm1","for":"10m"}',
     "drain": b'{"verb":"drain","off":true}',
     "nested": b'{"verb":"sessions","tenant":[{}]}',
 }

@@ -89,6 +89,13 @@ void control_refused(struct worker *w, enum ctl_refused_kind kind, uint64_t requ
 	g_strlcpy(calls_refusal.what, what, sizeof(calls_refusal.what));
 }
 
+bool control_fault(struct worker *w, int error)
+{
+	(void)w;
+	(void)error;
+	return true;
+}
+
 bool control_handle(struct worker *w)
 {
 	(void)w;

@@ -54,6 +54,12 @@ static void test_good(void)
 	accept(&r, "{\"verb\":\"drain\",\"off\":true}");
 	g_assert_true(r.off);
 	control_request_clear(&r);
+	accept(&r, "{\"verb\":\"quarantine\",\"tenant\":\"vm1\",\"for\":\"10m\"}");
+	g_assert_cmpstr(r.time, ==, "10m");
+	control_request_clear(&r);
+	accept(&r, "{\"verb\":\"quarantine\",\"tenant\":\"vm1\",\"off\":true}");
+	g_assert_null(r.time);
+	control_request_clear(&r);
 }
 
 static void test_bad(void)
@@ -78,6 +84,10 @@ static void test_bad(void)
 	refuse("{\"verb\":\"evict\",\"tenant\":\"a\",\"session\":1}", "either");
 	refuse("{\"verb\":\"evict\",\"session\":-1}", "whole number");
 	refuse("{\"verb\":\"evict\",\"session\":1.5}", "whole number");
+	refuse("{\"verb\":\"quarantine\",\"for\":\"10m\"}", "needs \"tenant\"");
+	refuse("{\"verb\":\"quarantine\",\"tenant\":\"a\",\"for\":10}", "must be a text");
+	refuse("{\"verb\":\"quarantine\",\"tenant\":\"a\",\"for\":\"1s\",\"off\":true}",
+	       "at most one");
 	refuse("{\"verb\":\"audit\",\"most\":1001}", "from 1 to 1000");
 	refuse("{\"verb\":\"audit\",\"kind\":\"x\"}", "kind");
 	refuse("{\"verb\":\"audit\",\"since\":\"yesterday\"}", "a time such as");
