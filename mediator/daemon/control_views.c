@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "confinement.h"
 #include "control_verbs.h"
 #include "session.h"
 #include "tenant.h"
@@ -113,6 +114,18 @@ static const char *role_name(enum control_role role)
 	return names[role];
 }
 
+/* Of those that this daemon has started: what their confinement lacks. */
+static JsonArray *unconfined_array(const struct daemon *d)
+{
+	JsonArray *a = json_array_new();
+
+	for (guint i = 0; confinement_part(i); i++) {
+		if (d->unconfined & 1u << i)
+			json_array_add_string_element(a, confinement_part(i));
+	}
+	return a;
+}
+
 static void set_host(JsonObject *o, struct daemon *d)
 {
 	json_object_set_int_member(o, "pid", getpid());
@@ -123,6 +136,7 @@ static void set_host(JsonObject *o, struct daemon *d)
 	json_object_set_int_member(o, "connections_max", d->config->max_connections);
 	json_object_set_int_member(o, "tenants", count_tenants(d));
 	json_object_set_object_member(o, "audit", audit_object(d));
+	json_object_set_array_member(o, "unconfined", unconfined_array(d));
 	set_decisions(o, d, "");
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "client.h"
+#include "confinement.h"
 #include "fdio.h"
 #include "policy.h"
 #include "state.h"
@@ -24,6 +25,7 @@ union packet {
 	struct ctl_log log;
 	struct ctl_refused refused;
 	struct ctl_turn_news turn;
+	struct ctl_confined confined;
 	uint8_t bytes[CTL_PACKET_MAX];
 };
 
@@ -199,6 +201,11 @@ static void on_packet(struct session *s, const union packet *p, size_t size)
 	}
 	if (p->type == CTL_REFUSED) {
 		on_refused(s, &p->refused, size);
+		return;
+	}
+	if (p->type == CTL_CONFINED) {
+		if (size == sizeof(p->confined) && s->state == SESSION_STARTING)
+			confinement_missing(s->d, p->confined.missing);
 		return;
 	}
 	if (p->type == CTL_WANT || p->type == CTL_RETURN) {
