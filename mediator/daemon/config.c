@@ -54,6 +54,7 @@ static const struct key keys[] = {
 	KEY("worker", "uid-base", NUMBER, worker_uid_base, 0, 2147400000, true),
 	KEY("worker", "gpu-groups", STRING, worker_groups, 0, 0, true),
 	KEY("worker", "confine", CONFINE, worker_confine, 0, 0, false),
+	KEY("worker", "cgroup", PATH, worker_cgroup, 0, 0, true),
 	KEY("worker", "visible", STRING, worker_visible, 0, 0, false),
 	KEY("worker", "spin-us", NUMBER, spin_us, 0, 10000, false),
 	KEY("xen", "domains", DOMAINS, xen_domains, 0, 0, false),

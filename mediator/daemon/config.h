@@ -44,6 +44,7 @@ struct config {
 	guint worker_uid_base; /* 0: no user for each tenant */
 	char *worker_groups;   /* NULL: none */
 	char *worker_confine;  /* try, require, off */
+	char *worker_cgroup;   /* NULL: that of systemd's unit, if it is there */
 	char *worker_visible;  /* NULL: nothing more */
 	guint spin_us;
 	/* [xen] */

@@ -203,6 +203,9 @@ static JsonObject *limits_object(const struct policy *p)
 	set_uint(o, "queue_depth", p->queue_depth);
 	set_rate(o, "calls_per_second", "calls_burst", &p->calls);
 	set_rate(o, "bytes_per_second", "bytes_burst", &p->bytes);
+	set_limit(o, "host_memory_bytes", policy_host_memory(p),
+		  policy_host_memory(p) == POLICY_NO_LIMIT);
+	set_uint(o, "host_processes", policy_host_processes(p));
 	if (p->kernel_ns == POLICY_NO_LIMIT)
 		json_object_set_null_member(o, "longest_kernel_seconds");
 	else

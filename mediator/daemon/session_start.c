@@ -15,6 +15,7 @@
 #include "tenant.h"
 #include "turns.h"
 #include "vgpu_ring.h"
+#include "worker_groups.h"
 #include "worker_users.h"
 
 /* Opens a memfd again so that the holder of the copy can only read. */
@@ -88,8 +89,12 @@ static bool add_confinement(const struct session *s, GPtrArray *argv, GError **e
 	if (ok && uid != (uid_t)-1) {
 		g_ptr_array_add(argv, g_strdup_printf("--uid=%u", uid));
 		g_ptr_array_add(argv, g_strdup_printf("--gid=%u", gid));
-		if (!c->worker_user)
+		if (!c->worker_user) {
 			g_ptr_array_add(argv, g_strdup("--try-user"));
+			g_ptr_array_add(argv,
+					g_strdup_printf("--processes=%u",
+							policy_host_processes(s->tenant->policy)));
+		}
 	}
 	if (*groups)
 		g_ptr_array_add(argv, g_strdup_printf("--groups=%s", groups));
@@ -175,6 +180,7 @@ static int bring_up(struct session *s, const struct vgpu_msg_queue_start *start,
 		return -EIO;
 	}
 	s->is_child = true;
+	worker_group_enter(s->tenant, s->pid);
 	s->lifeline = p->lifeline[0];
 	p->lifeline[0] = -1;
 	session_watch(s);

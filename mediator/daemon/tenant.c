@@ -13,6 +13,7 @@
 #include "session.h"
 #include "turns.h"
 #include "usage.h"
+#include "worker_groups.h"
 
 /* Linux 5.1; older headers do not name it. */
 #ifndef F_SEAL_FUTURE_WRITE
@@ -65,6 +66,7 @@ static bool make_usage(struct tenant *t)
 static void destroy(struct tenant *t)
 {
 	turns_tenant_gone(t);
+	worker_group_remove(t);
 	if (t->limits)
 		munmap(t->limits, TENANT_LIMITS_BYTES);
 	if (t->usage)
@@ -156,6 +158,7 @@ void tenant_set_policy(struct tenant *t, const struct policy *p, bool own)
 	t->policy = p;
 	tenant_publish(t);
 	turns_tenant(t);
+	worker_group_limits(t);
 }
 
 bool tenant_enter_at(struct tenant *t, struct session *s, guint slot)

@@ -237,6 +237,114 @@ static void test_require(void)
 	daemon_stop(p);
 }
 
+static void expect_file(const char *dir, const char *name, const char *wanted)
+{
+	char *path = g_build_filename(dir, name, NULL);
+	char *text = NULL;
+
+	g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+	g_assert_cmpstr(g_strchomp(text), ==, wanted);
+	g_free(text);
+	g_free(path);
+}
+
+static void empty_file(const char *dir, const char *name)
+{
+	char *path = g_build_filename(dir, name, NULL);
+
+	g_assert_true(g_file_set_contents(path, "", 0, NULL));
+	g_free(path);
+}
+
+/* In a group (or what looks like one) a worker has its tenant's limits, also new ones. */
+static void check_group(const char *groups, const char *group)
+{
+	char *config = g_strdup_printf(CPU "[worker]\ncgroup=%s\n", groups);
+	struct daemon_proc *p = daemon_start_closed(
+		config, "[tenant]\nusers=0\n[limits]\nhost-memory=96M\nhost-processes=77\n");
+	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
+	char *pid = g_strdup_printf("%d", (int)new_worker(p, NULL));
+
+	daemon_expect_log(p, "tenants have control groups in");
+	expect_file(group, "memory.max", "100663296");
+	expect_file(group, "pids.max", "77");
+	expect_file(group, "cgroup.procs", pid);
+	g_assert_cmpint(nop(q), ==, 0);
+	daemon_tenant(p, "vm1",
+		      "[tenant]\nusers=0\n[limits]\nhost-memory=192M\n"
+		      "host-processes=88\n");
+	daemon_signal(p, SIGHUP);
+	daemon_expect_log(p, "configuration reloaded");
+	expect_file(group, "memory.max", "201326592");
+	expect_file(group, "pids.max", "88");
+	fqueue_end(q);
+	frontend_free(f);
+	daemon_stop(p);
+	g_free(pid);
+	g_free(config);
+}
+
+/* Plain files in place of the kernel's: what is written where. */
+static void test_group_double(void)
+{
+	static const char *const files[] = {"memory.max", "pids.max", "cgroup.procs"};
+	char *groups = g_dir_make_tmp("vgpu-groups-XXXXXX", NULL);
+	char *group = g_build_filename(groups, "tenant-vm1", NULL);
+
+	empty_file(groups, "cgroup.subtree_control");
+	g_assert_cmpint(g_mkdir(group, 0755), ==, 0);
+	for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
+		empty_file(group, files[i]);
+	check_group(groups, group);
+	remove_tree(groups);
+	g_free(group);
+	g_free(groups);
+}
+
+/* The kernel's own, where it has given version 2 the controllers. */
+static void test_group(void)
+{
+	char *groups = g_strdup_printf("/sys/fs/cgroup/vgpu-test-%d", (int)getpid());
+	char *group = g_build_filename(groups, "tenant-vm1", NULL);
+	char *path = g_build_filename(groups, "cgroup.controllers", NULL);
+	char *text = NULL;
+
+	if (g_mkdir(groups, 0755) < 0 || !g_file_get_contents(path, &text, NULL, NULL) ||
+	    !strstr(text, "memory") || !strstr(text, "pids")) {
+		g_test_skip("no cgroup of version 2 with memory and pids at /sys/fs/cgroup");
+	} else {
+		check_group(groups, group);
+		/* It went with its tenant. */
+		g_assert_false(g_file_test(group, G_FILE_TEST_EXISTS));
+	}
+	g_rmdir(groups);
+	g_free(text);
+	g_free(path);
+	g_free(group);
+	g_free(groups);
+}
+
+/* Without control groups the number of processes is still the tenant's. */
+static void test_processes(void)
+{
+	struct daemon_proc *p =
+		daemon_start_closed(CPU, "[tenant]\nusers=0\n[limits]\nhost-processes=99\n");
+	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
+	char *limits = proc_text(new_worker(p, NULL), "limits"), *line;
+	unsigned int most = 1000;
+
+	line = strstr(limits, "Max processes");
+	g_assert_nonnull(line);
+	g_assert_cmpint(sscanf(line, "Max processes %u", &most), ==, 1);
+	g_assert_cmpuint(most, <=, 99); /* 0 in a build that makes no threads */
+	fqueue_end(q);
+	frontend_free(f);
+	daemon_stop(p);
+	g_free(limits);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -247,5 +355,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/confine/status", test_status);
 	g_test_add_func("/confine/tenants", test_tenants);
 	g_test_add_func("/confine/require", test_require);
+	g_test_add_func("/confine/group-double", test_group_double);
+	g_test_add_func("/confine/group", test_group);
+	if (!SANITIZED)
+		g_test_add_func("/confine/processes", test_processes);
 	return g_test_run();
 }
