@@ -402,7 +402,7 @@ def level_classes(source):
             names |= expand(macros[item]) if item in macros else {item}
         return names
     return {level: expand(text) for level, text in
-            re.findall(r'\{"(\w+)",\s+([\w |]+),\s+\d+ \* MIB', source)}
+            re.findall(r'\] = \{"(\w+)",\s+([\w |]+), \d+, \d+,', source)}
 
 
 def check_classes(tree):

@@ -7,7 +7,8 @@
 xen_packages=(
 	xen-hypervisor-4.17-amd64 xen-utils-4.17 xenstore-utils
 	qemu-system-xen qemu-system-data seabios busybox-static
-	libglib2.0-0 libsystemd0 libjansson4 liblz4-1 libzstd1 libseccomp2 # for the programs under test
+	libglib2.0-0 libjson-glib-1.0-0 libsystemd0 libjansson4 # for the programs under test
+	liblz4-1 libzstd1 libseccomp2
 )
 # Named by dependencies, and of no use here.
 xen_unwanted='^(adduser|debconf|dpkg|iso-codes|libpython3.*|media-types|passwd|python3.*|tar|udev|ucf)$'

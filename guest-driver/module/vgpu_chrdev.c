@@ -312,7 +312,7 @@ static long vgpu_ioctl_wait(struct vgpu_session *s, void __user *arg)
 					       wait.timeout_ms < 0 ? MAX_SCHEDULE_TIMEOUT :
 					       msecs_to_jiffies(wait.timeout_ms));
 	if (ret < 0)
-		return -EINTR;
+		return -ERESTARTNOHAND; /* also for who was only frozen */
 	if (vgpu_ring_moved(s, wait.rsp_cons))
 		return 0;
 	return vgpu_session_error(s) ?: -ETIMEDOUT;

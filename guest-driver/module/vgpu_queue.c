@@ -217,7 +217,7 @@ static bool vgpu_queue_settled(struct vgpu_session *s)
  * vgpu_queue_wait_started - wait until the host has answered a start
  * @s: session after vgpu_queue_start()
  *
- * Return: 0, -EINTR, -ETIMEDOUT, or why the host did not start the queue.
+ * Return: 0, -ERESTARTSYS, -ETIMEDOUT, or why the host did not start the queue.
  */
 int vgpu_queue_wait_started(struct vgpu_session *s)
 {
@@ -236,7 +236,7 @@ int vgpu_queue_wait_started(struct vgpu_session *s)
 						       vgpu_queue_settled(s),
 						       HZ / 10);
 		if (ret < 0)
-			return -EINTR;
+			return ret;
 	}
 	if (vgpu_session_error(s))
 		return vgpu_session_error(s);

@@ -285,7 +285,7 @@ static int vgpu_command_result(struct vgpu_dev *vdev,
  *
  * Context: Process context, @s->lock held; sleeps until the host has answered.
  * Return: 0 (look at the response's status), -EOPNOTSUPP (it has descriptors),
- * -EMSGSIZE, -ETIMEDOUT, -EINTR, -EIO or -ENODEV.
+ * -EMSGSIZE, -ETIMEDOUT, -ERESTARTSYS, -EINTR, -EIO or -ENODEV.
  */
 int vgpu_regs_command(struct vgpu_session *s, const struct vgpu_request *req,
 		      u32 length, struct vgpu_response *rsp)
@@ -303,7 +303,7 @@ int vgpu_regs_command(struct vgpu_session *s, const struct vgpu_request *req,
 	rsp->command = req->command;
 	ret = mutex_lock_interruptible(&vdev->command_lock);
 	if (ret)
-		return -EINTR;
+		return -ERESTARTSYS; /* nothing has been done yet */
 	ret = vgpu_command_wait(vdev); /* one that was given up may still run */
 	if (!ret)
 		ret = vgpu_command_start(vdev, le16_to_cpu(req->command),

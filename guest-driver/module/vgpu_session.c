@@ -91,7 +91,7 @@ static int vgpu_queue_number(struct vgpu_dev *vdev)
 		else if (!atomic_read(&vdev->closing) || time_after(jiffies, end))
 			number = -EBUSY;
 		else if (signal_pending(current))
-			number = -EINTR;
+			number = -ERESTARTSYS;
 		if (number != -ENOSPC)
 			break;
 		wait_woken(&entry, TASK_INTERRUPTIBLE, HZ / 10);
@@ -224,8 +224,8 @@ static int vgpu_session_start_registers(struct vgpu_session *s)
  *
  * Context: Process context; waits for the host's answer, interruptibly.
  * Return: The session or an ERR_PTR: -EBUSY (no free queue), -ENOTCONN (no
- * daemon), -ECONNREFUSED (it refuses this device), -ENODEV, -EINTR, -ETIMEDOUT,
- * -ENOMEM or what the host said.
+ * daemon), -ECONNREFUSED (it refuses this device), -ENODEV, -ERESTARTSYS,
+ * -ETIMEDOUT, -ENOMEM or what the host said.
  */
 struct vgpu_session *vgpu_session_open(struct vgpu_dev *vdev,
 				       struct address_space *mapping)

@@ -125,11 +125,6 @@ static void set(struct daemon *d, const struct control_request *r, struct outcom
 	out->result = result_number("changed", 1);
 }
 
-static void evict_one(struct session *s)
-{
-	session_evict(s, AUDIT_ADMINISTRATOR, -ECANCELED, "evicted by an administrator");
-}
-
 static void evict(struct daemon *d, const struct control_request *r, struct outcome *out)
 {
 	GHashTableIter iter;
@@ -142,7 +137,8 @@ static void evict(struct daemon *d, const struct control_request *r, struct outc
 
 		if (r->tenant ? s->tenant && g_strcmp0(s->tenant->name, r->tenant) == 0
 			      : s->id == r->session) {
-			evict_one(s);
+			session_evict(s, AUDIT_ADMINISTRATOR, -ECANCELED,
+				      "evicted by an administrator");
 			n++;
 		}
 	}

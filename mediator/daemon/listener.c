@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "client.h"
 #include "discard.h"
 #include "fdio.h"
@@ -43,6 +44,21 @@ static gboolean on_pause_over(gpointer data)
 	return G_SOURCE_REMOVE;
 }
 
+/* Turned away before anybody asked what it wants. */
+static void turn_away(struct daemon *d, int conn, enum audit_cause cause, const char *why)
+{
+	JsonObject *details = json_object_new();
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	if (getsockopt(conn, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0) {
+		json_object_set_int_member(details, "uid", peer.uid);
+		json_object_set_int_member(details, "pid", peer.pid);
+	}
+	audit_write(d->audit, AUDIT_CONNECTION_REFUSED, cause, NULL, details, "%s", why);
+	discard(conn);
+}
+
 /* Without this a full table of descriptors would make us spin. */
 static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
 {
@@ -64,7 +80,8 @@ static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
 		if (log_may(&bucket, 1, &dropped))
 			log_warning(NULL, "connection refused: too many descriptors that devices "
 					  "sent hang when they are closed");
-		discard(conn);
+		turn_away(d, conn, AUDIT_RESOURCES,
+			  "too many descriptors that devices sent hang when they are closed");
 	} else if (d->clients->len < d->config->max_connections) {
 		client_new(d, conn, l->shared ? NULL : l->path);
 	} else {
@@ -73,7 +90,8 @@ static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
 				    "connection refused: there are %u already; raise "
 				    "max-connections if they are yours (%u such lines left out)",
 				    d->clients->len, dropped);
-		discard(conn);
+		turn_away(d, conn, AUDIT_HOST_LIMIT,
+			  "there are as many connections as the configuration allows");
 	}
 	return G_SOURCE_CONTINUE;
 }

@@ -256,8 +256,8 @@ static void tear_down(struct app *app)
 
 	turns_close(d); /* workers that live on do so without it */
 	server_close(d);
-	memory_watch_stop(d);
 	control_close(d);
+	memory_watch_stop(d);
 	if (d->runtime_lock >= 0)
 		pidfile_remove(d->config->pid_file);
 	adopt_close(d);

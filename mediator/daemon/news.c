@@ -90,25 +90,44 @@ static void on_log(struct session *s, const struct ctl_log *l, size_t size)
 	g_free(text);
 }
 
-static void audit_refused(const struct session *s, const struct ctl_refused *r, const char *what)
+static void audit_start(const struct session *s)
 {
 	const struct audit_about about = session_audit(s);
-	const bool memory = r->kind == CTL_REFUSED_MEMORY;
 	JsonObject *details = json_object_new();
-	char *classes = policy_classes_text((uint32_t)r->value);
 
-	json_object_set_string_member(details, "what", what);
-	json_object_set_int_member(details, "count", r->count);
-	if (memory)
-		json_object_set_int_member(details, "bytes", (gint64)MIN(r->value, G_MAXINT64));
-	else
+	json_object_set_string_member(details, "vm", s->vm);
+	json_object_set_int_member(details, "tag", s->tag);
+	json_object_set_int_member(details, "worker", s->pid);
+	if (s->client) {
+		json_object_set_int_member(details, "uid", s->client->peer.uid);
+		json_object_set_int_member(details, "pid", s->client->peer.pid);
+	}
+	audit_write(s->d->audit, AUDIT_SESSION_ALLOWED, AUDIT_NONE, &about, details, "it begins");
+}
+
+static void audit_refused(const struct session *s, const struct ctl_refused *r)
+{
+	const struct audit_about about = session_audit(s);
+	JsonObject *details = json_object_new();
+	char *what = g_strndup(r->what, strnlen(r->what, sizeof(r->what)));
+
+	json_object_set_string_member(details, "vm", s->vm ? s->vm : "");
+	json_object_set_string_member(details, "operation", what);
+	json_object_set_int_member(details, "times", r->count);
+	if (r->kind == CTL_REFUSED_MEMORY) {
+		json_object_set_int_member(details, "bytes",
+					   (gint64)MIN(r->value, (uint64_t)G_MAXINT64));
+		audit_write(s->d->audit, AUDIT_LIMIT_REACHED, AUDIT_MEMORY, &about, details,
+			    "no device memory beyond the tenant's limit");
+	} else {
+		char *classes = policy_classes_text((uint32_t)r->value & POLICY_ALL);
+
 		json_object_set_string_member(details, "classes", classes);
-	audit_write(s->d->audit, memory ? AUDIT_LIMIT_REACHED : AUDIT_OPERATION_REFUSED,
-		    memory ? AUDIT_MEMORY : AUDIT_CLASS, &about, details,
-		    memory ? "%s: beyond the tenant's limit of device memory"
-			   : "%s: not allowed to this tenant",
-		    what);
-	g_free(classes);
+		g_free(classes);
+		audit_write(s->d->audit, AUDIT_OPERATION_REFUSED, AUDIT_CLASS, &about, details,
+			    "not allowed to this tenant");
+	}
+	g_free(what);
 }
 
 static void on_refused(struct session *s, const struct ctl_refused *r, size_t size)
@@ -118,14 +137,12 @@ static void on_refused(struct session *s, const struct ctl_refused *r, size_t si
 
 	if (size != sizeof(*r) || r->kind >= CTL_REFUSED_KINDS)
 		return;
-	what = log_escape(r->what, strnlen(r->what, sizeof(r->what)));
-	audit_refused(s, r, what);
-	if (!may_log(s, &about, 0)) {
-		g_free(what);
+	audit_refused(s, r);
+	if (!may_log(s, &about, 0))
 		return;
-	}
 	about.request = r->request;
 	about.has_request = true;
+	what = log_escape(r->what, strnlen(r->what, sizeof(r->what)));
 	if (r->kind == CTL_REFUSED_MEMORY)
 		log_warning(&about,
 			    "refused: %s, %llu bytes of device memory beyond the tenant's limit; "
@@ -145,21 +162,6 @@ static void audit_too_long(const struct session *s, const char *reason)
 
 	audit_write(s->d->audit, AUDIT_LIMIT_REACHED, AUDIT_KERNEL_TIME, &about, NULL, "%s",
 		    reason);
-}
-
-static void audit_start(const struct session *s)
-{
-	const struct audit_about about = session_audit(s);
-	JsonObject *details = json_object_new();
-
-	json_object_set_string_member(details, "vm", s->vm);
-	json_object_set_int_member(details, "tag", s->tag);
-	json_object_set_int_member(details, "worker", s->pid);
-	if (s->client) {
-		json_object_set_int_member(details, "uid", s->client->peer.uid);
-		json_object_set_int_member(details, "pid", s->client->peer.pid);
-	}
-	audit_write(s->d->audit, AUDIT_SESSION_ALLOWED, AUDIT_NONE, &about, details, "it begins");
 }
 
 static void on_ready(struct session *s, int status, const char *reason)

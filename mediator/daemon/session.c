@@ -73,12 +73,6 @@ void session_free(struct session *s)
 	g_free(s);
 }
 
-/* By the worker's word. */
-static unsigned long long gpu_us(const struct session *s)
-{
-	return s->tenant ? s->tenant->usage->session[s->slot].gpu_ns / 1000 : 0;
-}
-
 static void audit_end(const struct session *s)
 {
 	const struct audit_about about = session_audit(s);
@@ -91,6 +85,12 @@ static void audit_end(const struct session *s)
 	/* One that never was there for its guest has been refused to it. */
 	audit_write(s->d->audit, s->announced ? AUDIT_SESSION_ENDED : AUDIT_SESSION_REFUSED,
 		    s->announced ? AUDIT_NONE : AUDIT_RESOURCES, &about, details, "%s", s->reason);
+}
+
+/* By the worker's word. */
+static unsigned long long gpu_us(const struct session *s)
+{
+	return s->tenant ? s->tenant->usage->session[s->slot].gpu_ns / 1000 : 0;
 }
 
 static void log_end(const struct session *s, const char *how)

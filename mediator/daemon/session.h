@@ -92,7 +92,7 @@ void session_memory(struct session *s);
 /* Ends it; session_gone follows.  `reason`: for the log and for the device. */
 void session_kill(struct session *s, int status, const char *reason);
 
-/* The same as a decision about its tenant, which is written down; nothing if it ends already. */
+/* Ends it against its will: session_kill(), written down as an eviction with its cause. */
 void session_evict(struct session *s, enum audit_cause cause, int status, const char *reason);
 
 /* What its lines in the audit log are about. */

@@ -293,7 +293,8 @@ static bool spin(struct worker *w, uint64_t ns)
  */
 static bool watch_ring(struct worker *w)
 {
-	uint64_t ns = w->setup.spin_us * 1000ull, gpu = cuda_spin_ns(w), began;
+	uint64_t ns = w->setup.spin_us * 1000ull, began;
+	uint64_t gpu = MAX(cuda_spin_ns(w), turn_spin_ns(w));
 	bool came;
 
 	if (!ns || (!gpu && cuda_nap_ns(w)) || turn_is_waiting(w))

@@ -13,7 +13,7 @@
 #define US 1000u
 #define MS 1000000u
 
-/* Work that may be on its way to the GPU at the same time; about a turn of the smallest weight. */
+/* Work that may be on its way to the GPU at the same time: enough for it never to be idle. */
 #define OUTSTANDING_NS (4 * MS)
 
 /* Beyond the turn's end: what is not done then may wait for what the guest has yet to submit. */
@@ -34,6 +34,10 @@
 #define NAP_PART 8u
 #define NAP_LEAST_NS (100 * US)
 #define NAP_MOST_NS (5 * MS)
+
+/* While others wait for the end of a turn, or the GPU for more: naps take longer than they should.
+ */
+#define SPIN_NS (500 * US)
 
 /* Until a word that the daemon had no room for is sent again. */
 #define AGAIN_NS (2 * MS)
@@ -123,11 +127,11 @@ static void give_back(struct worker *w, bool wants)
 static bool has_room(const struct worker *w, uint64_t now)
 {
 	const struct turn *t = &w->turn;
-	uint64_t room = OUTSTANDING_NS, outstanding = cuda_outstanding_ns(w);
+	uint64_t room = OUTSTANDING_NS;
 
 	if (t->until != CTL_TURN_OPEN && t->until - now < room)
 		room = t->until - now;
-	return !outstanding || outstanding < room;
+	return cuda_has_room(w, room);
 }
 
 static bool is_over(const struct turn *t, uint64_t now)
@@ -170,7 +174,9 @@ static void drain(struct worker *w, uint64_t now)
 		t->draining = true;
 		t->drain_ns = now;
 	}
-	if (!t->busy || now - t->drain_ns > DRAIN_NS)
+	if (now - t->drain_ns > DRAIN_NS)
+		cuda_give_up(w, now);
+	if (!cuda_outstanding_ns(w))
 		give_back(w, has_more(w));
 }
 
@@ -181,9 +187,11 @@ static void review(struct worker *w, uint64_t now)
 	const uint64_t linger = t->until == CTL_TURN_OPEN ? LINGER_OPEN_NS : LINGER_NS;
 
 	t->draining = false;
+	if (t->shut && cuda_is_stalled(w, now))
+		cuda_give_up(w, now);
 	if (t->shut && has_room(w, now))
 		set_shut(w, false, now);
-	if (t->busy || has_more(w) || queue_has_request(&w->queue))
+	if (cuda_outstanding_ns(w) || has_more(w) || queue_has_request(&w->queue))
 		t->idle_ns = 0;
 	else if (!t->idle_ns)
 		t->idle_ns = now;
@@ -210,6 +218,15 @@ void turn_poll(struct worker *w)
 		drain(w, now);
 	else
 		review(w, now);
+}
+
+uint64_t turn_spin_ns(const struct worker *w)
+{
+	const struct turn *t = &w->turn;
+
+	if (w->gives_way || !t->leased || !t->until || !t->busy)
+		return 0;
+	return t->shut || t->draining ? SPIN_NS : 0;
 }
 
 static int64_t nap_for(const struct turn *t, uint64_t now)

@@ -56,6 +56,9 @@ bool turn_ask(struct worker *w);
 /* Looks at the GPU and at the clock, if it is time to; also says what must be said. */
 void turn_poll(struct worker *w);
 
+/* How long to watch the GPU before sleeping, where there are processors to spare, ns. */
+uint64_t turn_spin_ns(const struct worker *w);
+
 /* How long the loop may sleep before turn_poll() has something to do, ns; -1: any time. */
 int64_t turn_nap_ns(const struct worker *w);
 

@@ -2,9 +2,11 @@
 """A daemon with tenants, sessions of them, and its control socket; for the tests here."""
 
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -18,11 +20,20 @@ import vm  # noqa: E402
 HOST = vm.HOST
 CTL = HOST / "mediator" / "ctl" / "gpu_mediatorctl"
 EXPORTER = HOST / "mediator" / "exporter" / "gpu_mediator-exporter"
+GPU_TEST = HOST / "guest-driver" / "tools" / "gpu_test"
 HOLD = HOST / "tests" / "ctl" / "hold"
 OWNER = 54321     # owns vm2
 STRANGER = 54322  # owns nothing
 
 wait_until = vm.wait_until
+
+_libc = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
+def end_with_test():
+    """For a child before it is another program: a test that aborts leaves nothing."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Bench:
@@ -52,7 +63,7 @@ class Bench:
              f"--socket-path={self.dir}/shared.sock", f"--runtime-dir={self.dir}/run",
              f"--tenants={self.dir}/tenants", f"--log-file={self.dir}/log", *self.extra],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=open(self.dir / "err", "ab"))
+            stderr=open(self.dir / "err", "ab"), preexec_fn=end_with_test)
         wait_until("the control socket", self._listens)
         return self
 
@@ -91,6 +102,12 @@ class Bench:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.holders.append(holder)
         return holder.stdout.readline().strip()
+
+    def gpu_test(self, name, *words):
+        """Runs gpu_test as a tenant's guest; its exit status."""
+        return subprocess.run([str(GPU_TEST), "--device", f"unix:{self.dir}/{name}.sock", *words],
+                              stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=vm.PATIENCE).returncode
 
     def connect(self):
         return Control(self.control)

@@ -130,6 +130,47 @@ class Verbs(unittest.TestCase):
         self.assertIn("nothing has changed", self.bench.audit("policy-changed")[-2]["reason"])
 
 
+class Use(unittest.TestCase):
+    """What is used and what is refused, as workers tell it."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.bench = Bench()
+        cls.bench.tenant("vm3", "level=low", "[allowed]\nclasses=memory")
+        cls.bench.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.bench.stop()
+
+    def usage(self, tenant):
+        return self.bench.result("tenants", tenant=tenant)[0]["usage"]
+
+    def test_used(self):
+        self.assertEqual(self.bench.hold("vm1", 1, 7), "ready")
+        wait_until("seven calls", lambda: self.usage("vm1")["calls"] >= 7)
+        before = self.usage("vm1")["calls"]
+        self.assertEqual(self.bench.gpu_test("vm1", "vector_add", "--size", "1M"), 0)
+        wait_until("its end", lambda: self.bench.result("tenants", tenant="vm1")[0]["sessions"] == 1)
+        # The session has ended; what it used is remembered.
+        after = self.usage("vm1")
+        self.assertGreater(after["calls"], before)
+        self.assertGreaterEqual(after["bytes"], 3 * 4 << 20)
+        self.assertEqual(self.usage("vm2")["calls"], 0)
+
+    def test_refused(self):
+        self.assertNotEqual(self.bench.gpu_test("vm3", "vector_add"), 0)
+        wait_until("a line of it", lambda: self.bench.audit("operation-refused"))
+        line = self.bench.audit("operation-refused")[0]
+        self.assertEqual((line["tenant"], line["cause"]), ("vm3", "class"))
+        self.assertEqual(line["details"]["classes"], "builtin")
+        self.assertEqual(line["details"]["operation"], "VECTOR_ADD")
+        self.assertGreaterEqual(self.usage("vm3")["refused"], 1)
+        # A class more, while it runs.
+        self.bench.result("set", tenant="vm3", key="classes", value="builtin;memory")
+        self.assertEqual(self.bench.gpu_test("vm3", "vector_add"), 0)
+
+
 @unittest.skipUnless(ROOT, "needs root, to be somebody else")
 class Rights(unittest.TestCase):
     @classmethod
@@ -300,6 +341,16 @@ class Bounds(unittest.TestCase):
             refused = [c for c in crowd if not c.ask("status")["ok"]]
             self.assertGreaterEqual(len(refused), 70 - 64)
         wait_until("room again", lambda: self.bench.ask("status").get("ok"))
+
+
+class Crowded(unittest.TestCase):
+    def test_connections(self):
+        """Who is turned away as there are too many devices is written down, too."""
+        with Bench("[limits]\nmax-connections=1\n") as bench:
+            self.assertEqual(bench.hold("vm1"), "ready")
+            self.assertTrue(bench.hold("vm2").startswith("refused"))
+            line = bench.audit("connection-refused")[-1]
+            self.assertEqual((line["cause"], line["details"]["uid"]), ("host-limit", os.geteuid()))
 
 
 class Files(unittest.TestCase):

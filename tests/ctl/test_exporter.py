@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import unittest
 
-from bench import EXPORTER, TOP, Bench, tap, vm, wait_until
+from bench import EXPORTER, TOP, Bench, end_with_test, tap, vm, wait_until
 
 MONITORING = TOP / "doc" / "monitoring"
 PROMTOOL = shutil.which("promtool")
@@ -49,7 +49,7 @@ class Exporter:
         self.path = pathlib.Path(folder) / "metrics.sock"
         self.process = subprocess.Popen(
             [str(EXPORTER), f"--control={control}", f"--listen=unix:{self.path}", *words],
-            stderr=subprocess.PIPE, text=True)
+            stderr=subprocess.PIPE, text=True, preexec_fn=end_with_test)
         assert self.process.stderr.readline().endswith("ready\n")
 
     def get(self, url="/metrics", method="GET", **more):

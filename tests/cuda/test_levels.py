@@ -13,6 +13,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "vm"))
+import tap  # noqa: E402
 from vm import HOST, Daemon  # noqa: E402
 
 DRIVER_TESTS = HOST / "tests" / "cuda" / "driver" / "driver_tests"
@@ -137,4 +138,4 @@ class Levels(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    tap.main()

@@ -28,12 +28,13 @@ from vm import HOST, Daemon, Failure, wait_until  # noqa: E402
 
 LOAD = programs.GUEST / "tests" / "bench" / "gpu" / "tenant_load"
 WEIGHTS = (1, 2, 4)
-# Name, milliseconds of a kernel, nodes of a graph, launches between events, batches ahead.
+# Name, milliseconds of a kernel, nodes of a graph, launches between events, batches ahead:
+# more than a turn of work, so that a program that has no processor for a moment still wants it.
 LOADS = {
-    "10us": (0.01, 0, 50, 8),
-    "1ms": (1.0, 0, 1, 8),
+    "10us": (0.01, 0, 50, 48),
+    "1ms": (1.0, 0, 1, 32),
     "100ms": (100.0, 0, 1, 2),
-    "graph": (0.05, 20, 1, 8),
+    "graph": (0.05, 20, 1, 32),
 }
 SHARE_POINTS = 5
 THROUGHPUT = 0.95
@@ -41,6 +42,8 @@ LONE = 0.98
 # A share cannot be told better than by this many kernels more or less.
 LUMPS = 1.5
 START_S = 120
+# So many times a measurement's length is one tenant to fault beside another.
+FAULT_RUNS = 6
 
 
 class Load:
@@ -99,21 +102,30 @@ def together(loads):
 class Measurement:
     """All of it; `verdicts` are (name, ok, words)."""
 
+    plain = "a"     # a tenant to measure by where there is no native driver
+
     def __init__(self, backend, seconds, out):
         self.backend, self.seconds = backend, seconds
         self._own = tempfile.TemporaryDirectory(prefix="vgpu-tenants-")
         self.folder = pathlib.Path(self._own.name)
         self.out = pathlib.Path(out) if out else self.folder
         self.out.mkdir(parents=True, exist_ok=True)
-        tenants = {}
-        for side, weight in itertools.product("ab", WEIGHTS):
-            tenants[f"{side}{weight}"] = (f"[tenant]\nlevel=system\nsocket={self.socket(side, weight)}\n"
-                                          f"[limits]\nweight={weight}\n")
-        config = f"[tenants]\nrecord={self.out / 'leases.record'}\n"
-        self.daemon = Daemon(self.folder, backend=backend, config=config, tenants=tenants)
+        config, texts = self.describe()
+        self.daemon = Daemon(self.folder, backend=backend, config=config, tenants=texts)
         self.rounds = None
         self.numbers = {"lone": {}, "pairs": []}
         self.verdicts = []
+
+    def describe(self):
+        """The daemon's configuration, and the texts of the tenants' files by name."""
+        texts = {}
+        for side, weight in itertools.product("ab", WEIGHTS):
+            texts[f"{side}{weight}"] = (f"[tenant]\nlevel=system\nsocket={self.socket(side, weight)}\n"
+                                        f"[limits]\nweight={weight}\n")
+        # One whose work faults all the time, and is let in again each time.
+        texts["faulty"] = (f"[tenant]\nlevel=system\nsocket={self.socket('faulty', 1)}\n"
+                           "[faults]\nfaults=0\n")
+        return f"[tenants]\nrecord={self.out / 'leases.record'}\n", texts
 
     def __enter__(self):
         self.daemon.start()
@@ -141,7 +153,7 @@ class Measurement:
         print(f"{name}: {'ok' if ok else 'FAILED'}: {words}", flush=True)
 
     def calibrate(self):
-        env = self.environment(None if self.backend == "cuda" else "a", 1)
+        env = self.environment(None if self.backend == "cuda" else self.plain, 1)
         out = programs.run([LOAD, "--calibrate", "--seconds", 1], env, START_S)
         if out.status != 0:
             raise Failure(f"tenant_load --calibrate: {out.status}: {out.output[-500:]}")
@@ -196,6 +208,29 @@ class Measurement:
                      f"{ratio:.3f} of unscheduled, to be reached: {THROUGHPUT}")
 
 
+    def faults(self):
+        """One tenant's kernel faults each second; another's work has no failure."""
+        with contextlib.ExitStack() as stack:
+            env, count = self.environment("faulty", 1), 0
+            neighbour = Load("1ms", self.rounds, self.environment("a", 1), FAULT_RUNS * self.seconds)
+            stack.callback(neighbour.close)
+            neighbour.ready()
+            neighbour.go()
+            end = time.monotonic() + neighbour.seconds
+            while time.monotonic() < end - 1 and neighbour.process.poll() is None:
+                began = time.monotonic()
+                out = programs.run([programs.DRIVER_TESTS, "error.illegal_address"], env, START_S)
+                if out.status != 0:
+                    raise Failure(f"a fault that ends with {out.status}: {out.output[-500:]}")
+                count += 1
+                time.sleep(max(0, began + 1 - time.monotonic()))
+            had = neighbour.result()
+        self.numbers["faults"] = {"count": count, "neighbour": had}
+        self.say("tenants/faults", count > 0, f"{count} faults of one tenant in "
+                 f"{neighbour.seconds:.0f} s, no failed call of the other, which had "
+                 f"{had / 10:.1f} % of the GPU")
+
+
 def measure(backend="cuda", seconds=10, out=None, kinds=tuple(LOADS), weights=WEIGHTS, lone=True):
     """The verdicts: (name, ok, words)."""
     with Measurement(backend, seconds, out) as m:
@@ -203,6 +238,7 @@ def measure(backend="cuda", seconds=10, out=None, kinds=tuple(LOADS), weights=WE
         if lone and backend == "cuda":
             for kind in kinds:
                 m.lone(kind)
+        m.faults()
         for one, other in itertools.product(kinds, repeat=2):
             before = m.unscheduled(one, other)
             for weight in weights:

@@ -51,8 +51,8 @@ installs() {
 	systemd-analyze --man=no verify gpu_mediator.service gpu_mediator-exporter.service \
 		gpu_mediator-exporter.socket >"$log" 2>&1 || die "systemd-analyze verify"
 	ok "systemd understands the units"
-	man -w gpu_mediator gpu_mediator-worker gpu_mediator.conf gpu_mediator.tenant gpu_test \
-		vgpu-smi vgpu_stub qemu-vgpu-stub \
+	man -w gpu_mediator gpu_mediator-worker gpu_mediator.conf gpu_mediator.tenant gpu_test vgpu-smi \
+		vgpu_stub qemu-vgpu-stub \
 		gpu_mediator-cuda gpu_mediatorctl gpu_mediator-exporter vgpu-stub-xen >"$log" 2>&1 || die "man pages are missing"
 	ok "man finds the pages"
 }

@@ -90,3 +90,23 @@ bool cuda_is_full(const struct worker *w)
 	(void)w;
 	return false;
 }
+
+bool cuda_has_room(const struct worker *w, uint64_t ns)
+{
+	(void)w;
+	(void)ns;
+	return true;
+}
+
+bool cuda_is_stalled(const struct worker *w, uint64_t now)
+{
+	(void)w;
+	(void)now;
+	return false;
+}
+
+void cuda_give_up(struct worker *w, uint64_t now)
+{
+	(void)w;
+	(void)now;
+}

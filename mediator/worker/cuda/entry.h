@@ -47,8 +47,17 @@ void cuda_woken(struct worker *w);
 /* Looks at what is under way on the GPU, by turn_account(). */
 void cuda_gpu_poll(struct worker *w, uint64_t now);
 
-/* How long that is likely to take, ns. */
+/* How long that is likely to take, ns; without what was given up. */
 uint64_t cuda_outstanding_ns(const struct worker *w);
+
+/* May more be submitted, if no more than so much is to be under way? */
+bool cuda_has_room(const struct worker *w, uint64_t ns);
+
+/* Nothing of it is done for long: it may wait for what the guest has yet to submit. */
+bool cuda_is_stalled(const struct worker *w, uint64_t now);
+
+/* Nobody waits any more for what is under way. */
+void cuda_give_up(struct worker *w, uint64_t now);
 
 /* Are calls held back? */
 bool cuda_has_held(const struct worker *w);

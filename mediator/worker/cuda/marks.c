@@ -24,6 +24,10 @@
 #define LIKELY_FIRST_NS (1 * MS)
 #define LIKELY_LEAST_NS (2 * US)
 
+/* A kernel may take its time; a queue in which nothing happens so long may wait for the guest. */
+#define STALL_NS (200 * MS)
+#define STALL_CALLS 4u
+
 /* Marks that have not passed, looked at in one poll. */
 #define LOOK_MARKS 4u
 
@@ -65,9 +69,12 @@ static void make_mark(struct cuda_session *s, CUstream stream, uint64_t now)
 		contexts_event_back(c, own);
 		return;
 	}
-	m->mark[m->n++] = (struct mark){
-		.own = own, .context = s->context, .calls = m->unmarked, .began = m->unmarked_ns};
-	m->unmarked = 0;
+	m->mark[m->n++] = (struct mark){.own = own,
+					.context = s->context,
+					.calls = m->unmarked,
+					.stuck = m->unmarked_stuck,
+					.began = m->unmarked_ns};
+	m->unmarked = m->unmarked_stuck = 0;
 }
 
 void marks_made(struct cuda_session *s)
@@ -75,8 +82,10 @@ void marks_made(struct cuda_session *s)
 	struct marks *m = &s->marks;
 	const uint64_t now = fdio_now_ns();
 
-	if (!m->outstanding)
+	if (!m->outstanding) {
 		turn_account(s->worker, now, now, false);
+		m->passed_ns = now;
+	}
 	if (!m->unmarked)
 		m->unmarked_ns = now;
 	m->unmarked += m->calls;
@@ -106,6 +115,33 @@ static bool has_passed(struct cuda_session *s, const struct mark *k)
 {
 	return session_context(s, k->context) != CUDA_SUCCESS ||
 	       s->drv->cuEventQuery(k->own->event) != CUDA_ERROR_NOT_READY;
+}
+
+static void count_all(struct marks *m)
+{
+	for (uint32_t i = 0; i < m->n; i++)
+		m->mark[i].stuck = 0;
+	m->stuck = m->unmarked_stuck = 0;
+}
+
+bool marks_are_stalled(const struct cuda_session *s, uint64_t now)
+{
+	const struct marks *m = &s->marks;
+	const uint64_t patience = STALL_CALLS * m->likely_ns;
+
+	return m->outstanding > m->stuck &&
+	       now - m->passed_ns > (patience > STALL_NS ? patience : STALL_NS);
+}
+
+void marks_give_up(struct cuda_session *s, uint64_t now)
+{
+	struct marks *m = &s->marks;
+
+	for (uint32_t i = 0; i < m->n; i++)
+		m->mark[i].stuck = m->mark[i].calls;
+	m->unmarked_stuck = m->unmarked;
+	m->stuck = m->outstanding;
+	m->passed_ns = now;
 }
 
 /* What comes behind it has not begun before it passed. */
@@ -138,8 +174,12 @@ static bool look_at_marks(struct cuda_session *s, uint64_t now)
 
 	for (uint32_t i = 0; i < m->n && undone < LOOK_MARKS;) {
 		if (has_passed(s, &m->mark[i])) {
-			learn(m, &m->mark[i], now);
+			if (m->mark[i].stuck) /* that took no time of its own */
+				count_all(m);
+			else
+				learn(m, &m->mark[i], now);
 			take_out(s, i, now);
+			m->passed_ns = now;
 			some = true;
 		} else {
 			m->mark[i++].undone = now;
@@ -184,6 +224,7 @@ void marks_poll(struct cuda_session *s, uint64_t now)
 	some = look_at_marks(s, now);
 	if (!m->n && all_is_idle(s)) {
 		m->outstanding = m->unmarked = 0;
+		count_all(m);
 		some = true;
 	}
 	if (context)
@@ -204,5 +245,28 @@ void cuda_gpu_poll(struct worker *w, uint64_t now)
 
 uint64_t cuda_outstanding_ns(const struct worker *w)
 {
-	return w->cuda ? w->cuda->marks.outstanding * w->cuda->marks.likely_ns : 0;
+	const struct marks *m = w->cuda ? &w->cuda->marks : NULL;
+
+	return m ? (m->outstanding - m->stuck) * m->likely_ns : 0;
+}
+
+bool cuda_is_stalled(const struct worker *w, uint64_t now)
+{
+	return w->cuda && marks_are_stalled(w->cuda, now);
+}
+
+bool cuda_has_room(const struct worker *w, uint64_t ns)
+{
+	const struct marks *m = w->cuda ? &w->cuda->marks : NULL;
+
+	if (!m || m->outstanding == m->stuck)
+		return true;
+	/* Behind what is stuck likely times mean nothing: each time twice as many. */
+	return cuda_outstanding_ns(w) < ns || m->outstanding - m->stuck < m->stuck;
+}
+
+void cuda_give_up(struct worker *w, uint64_t now)
+{
+	if (w->cuda)
+		marks_give_up(w->cuda, now);
 }

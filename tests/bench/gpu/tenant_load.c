@@ -17,7 +17,7 @@
 
 #include "harness.h"
 
-#define BATCHES 8
+#define BATCHES 64
 
 static struct {
 	unsigned int rounds; /* of a kernel */
@@ -26,7 +26,7 @@ static struct {
 	unsigned int ahead;  /* batches that are on their way */
 	double seconds;
 	bool calibrate;
-} options = {.rounds = 1000, .batch = 1, .ahead = BATCHES, .seconds = 1};
+} options = {.rounds = 1000, .batch = 1, .ahead = 8, .seconds = 1};
 
 #define TRY(call)                                                                               \
 	do {                                                                                    \

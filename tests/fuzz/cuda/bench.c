@@ -39,8 +39,10 @@ static struct tenant_usage usage;
 
 static void make_tenant(void)
 {
-	const struct tenant_limits l = {
-		.classes = POLICY_ALL, .memory = MEMORY_LIMIT, .cap_percent = 100};
+	const struct tenant_limits l = {.classes = POLICY_ALL,
+					.memory = MEMORY_LIMIT,
+					.kernel_ns = TENANT_NO_LIMIT,
+					.cap_percent = 100};
 
 	tenant_limits_write(&limits, &l);
 	usage.version = TENANT_PAGE_VERSION;

@@ -62,6 +62,52 @@ static void test_values(void)
 }
 
 /* Group and key are named, and what would have been right. */
+/* Who may what at the control socket: names and numbers, all of which must be somebody. */
+static void test_control(void)
+{
+	GError *err = NULL;
+	struct config *c = load("[control]\nadmin-users= root ; 4711;\nadmin-group=root\n"
+				"monitor-users=daemon\n",
+				NULL, &err);
+
+	g_assert_no_error(err);
+	g_assert_cmpuint(c->admin_uids->len, ==, 2);
+	g_assert_cmpuint(g_array_index(c->admin_uids, uid_t, 0), ==, 0);
+	g_assert_cmpuint(g_array_index(c->admin_uids, uid_t, 1), ==, 4711);
+	g_assert_cmpuint(c->admin_gid, ==, 0);
+	g_assert_cmpuint(c->monitor_uids->len, ==, 1);
+	config_free(c);
+	c = load("[control]\nmonitor-users=root;no-such-user\n", NULL, &err);
+	g_assert_null(c);
+	g_assert_nonnull(strstr(err->message, "[control] monitor-users: there is no user"));
+	g_clear_error(&err);
+	c = load("[control]\nadmin-group=no-such-group\n", NULL, &err);
+	g_assert_null(c);
+	g_assert_nonnull(strstr(err->message, "[control] admin-group: there is no group"));
+	g_clear_error(&err);
+}
+
+static void expect_audit_file(const char *text, const char *path)
+{
+	GError *err = NULL;
+	struct config *c = load(text, NULL, &err);
+	char *file;
+
+	g_assert_no_error(err);
+	file = config_audit_file(c);
+	g_assert_cmpstr(file, ==, path);
+	g_free(file);
+	config_free(c);
+}
+
+/* A daemon of one's own does not write into the system's audit log. */
+static void test_audit_file(void)
+{
+	expect_audit_file("", "/var/log/gpu_mediator-audit.log");
+	expect_audit_file("[daemon]\nruntime-dir=/tmp/mine\n", "/tmp/mine/audit.log");
+	expect_audit_file("[daemon]\nruntime-dir=/tmp/mine\n[audit]\nfile=/a/b\n", "/a/b");
+}
+
 static void test_refused(void)
 {
 	static const struct {
@@ -229,6 +275,8 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/config/defaults", test_defaults);
 	g_test_add_func("/config/values", test_values);
+	g_test_add_func("/config/control", test_control);
+	g_test_add_func("/config/audit-file", test_audit_file);
 	g_test_add_func("/config/refused", test_refused);
 	g_test_add_func("/config/overrides", test_overrides);
 	g_test_add_func("/config/example", test_example);

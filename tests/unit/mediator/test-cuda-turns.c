@@ -239,6 +239,45 @@ static void test_no_deadlock(void)
 	stop();
 }
 
+/*
+ * ... also if much comes before it: what stands still does not count, so that the
+ * guest gets the answer that it waits for before it lets the stream go on.
+ */
+static void stand_still(uint64_t until)
+{
+	uint64_t serial = 1;
+
+	start();
+	word(true, until ? fdio_now_ns() + until : CTL_TURN_OPEN, serial);
+	block();
+	for (uint32_t i = 1; i <= MANY; i++)
+		fill(i);
+	/* Held back as well, behind all of them. */
+	calls_send(CUDA_FN_cuStreamQuery, CTX, 0,
+		   (struct part[]){REQ(cuStreamQuery, .hStream = STREAM)}, 1);
+	while (cuda_poll(test_worker) != CUDA_RESPONSE) {
+		turn_poll(test_worker);
+		if (calls_turns->len == serial)
+			word(true, fdio_now_ns() + until, ++serial);
+		g_usleep(20);
+	}
+	flag();
+	word(true, CTL_TURN_OPEN, ++serial);
+	g_assert_cmpuint(result(), ==, MANY);
+	g_assert_cmpuint(test_worker->cuda->marks.stuck, ==, 0);
+	stop();
+}
+
+static void test_stands_still(void)
+{
+	stand_still(0);
+}
+
+static void test_stands_still_in_turns(void)
+{
+	stand_still(4 * MS);
+}
+
 /* The daemon goes: nobody waits. */
 static void test_alone(void)
 {
@@ -357,6 +396,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/cuda-turns/outstanding", test_outstanding);
 	g_test_add_func("/cuda-turns/end", test_end);
 	g_test_add_func("/cuda-turns/no-deadlock", test_no_deadlock);
+	g_test_add_func("/cuda-turns/stands-still", test_stands_still);
+	g_test_add_func("/cuda-turns/stands-still-in-turns", test_stands_still_in_turns);
 	g_test_add_func("/cuda-turns/alone", test_alone);
 	g_test_add_func("/cuda-turns/gone", test_gone);
 	g_test_add_func("/cuda-turns/capture", test_capture);

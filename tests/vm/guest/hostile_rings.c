@@ -171,7 +171,7 @@ static void bad_headers(struct raw *r)
 	raw_refused(r, "requests: 65535 descriptors", &req, NULL, NULL, 0, -EINVAL);
 	req = (struct vgpu_request){.ndesc = VGPU_DESCS_MAX + 1};
 	raw_refused(r, "requests: 17 descriptors", &req, desc, NULL, 0, -EINVAL);
-	for (uint32_t c = 7; c <= 0xffff; c = c * 3 + 1) {
+	for (uint32_t c = VGPU_CMD_TENANT + 1; c <= 0xffff; c = c * 3 + 1) {
 		req = (struct vgpu_request){.command = (uint16_t)c};
 		raw_refused(r, "requests: unknown command", &req, NULL, NULL, 0, -EOPNOTSUPP);
 	}
