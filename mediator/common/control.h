@@ -25,6 +25,15 @@
 /* The fd that a worker finds its control socket at. */
 #define CTL_WORKER_FD 3
 
+/*
+ * Where it looks for a daemon after this one: a folder of the runtime directory
+ * with nothing else in it, which is all that confined workers see of that.
+ */
+#define CTL_ADOPT_DIR "adopt"
+#define CTL_ADOPT_SOCKET "adopt.sock"
+/* An empty folder there, over which each worker builds a root of its own. */
+#define CTL_ROOT_DIR "root"
+
 /* How a worker ends by itself. */
 #define WORKER_EXIT_LIFELINE 0 /* the device closed the lifeline */
 #define WORKER_EXIT_SETUP 1    /* could not be set up */
@@ -37,14 +46,15 @@ enum ctl_type {
 	CTL_ADOPTED = 3, /* a new daemon takes the worker; fds: limits, usage */
 	CTL_TURN = 0x20, /* may it submit to the GPU, and until when; see leases.h */
 	/* worker to daemon */
-	CTL_READY = 0x80,   /* answer to SETUP and the first MEM */
-	CTL_LOG = 0x81,     /* a line for the log */
-	CTL_BROKEN = 0x82,  /* the queue is broken; the worker exits after this */
-	CTL_ADOPT = 0x83,   /* first packet on the adoption socket */
-	CTL_REFUSED = 0x90, /* something that the tenant may not do, or have */
-	CTL_FAULT = 0x91,   /* its GPU work failed in a way that ended its context */
-	CTL_WANT = 0xa0,    /* it has work for the GPU, and no lease */
-	CTL_RETURN = 0xa1,  /* it gives its lease back */
+	CTL_READY = 0x80,    /* answer to SETUP and the first MEM */
+	CTL_LOG = 0x81,      /* a line for the log */
+	CTL_BROKEN = 0x82,   /* the queue is broken; the worker exits after this */
+	CTL_ADOPT = 0x83,    /* first packet on the adoption socket */
+	CTL_CONFINED = 0x84, /* before READY: what of its confinement could not be had */
+	CTL_REFUSED = 0x90,  /* something that the tenant may not do, or have */
+	CTL_FAULT = 0x91,    /* its GPU work failed in a way that ended its context */
+	CTL_WANT = 0xa0,     /* it has work for the GPU, and no lease */
+	CTL_RETURN = 0xa1,   /* it gives its lease back */
 };
 
 struct ctl_setup {
@@ -95,6 +105,22 @@ struct ctl_log {
 	uint32_t dropped;     /* lines left out before this one */
 	uint32_t length;      /* of the text */
 	char text[CTL_TEXT_MAX];
+};
+
+/* Parts of a worker's confinement. */
+enum ctl_confined_part {
+	CTL_CONFINED_USER = 1u << 0,         /* another user than the daemon's */
+	CTL_CONFINED_CAPABILITIES = 1u << 1, /* none */
+	CTL_CONFINED_NAMESPACES = 1u << 2,   /* network, IPC and host name of its own */
+	CTL_CONFINED_ROOT = 1u << 3,         /* a root directory of its own */
+	CTL_CONFINED_CALLS = 1u << 4,        /* a filter of system calls */
+	CTL_CONFINED_CGROUP = 1u << 5,       /* limits for its tenant; the daemon's part */
+	CTL_CONFINED_ALL = (1u << 6) - 1,
+};
+
+struct ctl_confined {
+	uint32_t type;
+	uint32_t missing; /* enum ctl_confined_part */
 };
 
 enum ctl_refused_kind {

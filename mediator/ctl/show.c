@@ -38,6 +38,21 @@ static void show_audit_state(JsonObject *o)
 	putchar('\n');
 }
 
+static void show_unconfined(JsonObject *o)
+{
+	JsonArray *a = json_object_has_member(o, "unconfined")
+			       ? json_object_get_array_member(o, "unconfined")
+			       : NULL;
+	guint n = a ? json_array_get_length(a) : 0;
+
+	if (!n)
+		return;
+	printf("UNCONFINED: workers lack");
+	for (guint i = 0; i < n; i++)
+		printf("%s %s", i ? "," : "", json_array_get_string_element(a, i));
+	puts("; the log says why");
+}
+
 int ctl_status(struct ctl *c)
 {
 	int status;
@@ -71,6 +86,7 @@ int ctl_status(struct ctl *c)
 		       json_number(o, "tenants_quarantined"));
 	}
 	show_audit_state(o);
+	show_unconfined(o);
 	if (json_flag(o, "open"))
 		puts("OPEN: everybody who reaches the socket may use the GPU, without limits");
 	if (json_flag(o, "draining"))

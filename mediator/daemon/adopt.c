@@ -17,6 +17,7 @@
 #include "state.h"
 #include "tenant.h"
 #include "turns.h"
+#include "worker_users.h"
 
 #define KNOCKING_MAX 256u
 #define KNOCK_SECONDS 5
@@ -156,8 +157,11 @@ static gboolean on_adoption(gint fd, GIOCondition condition, gpointer data)
 static int listen_at(const struct daemon *d, const char *path, GError **err)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	uid_t uid;
+	gid_t gid;
 	int fd;
 
+	worker_users_owner(d, &uid, &gid);
 	if (g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path)) >= sizeof(addr.sun_path)) {
 		g_set_error(err, G_FILE_ERROR, G_FILE_ERROR_NAMETOOLONG,
 			    "the runtime directory's path is too long: %s", path);
@@ -166,9 +170,8 @@ static int listen_at(const struct daemon *d, const char *path, GError **err)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	g_unlink(path); /* a dead daemon's: we hold the lock */
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-	    chmod(path, 0600) < 0 ||
-	    (d->config->worker_user && chown(path, d->config->worker_uid, (gid_t)-1) < 0) ||
-	    listen(fd, 64) < 0) {
+	    chmod(path, 0600) < 0 || chown(path, uid, gid) < 0 ||
+	    (gid != (gid_t)-1 && chmod(path, 0660) < 0) || listen(fd, 64) < 0) {
 		g_set_error(err, G_FILE_ERROR, g_file_error_from_errno(errno),
 			    "cannot listen at %s: %s", path, g_strerror(errno));
 		fdio_clear(&fd);
@@ -178,7 +181,7 @@ static int listen_at(const struct daemon *d, const char *path, GError **err)
 
 bool adopt_begin(struct daemon *d, GError **err)
 {
-	char *path = state_path_of(d, "adopt.sock");
+	char *path = state_path_of(d, CTL_ADOPT_DIR "/" CTL_ADOPT_SOCKET);
 
 	d->knocking = g_ptr_array_new_with_free_func(knock_free);
 	d->adoption = listen_at(d, path, err);
@@ -193,7 +196,7 @@ bool adopt_begin(struct daemon *d, GError **err)
 
 void adopt_close(struct daemon *d)
 {
-	char *path = state_path_of(d, "adopt.sock");
+	char *path = state_path_of(d, CTL_ADOPT_DIR "/" CTL_ADOPT_SOCKET);
 
 	if (d->adoption_source)
 		g_source_remove(d->adoption_source);

@@ -11,7 +11,7 @@
 #define RUNTIME_DIR "/run/gpu_mediator"
 #define AUDIT_FILE "/var/log/gpu_mediator-audit.log"
 
-enum kind { STRING, PATH, NUMBER, NUMBERS, MODE, BOOL, LEVEL, BACKEND, DOMAINS };
+enum kind { STRING, PATH, NUMBER, NUMBERS, MODE, BOOL, LEVEL, BACKEND, DOMAINS, CONFINE };
 
 struct key {
 	const char *group;
@@ -51,6 +51,11 @@ static const struct key keys[] = {
 	KEY("limits", "adopt-timeout", NUMBER, adopt_timeout, 1, 600, false),
 	KEY("worker", "path", PATH, worker_path, 0, 0, true),
 	KEY("worker", "user", STRING, worker_user, 0, 0, true),
+	KEY("worker", "uid-base", NUMBER, worker_uid_base, 0, 2147400000, true),
+	KEY("worker", "gpu-groups", STRING, worker_groups, 0, 0, true),
+	KEY("worker", "confine", CONFINE, worker_confine, 0, 0, false),
+	KEY("worker", "cgroup", PATH, worker_cgroup, 0, 0, true),
+	KEY("worker", "visible", STRING, worker_visible, 0, 0, false),
 	KEY("worker", "spin-us", NUMBER, spin_us, 0, 10000, false),
 	KEY("xen", "domains", DOMAINS, xen_domains, 0, 0, false),
 	KEY("xen", "uid-base", NUMBER, xen_uid_base, 1, 2000000000, false),
@@ -76,7 +81,7 @@ static void *field(const struct config *c, const struct key *k)
 static bool is_string(const struct key *k)
 {
 	return k->kind == STRING || k->kind == PATH || k->kind == NUMBERS || k->kind == BACKEND ||
-	       k->kind == DOMAINS;
+	       k->kind == DOMAINS || k->kind == CONFINE;
 }
 
 struct config *config_new(void)
@@ -98,6 +103,9 @@ struct config *config_new(void)
 	c->start_timeout = 8;
 	c->adopt_timeout = 10;
 	c->spin_us = 50;
+	c->worker_uid_base = 1900000000;
+	c->worker_confine = g_strdup("try");
+	c->worker_gids = g_array_new(FALSE, FALSE, sizeof(gid_t));
 	c->context_mib = 768;
 	c->xen_domains = g_strdup("none");
 	c->xen_uid_base = 65535;
@@ -122,6 +130,7 @@ void config_free(struct config *c)
 		if (is_string(&keys[i]))
 			g_free(*(char **)field(c, &keys[i]));
 	}
+	g_array_free(c->worker_gids, TRUE);
 	g_array_free(c->admin_uids, TRUE);
 	g_array_free(c->monitor_uids, TRUE);
 	g_free(c);
@@ -215,6 +224,11 @@ static const char *store(struct config *c, const struct key *k, const char *text
 		if (strcmp(text, "none") != 0 && strcmp(text, "user") != 0 &&
 		    strcmp(text, "root") != 0)
 			return "none, user or root";
+		break;
+	case CONFINE:
+		if (strcmp(text, "try") != 0 && strcmp(text, "require") != 0 &&
+		    strcmp(text, "off") != 0)
+			return "try, require or off";
 		break;
 	case NUMBER:
 		g_snprintf(range, sizeof(range), "a number from %u to %u", k->min, k->max);
@@ -321,6 +335,64 @@ static bool find_group(const char *name, gid_t *gid, const char *path, const cha
 	return true;
 }
 
+/* "video;44": names of groups, or numbers. */
+static bool find_groups(const char *list, GArray *gids, const char *path, const char *key,
+			GError **err)
+{
+	char **names = g_strsplit(list ? list : "", ";", -1);
+	bool ok = true;
+
+	for (char **name = names; ok && *name; name++) {
+		const struct group *gr = getgrnam(g_strstrip(*name));
+		guint64 number;
+		gid_t gid;
+
+		if (!**name)
+			continue;
+		ok = (gr || g_ascii_string_to_unsigned(*name, 10, 0, G_MAXINT32, &number, NULL)) &&
+		     gids->len < CONFIG_GROUPS_MAX;
+		if (!ok) {
+			no_such(err, path, key, "group (or there are too many)", *name);
+			break;
+		}
+		gid = gr ? gr->gr_gid : (gid_t)number;
+		g_array_append_val(gids, gid);
+	}
+	g_strfreev(names);
+	return ok;
+}
+
+/* What workers see of the file system beside what they need: absolute paths. */
+static bool check_visible(const struct config *c, const char *path, GError **err)
+{
+	char **items = g_strsplit(c->worker_visible ? c->worker_visible : "", ";", -1);
+	bool ok = true;
+
+	for (char **item = items; ok && *item; item++) {
+		ok = !*g_strstrip(*item) || g_path_is_absolute(*item);
+		if (!ok)
+			g_set_error(err, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+				    "%s: [worker] visible: \"%s\" is not an absolute path", path,
+				    *item);
+	}
+	g_strfreev(items);
+	return ok;
+}
+
+/* A group that somebody has must not be that of all workers. */
+static bool check_uid_base(const struct config *c, const char *path, GError **err)
+{
+	const struct group *gr =
+		c->worker_uid_base && !c->worker_user ? getgrgid(c->worker_uid_base) : NULL;
+
+	if (gr)
+		g_set_error(err, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+			    "%s: [worker] uid-base: %u is the group \"%s\" of this system; say "
+			    "where 65536 ids are free",
+			    path, c->worker_uid_base, gr->gr_name);
+	return !gr;
+}
+
 /* "alice;1001": names of users, or numbers. */
 static bool find_users(const char *list, GArray *uids, const char *path, const char *key,
 		       GError **err)
@@ -359,6 +431,8 @@ static bool resolve(struct config *c, const char *path, GError **err)
 		c->worker_gid = pw->pw_gid;
 	}
 	if (!find_group(c->socket_group, &c->socket_gid, path, "[daemon] socket-group", err) ||
+	    !find_groups(c->worker_groups, c->worker_gids, path, "[worker] gpu-groups", err) ||
+	    !check_visible(c, path, err) || !check_uid_base(c, path, err) ||
 	    !find_group(c->admin_group, &c->admin_gid, path, "[control] admin-group", err) ||
 	    !find_users(c->admin_users, c->admin_uids, path, "[control] admin-users", err) ||
 	    !find_users(c->monitor_users, c->monitor_uids, path, "[control] monitor-users", err))
@@ -436,5 +510,7 @@ void config_merge(struct config *next, const struct config *now)
 	next->ngpus = now->ngpus;
 	next->worker_uid = now->worker_uid;
 	next->worker_gid = now->worker_gid;
+	g_array_set_size(next->worker_gids, 0);
+	g_array_append_vals(next->worker_gids, now->worker_gids->data, now->worker_gids->len);
 	next->socket_gid = now->socket_gid;
 }

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #define CONFIG_GPUS_MAX 16u
+#define CONFIG_GROUPS_MAX 16u
 
 struct config {
 	/* [daemon] */
@@ -38,8 +39,13 @@ struct config {
 	guint start_timeout;
 	guint adopt_timeout;
 	/* [worker] */
-	char *worker_path; /* NULL: beside the daemon, then the installed place */
-	char *worker_user; /* NULL: the daemon's own */
+	char *worker_path;     /* NULL: beside the daemon, then the installed place */
+	char *worker_user;     /* NULL: the daemon's own */
+	guint worker_uid_base; /* 0: no user for each tenant */
+	char *worker_groups;   /* NULL: none */
+	char *worker_confine;  /* try, require, off */
+	char *worker_cgroup;   /* NULL: that of systemd's unit, if it is there */
+	char *worker_visible;  /* NULL: nothing more */
 	guint spin_us;
 	/* [xen] */
 	char *xen_domains; /* none, user, root */
@@ -64,6 +70,7 @@ struct config {
 	guint ngpus;
 	uid_t worker_uid;
 	gid_t worker_gid;
+	GArray *worker_gids; /* gid_t: more groups of theirs */
 	gid_t socket_gid;
 	gid_t admin_gid;
 	GArray *admin_uids;   /* uid_t */

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "confinement.h"
 #include "control_verbs.h"
 #include "session.h"
 #include "tenant.h"
@@ -118,6 +119,18 @@ static const char *role_name(enum control_role role)
 	return names[role];
 }
 
+/* Of those that this daemon has started: what their confinement lacks. */
+static JsonArray *unconfined_array(const struct daemon *d)
+{
+	JsonArray *a = json_array_new();
+
+	for (guint i = 0; confinement_part(i); i++) {
+		if (d->unconfined & 1u << i)
+			json_array_add_string_element(a, confinement_part(i));
+	}
+	return a;
+}
+
 static void set_host(JsonObject *o, struct daemon *d)
 {
 	json_object_set_int_member(o, "pid", getpid());
@@ -128,6 +141,7 @@ static void set_host(JsonObject *o, struct daemon *d)
 	json_object_set_int_member(o, "connections_max", d->config->max_connections);
 	set_tenants(o, d);
 	json_object_set_object_member(o, "audit", audit_object(d));
+	json_object_set_array_member(o, "unconfined", unconfined_array(d));
 	set_decisions(o, d, "");
 }
 
@@ -194,6 +208,9 @@ static JsonObject *limits_object(const struct policy *p)
 	set_uint(o, "queue_depth", p->queue_depth);
 	set_rate(o, "calls_per_second", "calls_burst", &p->calls);
 	set_rate(o, "bytes_per_second", "bytes_burst", &p->bytes);
+	set_limit(o, "host_memory_bytes", policy_host_memory(p),
+		  policy_host_memory(p) == POLICY_NO_LIMIT);
+	set_uint(o, "host_processes", policy_host_processes(p));
 	if (p->kernel_ns == POLICY_NO_LIMIT)
 		json_object_set_null_member(o, "longest_kernel_seconds");
 	else

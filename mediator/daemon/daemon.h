@@ -38,6 +38,8 @@ struct daemon {
 	struct policy_set *policies; /* in force */
 	GPtrArray *own_sockets;      /* struct listener, of single tenants */
 
+	char *groups;        /* worker_groups.c; NULL: tenants have no control groups */
+	uint32_t unconfined; /* enum ctl_confined_part that workers lack; confinement.c */
 	struct memory_watch *memory_watch; /* memory_watch.c; NULL: nothing is checked */
 	struct turns *turns;               /* turns.c */
 

@@ -33,6 +33,7 @@
 #include "state.h"
 #include "tenants.h"
 #include "turns.h"
+#include "worker_groups.h"
 
 /* Killed workers are given so long to be gone. */
 #define QUIT_SECONDS 5
@@ -233,6 +234,7 @@ static bool set_up(struct app *app, GError **err)
 	    !turns_open(d, err))
 		return false;
 	audit_daemon(d, "it begins");
+	worker_groups_open(d);
 	tenants = tenants_prepare(d, d->config, err);
 	if (!tenants)
 		return false;
@@ -267,6 +269,7 @@ static void tear_down(struct app *app)
 	g_hash_table_destroy(d->sessions);
 	g_ptr_array_free(d->clients, TRUE);
 	tenants_close(d);
+	worker_groups_close(d);
 	if (d->audit)
 		audit_daemon(d, "it ends");
 	audit_free(d->audit);

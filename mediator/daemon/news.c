@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "client.h"
+#include "confinement.h"
 #include "fdio.h"
 #include "policy.h"
 #include "state.h"
@@ -26,6 +27,7 @@ union packet {
 	struct ctl_refused refused;
 	struct ctl_turn_news turn;
 	struct ctl_fault fault;
+	struct ctl_confined confined;
 	uint8_t bytes[CTL_PACKET_MAX];
 };
 
@@ -229,6 +231,11 @@ static void on_packet(struct session *s, const union packet *p, size_t size)
 	}
 	if (p->type == CTL_FAULT) {
 		on_fault(s, &p->fault, size);
+		return;
+	}
+	if (p->type == CTL_CONFINED) {
+		if (size == sizeof(p->confined) && s->state == SESSION_STARTING)
+			confinement_missing(s->d, p->confined.missing);
 		return;
 	}
 	if (p->type == CTL_WANT || p->type == CTL_RETURN) {

@@ -15,6 +15,8 @@
 #include "tenant.h"
 #include "turns.h"
 #include "vgpu_ring.h"
+#include "worker_groups.h"
+#include "worker_users.h"
 
 /* Opens a memfd again so that the holder of the copy can only read. */
 static int reopen_readonly(int fd)
@@ -65,12 +67,49 @@ static int make_parts(struct session *s, const struct vgpu_msg_queue_start *star
 	return s->ring < 0 ? s->ring : 0;
 }
 
+static char *numbers(const GArray *gids)
+{
+	GString *s = g_string_new(NULL);
+
+	for (guint i = 0; i < gids->len; i++)
+		g_string_append_printf(s, "%s%u", i ? "," : "", g_array_index(gids, gid_t, i));
+	return g_string_free(s, FALSE);
+}
+
+/* Who it is to be, and what it is to give up. */
+static bool add_confinement(const struct session *s, GPtrArray *argv, GError **err)
+{
+	const struct config *c = s->d->config;
+	char *groups = numbers(c->worker_gids);
+	uid_t uid;
+	gid_t gid;
+	bool ok = worker_user_of(s->d, s->tenant->name, &uid, &gid, err);
+
+	g_ptr_array_add(argv, g_strdup_printf("--confine=%s", c->worker_confine));
+	if (ok && uid != (uid_t)-1) {
+		g_ptr_array_add(argv, g_strdup_printf("--uid=%u", uid));
+		g_ptr_array_add(argv, g_strdup_printf("--gid=%u", gid));
+		if (!c->worker_user) {
+			g_ptr_array_add(argv, g_strdup("--try-user"));
+			g_ptr_array_add(argv,
+					g_strdup_printf("--processes=%u",
+							policy_host_processes(s->tenant->policy)));
+		}
+	}
+	if (*groups)
+		g_ptr_array_add(argv, g_strdup_printf("--groups=%s", groups));
+	if (c->worker_visible)
+		g_ptr_array_add(argv, g_strdup_printf("--visible=%s", c->worker_visible));
+	g_free(groups);
+	return ok;
+}
+
 static int launch(struct session *s, int control, GError **err)
 {
 	const struct config *c = s->d->config;
 	GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
 	uint32_t domid = memtable_domain(&s->client->mem);
-	int pidfd;
+	int pidfd = -1;
 
 	g_ptr_array_add(argv, g_strdup(s->d->worker_path));
 	g_ptr_array_add(argv, g_strdup_printf("--backend=%s", s->d->backend_name));
@@ -78,14 +117,12 @@ static int launch(struct session *s, int control, GError **err)
 	g_ptr_array_add(argv, g_strdup_printf("--runtime-dir=%s", c->runtime_dir));
 	if (c->library_dir)
 		g_ptr_array_add(argv, g_strdup_printf("--library-dir=%s", c->library_dir));
-	if (c->worker_user) {
-		g_ptr_array_add(argv, g_strdup_printf("--uid=%u", c->worker_uid));
-		g_ptr_array_add(argv, g_strdup_printf("--gid=%u", c->worker_gid));
-	}
 	if (domid != MEMTABLE_NO_DOMAIN && s->queue != VGPU_QUEUE_REGISTERS)
 		g_ptr_array_add(argv, g_strdup_printf("--xen-domid=%u", domid));
-	g_ptr_array_add(argv, NULL);
-	pidfd = launch_worker((char *const *)argv->pdata, control, -1, &s->pid, err);
+	if (add_confinement(s, argv, err)) {
+		g_ptr_array_add(argv, NULL);
+		pidfd = launch_worker((char *const *)argv->pdata, control, -1, &s->pid, err);
+	}
 	g_ptr_array_free(argv, TRUE);
 	return pidfd;
 }
@@ -143,6 +180,7 @@ static int bring_up(struct session *s, const struct vgpu_msg_queue_start *start,
 		return -EIO;
 	}
 	s->is_child = true;
+	worker_group_enter(s->tenant, s->pid);
 	s->lifeline = p->lifeline[0];
 	p->lifeline[0] = -1;
 	session_watch(s);

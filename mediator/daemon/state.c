@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "fdio.h"
 #include "log.h"
 #include "tenants.h"
@@ -70,12 +71,20 @@ static void read_last_id(struct daemon *d)
 	g_free(path);
 }
 
+static bool make_folder(const char *path, int mode)
+{
+	return g_mkdir(path, mode) == 0 || errno == EEXIST;
+}
+
 bool state_open(struct daemon *d, GError **err)
 {
 	char *sessions = state_path_of(d, "sessions");
+	char *adopt = state_path_of(d, CTL_ADOPT_DIR);
+	char *root = state_path_of(d, CTL_ROOT_DIR);
 	char *lock = state_path_of(d, "lock");
 	bool ok = g_mkdir_with_parents(d->config->runtime_dir, 0755) == 0 &&
-		  (g_mkdir(sessions, 0700) == 0 || errno == EEXIST);
+		  make_folder(sessions, 0700) && make_folder(adopt, 0755) &&
+		  make_folder(root, 0755);
 
 	if (!ok)
 		fail(err, "cannot make the runtime directory", d->config->runtime_dir);
@@ -83,6 +92,8 @@ bool state_open(struct daemon *d, GError **err)
 	if (d->runtime_lock >= 0)
 		read_last_id(d);
 	g_free(sessions);
+	g_free(adopt);
+	g_free(root);
 	g_free(lock);
 	return d->runtime_lock >= 0;
 }

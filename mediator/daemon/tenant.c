@@ -13,6 +13,7 @@
 #include "session.h"
 #include "turns.h"
 #include "usage.h"
+#include "worker_groups.h"
 
 /* Linux 5.1; older headers do not name it. */
 #ifndef F_SEAL_FUTURE_WRITE
@@ -66,6 +67,7 @@ static void destroy(struct tenant *t)
 {
 	turns_tenant_gone(t);
 	faults_close(t->faults);
+	worker_group_remove(t);
 	if (t->limits)
 		munmap(t->limits, TENANT_LIMITS_BYTES);
 	if (t->usage)
@@ -159,6 +161,7 @@ void tenant_set_policy(struct tenant *t, const struct policy *p, bool own)
 	faults_policy(t);
 	tenant_publish(t);
 	turns_tenant(t);
+	worker_group_limits(t);
 }
 
 bool tenant_enter_at(struct tenant *t, struct session *s, guint slot)

@@ -56,6 +56,7 @@ bool policy_same(const struct policy *a, const struct policy *b)
 	       a->cap_percent == b->cap_percent && a->sessions == b->sessions &&
 	       a->queue_depth == b->queue_depth && same_rate(&a->calls, &b->calls) &&
 	       same_rate(&a->bytes, &b->bytes) && a->kernel_ns == b->kernel_ns &&
+	       a->host_memory == b->host_memory && a->host_processes == b->host_processes &&
 	       a->over == b->over && same_faults(a, b);
 }
 

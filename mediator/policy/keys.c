@@ -176,6 +176,14 @@ static bool store_memory(struct policy *p, const struct policy_key *k, const cha
 	       policy_size_parse(text, &p->memory);
 }
 
+static bool store_size_limit(struct policy *p, const struct policy_key *k, const char *text)
+{
+	uint64_t *size = field(p, k);
+
+	*size = POLICY_NO_LIMIT;
+	return strcmp(text, "none") == 0 || (policy_size_parse(text, size) && *size);
+}
+
 static bool store_number(struct policy *p, const struct policy_key *k, const char *text)
 {
 	guint64 number;
@@ -267,6 +275,9 @@ const struct policy_key policy_keys[] = {
 	KEY("limits", "bytes-per-second", store_rate, bytes, 0, 0, RIGHT_RATE),
 	KEY("limits", "bytes-burst", store_burst, bytes.burst, 0, 0, RIGHT_BURST),
 	KEY("limits", "longest-kernel", store_time_limit, kernel_ns, 0, 0, RIGHT_TIME ", or none"),
+	KEY("limits", "host-memory", store_size_limit, host_memory, 0, 0,
+	    "a size such as 16G, or none"),
+	KEY("limits", "host-processes", store_number, host_processes, 1, 1000000, NULL),
 	KEY("limits", "over-limit", store_over, over, 0, 0, "refuse or evict"),
 	KEY("faults", "faults", store_number, faults, 0, 1000, NULL),
 	KEY("faults", "within", store_time, faults_ns, 0, 0, RIGHT_TIME),

@@ -59,6 +59,24 @@ bool policy_name_is_good(const char *name)
 	return true;
 }
 
+/*
+ * A CUDA context takes some hundred MiB of the host, its driver and compiler
+ * some dozen threads.  A guest's RAM counts for who touches a page first, which
+ * may be the worker.
+ */
+#define HOST_MEMORY_EACH (4ull << 30)
+#define HOST_PROCESSES_EACH 256u
+
+uint64_t policy_host_memory(const struct policy *p)
+{
+	return p->host_memory ? p->host_memory : p->sessions * HOST_MEMORY_EACH;
+}
+
+guint policy_host_processes(const struct policy *p)
+{
+	return p->host_processes ? p->host_processes : p->sessions * HOST_PROCESSES_EACH;
+}
+
 uint64_t policy_memory_on(const struct policy *p, uint64_t total)
 {
 	/* Not total * percent / 100, which would not fit for the largest totals. */

@@ -72,6 +72,9 @@ struct policy {
 	struct policy_rate calls;
 	struct policy_rate bytes;
 	uint64_t kernel_ns; /* longest piece of GPU work; POLICY_NO_LIMIT */
+	/* Of the host, workers of all sessions together; 0: by the number of sessions. */
+	uint64_t host_memory; /* bytes; POLICY_NO_LIMIT */
+	guint host_processes; /* threads count as well */
 	enum policy_over over;
 	/* Faults: so many within that time cost a quarantine, which doubles up to its most. */
 	guint faults; /* 0: never */
@@ -132,6 +135,10 @@ const struct policy *policy_set_by_uid(const struct policy_set *set, uid_t uid);
 
 /* Device memory that the tenant may have on a GPU with so much. */
 uint64_t policy_memory_on(const struct policy *p, uint64_t total);
+
+/* What its workers may have of the host. */
+uint64_t policy_host_memory(const struct policy *p);
+guint policy_host_processes(const struct policy *p);
 
 /* A GPU that there is, and how many sessions it has. */
 struct policy_gpu {

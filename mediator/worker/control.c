@@ -63,6 +63,13 @@ void control_status(struct worker *w, enum ctl_type type, int status, const char
 	send_packet(w, &s, sizeof(s));
 }
 
+void control_confined(struct worker *w, uint32_t missing)
+{
+	const struct ctl_confined m = {.type = CTL_CONFINED, .missing = missing};
+
+	send_packet(w, &m, sizeof(m));
+}
+
 bool control_turn(struct worker *w, const struct ctl_turn_news *m)
 {
 	ssize_t ret;
@@ -271,8 +278,8 @@ static int knock(const struct worker *w)
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int fd;
 
-	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/adopt.sock", w->runtime_dir) >=
-	    (int)sizeof(addr.sun_path))
+	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", w->adopt_dir,
+		     CTL_ADOPT_SOCKET) >= (int)sizeof(addr.sun_path))
 		return -1;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
@@ -288,7 +295,7 @@ void control_tick(struct worker *w)
 	uint64_t now;
 
 	tell_all_refused(w);
-	if (w->control >= 0 || !w->runtime_dir)
+	if (w->control >= 0 || !w->adopt_dir)
 		return;
 	now = fdio_now_ns();
 	if (now < w->attach_ns)
@@ -304,7 +311,7 @@ void control_tick(struct worker *w)
 
 int control_timeout(const struct worker *w)
 {
-	uint64_t due = w->control < 0 && w->runtime_dir ? w->attach_ns : UINT64_MAX;
+	uint64_t due = w->control < 0 && w->adopt_dir ? w->attach_ns : UINT64_MAX;
 	uint64_t now;
 
 	for (unsigned int i = 0; i < CTL_REFUSED_KINDS; i++) {

@@ -29,6 +29,11 @@ struct options {
 	int device;
 	int uid;
 	int gid;
+	gboolean try_user;
+	char *groups;
+	char *confine;
+	char *visible;
+	int processes;
 	int xen_domid;
 	gboolean probe;
 	gboolean version;
@@ -45,6 +50,14 @@ static bool parse(struct options *o, int argc, char **argv, GError **err)
 		{"device", 0, 0, G_OPTION_ARG_INT, &o->device, "Number of the GPU", "N"},
 		{"uid", 0, 0, G_OPTION_ARG_INT, &o->uid, "Become this user", "UID"},
 		{"gid", 0, 0, G_OPTION_ARG_INT, &o->gid, "Become this group", "GID"},
+		{"try-user", 0, 0, G_OPTION_ARG_NONE, &o->try_user,
+		 "Stay who it is where that cannot be", NULL},
+		{"groups", 0, 0, G_OPTION_ARG_STRING, &o->groups, "Further groups", "GID,..."},
+		{"processes", 0, 0, G_OPTION_ARG_INT, &o->processes,
+		 "Processes and threads of the user", "N"},
+		{"confine", 0, 0, G_OPTION_ARG_STRING, &o->confine, "try, require or off", "MODE"},
+		{"visible", 0, 0, G_OPTION_ARG_STRING, &o->visible,
+		 "More of the file system that stays visible", "PATH;..."},
 		{"xen-domid", 0, 0, G_OPTION_ARG_INT, &o->xen_domid,
 		 "The guest's memory is that of this domain", "DOMID"},
 		{"probe", 0, 0, G_OPTION_ARG_NONE, &o->probe, "Try the backend and end", NULL},
@@ -111,23 +124,73 @@ static bool open_memory(struct worker *w, const struct options *o, GError **err)
 	return foreign_open(&w->frames, (uint32_t)o->xen_domid, o->libdir, err);
 }
 
+static enum confine_mode mode_of(const char *word)
+{
+	if (g_strcmp0(word, "require") == 0)
+		return CONFINE_REQUIRE;
+	return g_strcmp0(word, "off") == 0 ? CONFINE_OFF : CONFINE_TRY;
+}
+
+/* Numbers with commas between them. */
+static void set_groups(struct confinement *c, const char *list)
+{
+	char **items = g_strsplit(list ? list : "", ",", -1);
+
+	for (char **item = items; *item && c->ngroups < CONFINE_GROUPS_MAX; item++) {
+		guint64 gid;
+
+		if (g_ascii_string_to_unsigned(*item, 10, 0, G_MAXUINT32 - 1, &gid, NULL))
+			c->group[c->ngroups++] = (gid_t)gid;
+	}
+	g_strfreev(items);
+}
+
+/* Confines the process, and tells of what could not be had. */
+static bool give_up(struct worker *w, const struct options *o, GError **err)
+{
+	struct confinement c = {
+		.mode = mode_of(o->confine),
+		.uid = (uid_t)o->uid,
+		.gid = (gid_t)o->gid,
+		.try_user = o->try_user,
+		.may_thread = w->ops->id != VGPU_BACKEND_CPU || cuda_is_built(),
+		.processes = o->processes > 0 ? (rlim_t)o->processes : RLIM_INFINITY,
+		.gpu = w->ops->id != VGPU_BACKEND_CPU,
+		.foreign = o->xen_domid >= 0,
+		.visible = o->visible,
+	};
+	const char *dir = o->runtime_dir;
+	char *root = dir ? g_build_filename(dir, CTL_ROOT_DIR, NULL) : NULL;
+	char *adopt = dir ? g_build_filename(dir, CTL_ADOPT_DIR, NULL) : NULL;
+	uint32_t missing;
+	bool ok;
+
+	c.root = root;
+	c.adopt = w->adopt_dir = adopt;
+	set_groups(&c, o->groups);
+	ok = confine(&c, &missing, err);
+	if (adopt && ok && !(missing & CTL_CONFINED_ROOT)) {
+		g_free(adopt);
+		w->adopt_dir = CONFINE_ADOPT;
+	}
+	g_free(root);
+	control_confined(w, missing);
+	return ok;
+}
+
 static int serve(const struct options *o, const struct vgpu_backend_ops *ops)
 {
 	static struct worker w; /* large */
 	GError *err = NULL;
-	struct confinement c = {.uid = (uid_t)o->uid,
-				.gid = (gid_t)o->gid,
-				.may_thread = ops->id != VGPU_BACKEND_CPU || cuda_is_built()};
 
 	w.control = CTL_WORKER_FD;
 	w.kick = w.call = w.lifeline = -1;
-	w.runtime_dir = o->runtime_dir;
 	w.ops = ops;
 	w.device = o->device;
 	w.thread = g_thread_self();
 	g_log_set_writer_func(write_log, &w, NULL);
 	fcntl(CTL_WORKER_FD, F_SETFD, FD_CLOEXEC);
-	if (!open_memory(&w, o, &err) || !confine(&c, &err) ||
+	if (!open_memory(&w, o, &err) || !give_up(&w, o, &err) ||
 	    ops->open(&w.be, (unsigned int)o->device, &err) < 0) {
 		control_status(&w, CTL_READY, -EIO, err ? err->message : "the worker cannot start");
 		g_clear_error(&err);

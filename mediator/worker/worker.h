@@ -29,9 +29,9 @@ struct worker {
 	int kick;
 	int call;
 	int lifeline;
-	int epoll;               /* of these and the control socket, once the loop runs */
-	const char *runtime_dir; /* where a restarted daemon is found */
-	void *host_ring;         /* the ring, if it is not in guest RAM */
+	int epoll;             /* of these and the control socket, once the loop runs */
+	const char *adopt_dir; /* where a restarted daemon is found */
+	void *host_ring;       /* the ring, if it is not in guest RAM */
 	struct vgpu_session_page *page;
 
 	const struct vgpu_backend_ops *ops;
@@ -137,6 +137,8 @@ int control_timeout(const struct worker *w);
 
 /* control.c: messages to the daemon; lost if it does not listen. */
 void control_status(struct worker *w, enum ctl_type type, int status, const char *reason);
+/* What of its confinement could not be had: enum ctl_confined_part. */
+void control_confined(struct worker *w, uint32_t missing);
 void control_text(struct worker *w, uint64_t request, const uint8_t *text, uint32_t length);
 void control_warning(struct worker *w, uint64_t request, const char *text);
 /* False: it does not listen at the moment, so that this is to be said again. */

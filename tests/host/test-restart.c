@@ -289,7 +289,7 @@ static void test_false_worker(void)
 
 	daemon_crash(p);
 	daemon_again(p);
-	g_snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/run/adopt.sock", p->dir);
+	g_snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/run/adopt/adopt.sock", p->dir);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	g_assert_cmpint(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), ==, 0);
 	g_assert_cmpint(write(fd, &adopt, sizeof(adopt)), ==, sizeof(adopt));

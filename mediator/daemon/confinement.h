@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What of the workers' confinement could not be had on this host. */
+#ifndef VGPU_DAEMON_CONFINEMENT_H
+#define VGPU_DAEMON_CONFINEMENT_H
+
+#include "daemon.h"
+
+/* A worker, or the daemon for it, could not have these (enum ctl_confined_part): said once each. */
+void confinement_missing(struct daemon *d, uint32_t parts);
+
+/* The name of the part with this bit, for who asks; NULL: there is no such part. */
+const char *confinement_part(guint bit);
+
+#endif /* VGPU_DAEMON_CONFINEMENT_H */

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Workers of a daemon that is root: who they are, what they see, what they keep. */
+#include <dirent.h>
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "frontend.h"
+#include "sanitized.h"
+
+#define MIB (1024u * 1024)
+#define CPU "[backend]\nbackend=cpu\n"
+#define BASE 1900000000u
+
+static int nop(struct fqueue *q)
+{
+	return fqueue_call(q, VGPU_CMD_NOP, NULL, 0, NULL, 0, NULL, 0);
+}
+
+static char *proc_text(pid_t pid, const char *name)
+{
+	char *path = g_strdup_printf("/proc/%d/%s", (int)pid, name);
+	char *text = NULL;
+
+	g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+	g_free(path);
+	return text;
+}
+
+static char *proc_link(pid_t pid, const char *name)
+{
+	char *path = g_strdup_printf("/proc/%d/ns/%s", (int)pid, name);
+	char *target = g_file_read_link(path, NULL);
+
+	g_assert_nonnull(target);
+	g_free(path);
+	return target;
+}
+
+static void expect_line(const char *text, const char *line)
+{
+	if (!strstr(text, line))
+		g_error("there is no \"%s\" in:\n%s", line, text);
+}
+
+static uid_t uid_of(pid_t pid)
+{
+	char *text = proc_text(pid, "status");
+	unsigned int uid[4] = {0};
+
+	g_assert_cmpint(sscanf(strstr(text, "Uid:"), "Uid: %u %u %u %u", &uid[0], &uid[1], &uid[2],
+			       &uid[3]),
+			==, 4);
+	g_assert_true(uid[0] == uid[1] && uid[0] == uid[2] && uid[0] == uid[3]);
+	g_free(text);
+	return uid[0];
+}
+
+static bool knows(const GArray *pids, pid_t pid)
+{
+	for (guint i = 0; pids && i < pids->len; i++) {
+		if (g_array_index(pids, pid_t, i) == pid)
+			return true;
+	}
+	return false;
+}
+
+/* The worker that is not among these. */
+static pid_t new_worker(const struct daemon_proc *p, const GArray *before)
+{
+	GArray *now = daemon_workers(p);
+	pid_t pid = 0;
+
+	for (guint i = 0; i < now->len; i++) {
+		if (!knows(before, g_array_index(now, pid_t, i)))
+			pid = g_array_index(now, pid_t, i);
+	}
+	g_array_free(now, TRUE);
+	g_assert_cmpint(pid, >, 0);
+	return pid;
+}
+
+static void expect_own(pid_t pid, const char *ns)
+{
+	char *theirs = proc_link(pid, ns), *ours = proc_link(getpid(), ns);
+
+	g_assert_cmpstr(theirs, !=, ours);
+	g_free(theirs);
+	g_free(ours);
+}
+
+/* Nothing is there but the folder of adoption. */
+static void expect_empty_root(pid_t pid)
+{
+	char *path = g_strdup_printf("/proc/%d/root/", (int)pid);
+	GDir *dir = g_dir_open(path, 0, NULL);
+
+	g_assert_nonnull(dir);
+	g_assert_cmpstr(g_dir_read_name(dir), ==, "adopt");
+	g_assert_null(g_dir_read_name(dir));
+	g_dir_close(dir);
+	g_free(path);
+}
+
+static void test_status(void)
+{
+	struct daemon_proc *p = daemon_start_closed(CPU, "[tenant]\nusers=0\n");
+	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
+	pid_t pid = new_worker(p, NULL);
+	char *status = proc_text(pid, "status");
+
+	g_assert_cmpint(nop(q), ==, 0);
+	g_assert_cmpuint(uid_of(pid), ==, BASE + 1);
+	expect_line(status, "Groups:\t \n");
+	expect_line(status, "CapInh:\t0000000000000000");
+	expect_line(status, "CapPrm:\t0000000000000000");
+	expect_line(status, "CapEff:\t0000000000000000");
+	expect_line(status, "CapBnd:\t0000000000000000");
+	expect_line(status, "CapAmb:\t0000000000000000");
+	expect_line(status, "NoNewPrivs:\t1");
+	expect_own(pid, "net");
+	expect_own(pid, "ipc");
+	expect_own(pid, "uts");
+	if (!SANITIZED) {
+		expect_line(status, "Seccomp:\t2");
+		expect_own(pid, "mnt");
+		expect_empty_root(pid);
+	}
+	g_free(status);
+	fqueue_end(q);
+	frontend_free(f);
+	daemon_stop(p);
+}
+
+/* As the user of one worker, what can be done to another one? */
+static int try_to_hurt(uid_t uid, pid_t victim)
+{
+	pid_t pid = fork();
+	int status;
+
+	g_assert_cmpint(pid, >=, 0);
+	if (pid == 0) {
+		bool refused = setresgid(BASE, BASE, BASE) == 0 && setresuid(uid, uid, uid) == 0 &&
+			       kill(victim, SIGKILL) == -1 && errno == EPERM &&
+			       ptrace(PTRACE_ATTACH, victim, NULL, NULL) == -1 && errno == EPERM;
+
+		_exit(refused ? 0 : 1);
+	}
+	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+	return status;
+}
+
+static struct frontend *connect_own(const struct daemon_proc *p, const char *name)
+{
+	struct daemon_proc at = *p;
+	struct frontend *f;
+
+	at.socket = g_strdup_printf("%s/%s.sock", p->dir, name);
+	f = frontend_new(&at, name, 4 * MIB);
+	g_free(at.socket);
+	return f;
+}
+
+static void put_socket(const struct daemon_proc *p, const char *name)
+{
+	char *text = g_strdup_printf("[tenant]\nsocket=%s/%s.sock\n", p->dir, name);
+
+	daemon_tenant(p, name, text);
+	g_free(text);
+}
+
+/* Each tenant has a user, which another cannot do anything to; and keeps it over a restart. */
+static void test_tenants(void)
+{
+	struct daemon_proc *p = daemon_start_closed(CPU, "[tenant]\nusers=0\n");
+	struct frontend *f, *g;
+	struct fqueue *mine, *other, *more;
+	GArray *known;
+	pid_t a, b;
+
+	put_socket(p, "vm2");
+	daemon_signal(p, SIGHUP);
+	daemon_expect_log(p, "2 tenants in");
+	f = frontend_new(p, "vm1", 4 * MIB);
+	mine = fqueue_new(f, 0, 256, 0);
+	a = new_worker(p, NULL);
+	known = daemon_workers(p);
+	g = connect_own(p, "vm2");
+	other = fqueue_new(g, 0, 256, 0);
+	b = new_worker(p, known);
+	g_array_free(known, TRUE);
+	g_assert_cmpuint(uid_of(a), !=, uid_of(b));
+	g_assert_cmpint(try_to_hurt(uid_of(a), b), ==, 0);
+	g_assert_cmpint(try_to_hurt(uid_of(b), a), ==, 0);
+
+	daemon_crash(p);
+	daemon_again(p);
+	frontend_reconnect(f, p);
+	g_assert_cmpint(fqueue_resume(mine), ==, 0);
+	known = daemon_workers(p);
+	more = fqueue_new(f, 1, 256, 0);
+	g_assert_cmpuint(uid_of(new_worker(p, known)), ==, uid_of(a));
+	g_array_free(known, TRUE);
+	g_assert_cmpint(nop(mine), ==, 0);
+	fqueue_end(more);
+	fqueue_end(mine);
+	frontend_free(f);
+	fqueue_free(other);
+	frontend_free(g);
+	daemon_stop(p);
+}
+
+/* What cannot be had is said, unless the administrator insists on it. */
+static void test_require(void)
+{
+	struct daemon_proc *p = daemon_start(CPU "[worker]\nuid-base=0\n");
+	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
+
+	g_assert_cmpuint(uid_of(new_worker(p, NULL)), ==, 0);
+	daemon_expect_log(p, "less confined than they could be: they have the daemon's user");
+	fqueue_end(q);
+	g_file_set_contents(p->config, CPU "[worker]\nuid-base=0\nconfine=require\n", -1, NULL);
+	daemon_signal(p, SIGHUP);
+	daemon_expect_log(p, "configuration reloaded");
+	q = fqueue_prepare(f, 0, 256, 0);
+	g_assert_cmpint(fqueue_start(q), <, 0);
+	g_assert_nonnull(strstr(q->reason, SANITIZED ? "root directory" : "daemon's user"));
+	fqueue_free(q);
+	frontend_free(f);
+	daemon_stop(p);
+}
+
+static void expect_file(const char *dir, const char *name, const char *wanted)
+{
+	char *path = g_build_filename(dir, name, NULL);
+	char *text = NULL;
+
+	g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+	g_assert_cmpstr(g_strchomp(text), ==, wanted);
+	g_free(text);
+	g_free(path);
+}
+
+static void empty_file(const char *dir, const char *name)
+{
+	char *path = g_build_filename(dir, name, NULL);
+
+	g_assert_true(g_file_set_contents(path, "", 0, NULL));
+	g_free(path);
+}
+
+/* In a group (or what looks like one) a worker has its tenant's limits, also new ones. */
+static void check_group(const char *groups, const char *group)
+{
+	char *config = g_strdup_printf(CPU "[worker]\ncgroup=%s\n", groups);
+	struct daemon_proc *p = daemon_start_closed(
+		config, "[tenant]\nusers=0\n[limits]\nhost-memory=96M\nhost-processes=77\n");
+	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
+	char *pid = g_strdup_printf("%d", (int)new_worker(p, NULL));
+
+	daemon_expect_log(p, "tenants have control groups in");
+	expect_file(group, "memory.max", "100663296");
+	expect_file(group, "pids.max", "77");
+	expect_file(group, "cgroup.procs", pid);
+	g_assert_cmpint(nop(q), ==, 0);
+	daemon_tenant(p, "vm1",
+		      "[tenant]\nusers=0\n[limits]\nhost-memory=192M\n"
+		      "host-processes=88\n");
+	daemon_signal(p, SIGHUP);
+	daemon_expect_log(p, "configuration reloaded");
+	expect_file(group, "memory.max", "201326592");
+	expect_file(group, "pids.max", "88");
+	fqueue_end(q);
+	frontend_free(f);
+	daemon_stop(p);
+	g_free(pid);
+	g_free(config);
+}
+
+/* Plain files in place of the kernel's: what is written where. */
+static void test_group_double(void)
+{
+	static const char *const files[] = {"memory.max", "pids.max", "cgroup.procs"};
+	char *groups = g_dir_make_tmp("vgpu-groups-XXXXXX", NULL);
+	char *group = g_build_filename(groups, "tenant-vm1", NULL);
+
+	empty_file(groups, "cgroup.subtree_control");
+	g_assert_cmpint(g_mkdir(group, 0755), ==, 0);
+	for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
+		empty_file(group, files[i]);
+	check_group(groups, group);
+	remove_tree(groups);
+	g_free(group);
+	g_free(groups);
+}
+
+/* The kernel's own, where it has given version 2 the controllers. */
+static void test_group(void)
+{
+	char *groups = g_strdup_printf("/sys/fs/cgroup/vgpu-test-%d", (int)getpid());
+	char *group = g_build_filename(groups, "tenant-vm1", NULL);
+	char *path = g_build_filename(groups, "cgroup.controllers", NULL);
+	char *text = NULL;
+
+	if (g_mkdir(groups, 0755) < 0 || !g_file_get_contents(path, &text, NULL, NULL) ||
+	    !strstr(text, "memory") || !strstr(text, "pids")) {
+		g_test_skip("no cgroup of version 2 with memory and pids at /sys/fs/cgroup");
+	} else {
+		check_group(groups, group);
+		/* It went with its tenant. */
+		g_assert_false(g_file_test(group, G_FILE_TEST_EXISTS));
+	}
+	g_rmdir(groups);
+	g_free(text);
+	g_free(path);
+	g_free(group);
+	g_free(groups);
+}
+
+/* Without control groups the number of processes is still the tenant's. */
+static void test_processes(void)
+{
+	struct daemon_proc *p =
+		daemon_start_closed(CPU, "[tenant]\nusers=0\n[limits]\nhost-processes=99\n");
+	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
+	char *limits = proc_text(new_worker(p, NULL), "limits"), *line;
+	unsigned int most = 1000;
+
+	line = strstr(limits, "Max processes");
+	g_assert_nonnull(line);
+	g_assert_cmpint(sscanf(line, "Max processes %u", &most), ==, 1);
+	g_assert_cmpuint(most, <=, 99); /* 0 in a build that makes no threads */
+	fqueue_end(q);
+	frontend_free(f);
+	daemon_stop(p);
+	g_free(limits);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	if (getuid() != 0) {
+		g_print("1..0 # SKIP only root can make somebody else of a worker\n");
+		return 0;
+	}
+	g_test_add_func("/confine/status", test_status);
+	g_test_add_func("/confine/tenants", test_tenants);
+	g_test_add_func("/confine/require", test_require);
+	g_test_add_func("/confine/group-double", test_group_double);
+	g_test_add_func("/confine/group", test_group);
+	if (!SANITIZED)
+		g_test_add_func("/confine/processes", test_processes);
+	return g_test_run();
+}
