@@ -91,7 +91,7 @@ static enum audit_cause cause_of(const struct client *c, int status)
 {
 	if (status == -EDQUOT)
 		return AUDIT_QUEUE_DEPTH;
-	if (status == -EACCES)
+	if (status == -EACCES && c->tenant->flags & TENANT_QUARANTINED)
 		return AUDIT_QUARANTINED;
 	if (status == -ESHUTDOWN)
 		return AUDIT_DRAINING;
