@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What of the workers' confinement could not be had on this host. */
+/* What workers are to give up, and what of that could not be had on this host. */
 #include "confinement.h"
 
 #include "control.h"
+#include "worker_users.h"
 
 static const struct {
 	const char *name;
@@ -32,4 +33,45 @@ void confinement_missing(struct daemon *d, uint32_t missing)
 				    parts[i].words);
 	}
 	d->unconfined |= missing & CTL_CONFINED_ALL;
+}
+
+static char *numbers(const GArray *gids)
+{
+	GString *s = g_string_new(NULL);
+
+	for (guint i = 0; i < gids->len; i++)
+		g_string_append_printf(s, "%s%u", i ? "," : "", g_array_index(gids, gid_t, i));
+	return g_string_free(s, FALSE);
+}
+
+static void add_user(const struct config *c, uid_t uid, gid_t gid, guint processes, GPtrArray *argv)
+{
+	g_ptr_array_add(argv, g_strdup_printf("--uid=%u", uid));
+	g_ptr_array_add(argv, g_strdup_printf("--gid=%u", gid));
+	if (c->worker_user)
+		return;
+	/* Nobody asked for it by name, and its processes are those of the tenant alone. */
+	g_ptr_array_add(argv, g_strdup("--try-user"));
+	g_ptr_array_add(argv, g_strdup_printf("--processes=%u", processes));
+}
+
+bool confinement_arguments(struct daemon *d, const char *tenant, guint processes, GPtrArray *argv,
+			   GError **err)
+{
+	const struct config *c = d->config;
+	char *groups = numbers(c->worker_gids);
+	uid_t uid;
+	gid_t gid;
+	bool ok = worker_user_of(d, tenant, &uid, &gid, err);
+
+	g_ptr_array_add(argv, g_strdup_printf("--runtime-dir=%s", c->runtime_dir));
+	g_ptr_array_add(argv, g_strdup_printf("--confine=%s", c->worker_confine));
+	if (ok && uid != (uid_t)-1)
+		add_user(c, uid, gid, processes, argv);
+	if (*groups)
+		g_ptr_array_add(argv, g_strdup_printf("--groups=%s", groups));
+	if (c->worker_visible)
+		g_ptr_array_add(argv, g_strdup_printf("--visible=%s", c->worker_visible));
+	g_free(groups);
+	return ok;
 }

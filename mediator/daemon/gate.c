@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "confinement.h"
 #include "fdio.h"
 #include "launch.h"
 #include "log.h"
@@ -57,23 +58,44 @@ static bool judge(pid_t pid, bool in_time, guint timeout, const GString *words, 
 	return false;
 }
 
-/* Tries `backend` in a child.  What it found, which the caller frees; NULL with `err` set. */
-static char *probe(const struct daemon *d, const char *backend, guint gpu, GError **err)
+/* Nobody's: the user that it probes as is the one that those of --open have. */
+#define PROBE_TENANT "open:probe"
+#define PROBE_PROCESSES 1024u
+
+static GPtrArray *probe_arguments(struct daemon *d, guint gpu, bool confined, GError **err)
 {
 	const struct config *c = d->config;
-	char *args[] = {g_strdup(d->worker_path),
-			g_strdup("--probe"),
-			g_strdup_printf("--backend=%s", backend),
-			g_strdup_printf("--device=%u", gpu),
-			c->library_dir ? g_strdup_printf("--library-dir=%s", c->library_dir) : NULL,
-			NULL};
-	GString *words = g_string_new(NULL);
+	GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
+
+	g_ptr_array_add(argv, g_strdup(d->worker_path));
+	g_ptr_array_add(argv, g_strdup("--probe"));
+	g_ptr_array_add(argv, g_strdup("--backend=cuda"));
+	g_ptr_array_add(argv, g_strdup_printf("--device=%u", gpu));
+	if (c->library_dir)
+		g_ptr_array_add(argv, g_strdup_printf("--library-dir=%s", c->library_dir));
+	if (confined && !confinement_arguments(d, PROBE_TENANT, PROBE_PROCESSES, argv, err)) {
+		g_ptr_array_free(argv, TRUE);
+		return NULL;
+	}
+	g_ptr_array_add(argv, NULL);
+	return argv;
+}
+
+/* Tries a GPU in a child.  What it found, which the caller frees; NULL with `err` set. */
+static char *probe(struct daemon *d, guint gpu, bool confined, GError **err)
+{
+	const struct config *c = d->config;
+	GPtrArray *argv = probe_arguments(d, gpu, confined, err);
+	GString *words;
 	int out[2] = {-1, -1}, pidfd = -1;
 	bool ok = false;
 	pid_t pid;
 
+	if (!argv)
+		return NULL;
+	words = g_string_new(NULL);
 	if (pipe2(out, O_CLOEXEC) == 0)
-		pidfd = launch_worker(args, -1, out[1], &pid, err);
+		pidfd = launch_worker((char *const *)argv->pdata, -1, out[1], &pid, err);
 	else
 		g_set_error(err, G_SPAWN_ERROR, G_SPAWN_ERROR_FAILED, "no pipe: %s",
 			    g_strerror(errno));
@@ -89,14 +111,33 @@ static char *probe(const struct daemon *d, const char *backend, guint gpu, GErro
 		fdio_clear(&pidfd);
 	}
 	fdio_clear(&out[0]);
-	for (size_t i = 0; i < G_N_ELEMENTS(args); i++)
-		g_free(args[i]);
+	g_ptr_array_free(argv, TRUE);
 	return g_string_free(words, !ok);
 }
 
-static bool try_gpu(const struct daemon *d, guint gpu, GError **err)
+/*
+ * First as root, since the driver may have to be loaded and its device files
+ * made, then as workers are: what they miss is better known now.
+ */
+static char *probe_both(struct daemon *d, guint gpu, GError **err)
 {
-	char *found = probe(d, "cuda", gpu, err);
+	char *found = probe(d, gpu, false, err), *again;
+
+	if (!found)
+		return NULL;
+	again = probe(d, gpu, true, err);
+	if (!again) {
+		g_prefix_error(err, "a confined worker cannot use it (see [worker] gpu-groups, "
+				    "visible and confine): ");
+		g_clear_pointer(&found, g_free);
+	}
+	g_free(again);
+	return found;
+}
+
+static bool try_gpu(struct daemon *d, guint gpu, GError **err)
+{
+	char *found = probe_both(d, gpu, err);
 	char *clean;
 
 	if (!found) {
@@ -112,7 +153,7 @@ static bool try_gpu(const struct daemon *d, guint gpu, GError **err)
 }
 
 /* All that are configured, or none: a session must find what its tenant was promised. */
-static bool try_cuda(const struct daemon *d, GError **err)
+static bool try_cuda(struct daemon *d, GError **err)
 {
 	for (guint i = 0; i < d->config->ngpus; i++) {
 		if (!try_gpu(d, d->config->gpus[i], err))

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "confinement.h"
 #include "discard.h"
 #include "fdio.h"
 #include "launch.h"
@@ -16,7 +17,6 @@
 #include "turns.h"
 #include "vgpu_ring.h"
 #include "worker_groups.h"
-#include "worker_users.h"
 
 /* Opens a memfd again so that the holder of the copy can only read. */
 static int reopen_readonly(int fd)
@@ -67,43 +67,6 @@ static int make_parts(struct session *s, const struct vgpu_msg_queue_start *star
 	return s->ring < 0 ? s->ring : 0;
 }
 
-static char *numbers(const GArray *gids)
-{
-	GString *s = g_string_new(NULL);
-
-	for (guint i = 0; i < gids->len; i++)
-		g_string_append_printf(s, "%s%u", i ? "," : "", g_array_index(gids, gid_t, i));
-	return g_string_free(s, FALSE);
-}
-
-/* Who it is to be, and what it is to give up. */
-static bool add_confinement(const struct session *s, GPtrArray *argv, GError **err)
-{
-	const struct config *c = s->d->config;
-	char *groups = numbers(c->worker_gids);
-	uid_t uid;
-	gid_t gid;
-	bool ok = worker_user_of(s->d, s->tenant->name, &uid, &gid, err);
-
-	g_ptr_array_add(argv, g_strdup_printf("--confine=%s", c->worker_confine));
-	if (ok && uid != (uid_t)-1) {
-		g_ptr_array_add(argv, g_strdup_printf("--uid=%u", uid));
-		g_ptr_array_add(argv, g_strdup_printf("--gid=%u", gid));
-		if (!c->worker_user) {
-			g_ptr_array_add(argv, g_strdup("--try-user"));
-			g_ptr_array_add(argv,
-					g_strdup_printf("--processes=%u",
-							policy_host_processes(s->tenant->policy)));
-		}
-	}
-	if (*groups)
-		g_ptr_array_add(argv, g_strdup_printf("--groups=%s", groups));
-	if (c->worker_visible)
-		g_ptr_array_add(argv, g_strdup_printf("--visible=%s", c->worker_visible));
-	g_free(groups);
-	return ok;
-}
-
 static int launch(struct session *s, int control, GError **err)
 {
 	const struct config *c = s->d->config;
@@ -114,12 +77,12 @@ static int launch(struct session *s, int control, GError **err)
 	g_ptr_array_add(argv, g_strdup(s->d->worker_path));
 	g_ptr_array_add(argv, g_strdup_printf("--backend=%s", s->d->backend_name));
 	g_ptr_array_add(argv, g_strdup_printf("--device=%u", s->gpu));
-	g_ptr_array_add(argv, g_strdup_printf("--runtime-dir=%s", c->runtime_dir));
 	if (c->library_dir)
 		g_ptr_array_add(argv, g_strdup_printf("--library-dir=%s", c->library_dir));
 	if (domid != MEMTABLE_NO_DOMAIN && s->queue != VGPU_QUEUE_REGISTERS)
 		g_ptr_array_add(argv, g_strdup_printf("--xen-domid=%u", domid));
-	if (add_confinement(s, argv, err)) {
+	if (confinement_arguments(s->d, s->tenant->name, policy_host_processes(s->tenant->policy),
+				  argv, err)) {
 		g_ptr_array_add(argv, NULL);
 		pidfd = launch_worker((char *const *)argv->pdata, control, -1, &s->pid, err);
 	}

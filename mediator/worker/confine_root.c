@@ -146,20 +146,27 @@ static int make_tmpfs(const struct confinement *c, const char *path, const char 
 
 /*
  * A /proc in which a user finds no other's processes, as far as the kernel knows
- * of that for one mount alone (Linux 5.8), and nothing that can be written to.
+ * of that for one mount alone (Linux 5.8).  It can be written to: NVIDIA's driver
+ * gives up (cuInit() fails) where it cannot open files of its own there.  The
+ * worker's user has none but its own; the kernel's settings are read-only all
+ * the same.
  */
 static int show_proc(const struct confinement *c)
 {
 	char to[PATH_MAX];
+	int ret;
 
 	if (!join(to, c->root, "/proc"))
 		return -ENAMETOOLONG;
 	if (mkdir(to, 0555) < 0)
 		return -errno;
-	if (mount("proc", to, "proc", SAFE | MS_RDONLY, "hidepid=2") < 0)
-		return show(c, "/proc", MS_RDONLY | SAFE);
-	/* A container may have its own view of which GPUs there are. */
-	return show(c, "/proc/driver/nvidia", 0);
+	if (mount("proc", to, "proc", SAFE, "hidepid=2") < 0) {
+		ret = show(c, "/proc", 0);
+	} else {
+		/* A container may have its own view of which GPUs there are. */
+		ret = show(c, "/proc/driver/nvidia", 0);
+	}
+	return ret ? ret : show(c, "/proc/sys", MS_RDONLY | SAFE);
 }
 
 /* Without what is mounted below, as debugfs and cgroups. */

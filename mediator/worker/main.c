@@ -73,22 +73,6 @@ static bool parse(struct options *o, int argc, char **argv, GError **err)
 	return ok;
 }
 
-static int probe(const struct vgpu_backend_ops *ops, unsigned int device)
-{
-	char *description = NULL;
-	GError *err = NULL;
-
-	if (ops->probe(device, &description, &err) < 0) {
-		/* The daemon reads it from our standard output. */
-		printf("%s\n", err ? err->message : "the probe failed");
-		g_clear_error(&err);
-		return EXIT_FAILURE;
-	}
-	printf("%s\n", description ? description : ops->name);
-	g_free(description);
-	return EXIT_SUCCESS;
-}
-
 /* The session's memory is large and must not end up in our parent's stdin or stdout. */
 static bool control_is_there(void)
 {
@@ -200,6 +184,27 @@ static int serve(const struct options *o, const struct vgpu_backend_ops *ops)
 	worker_loop(&w);
 }
 
+/* As a worker of somebody would, if it is told how that is confined. */
+static int probe(const struct options *o, const struct vgpu_backend_ops *ops)
+{
+	char *description = NULL;
+	static struct worker w; /* large */
+	GError *err = NULL;
+
+	w.control = -1;
+	w.ops = ops;
+	if ((o->confine && !give_up(&w, o, &err)) ||
+	    ops->probe((unsigned int)o->device, &description, &err) < 0) {
+		/* The daemon reads it from our standard output. */
+		printf("%s\n", err ? err->message : "the probe failed");
+		g_clear_error(&err);
+		return EXIT_FAILURE;
+	}
+	printf("%s\n", description ? description : ops->name);
+	g_free(description);
+	return EXIT_SUCCESS;
+}
+
 /*
  * Memory that a guest's program registers appears here at the program's own
  * address, mostly near the top of user space, where our libraries and the
@@ -239,7 +244,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	if (o.probe)
-		return probe(ops, (unsigned int)o.device);
+		return probe(&o, ops);
 	if (!control_is_there()) {
 		fprintf(stderr,
 			"gpu_mediator-worker: fd %d is not a socket; gpu_mediator starts "

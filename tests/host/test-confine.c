@@ -237,6 +237,51 @@ static void test_require(void)
 	daemon_stop(p);
 }
 
+static bool sees(pid_t pid, const char *path)
+{
+	char *whole = g_strdup_printf("/proc/%d/root/%s", (int)pid, path);
+	bool there = g_file_test(whole, G_FILE_TEST_EXISTS);
+
+	g_free(whole);
+	return there;
+}
+
+/* With a GPU's backend it sees what a driver needs, and serves; so it was probed. */
+static void test_gpu(void)
+{
+	const char *fake = g_getenv("FAKE_CUDA_DIR");
+	char *config = g_strdup_printf("[backend]\nbackend=cuda\nlibrary-dir=%s\n", fake);
+	struct daemon_proc *p;
+	struct frontend *f;
+	struct fqueue *q;
+	pid_t pid;
+
+	if (!fake) {
+		g_test_skip("the stand-in of the cuda backend was not built");
+		g_free(config);
+		return;
+	}
+	p = daemon_start_closed(config, "[tenant]\nusers=0\n");
+	f = frontend_new(p, "vm", 4 * MIB);
+	q = fqueue_new(f, 0, 256, 0);
+	pid = new_worker(p, NULL);
+	g_assert_cmpint(nop(q), ==, 0);
+	g_assert_cmpuint(uid_of(pid), ==, BASE + 1);
+	if (!SANITIZED) {
+		g_assert_true(sees(pid, "usr") && sees(pid, "dev/null") && sees(pid, "adopt"));
+		g_assert_false(sees(pid, "etc/passwd") || sees(pid, "run") || sees(pid, "root"));
+	}
+	daemon_crash(p);
+	daemon_again(p);
+	frontend_reconnect(f, p);
+	g_assert_cmpint(fqueue_resume(q), ==, 0);
+	g_assert_cmpint(nop(q), ==, 0);
+	fqueue_end(q);
+	frontend_free(f);
+	daemon_stop(p);
+	g_free(config);
+}
+
 static void expect_file(const char *dir, const char *name, const char *wanted)
 {
 	char *path = g_build_filename(dir, name, NULL);
@@ -355,6 +400,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/confine/status", test_status);
 	g_test_add_func("/confine/tenants", test_tenants);
 	g_test_add_func("/confine/require", test_require);
+	g_test_add_func("/confine/gpu", test_gpu);
 	g_test_add_func("/confine/group-double", test_group_double);
 	g_test_add_func("/confine/group", test_group);
 	if (!SANITIZED)

@@ -137,6 +137,10 @@ static void test_refused(void)
 		{"[limits]\nmax-queues=\n", "a number from 1 to 256"},
 		{"[limits]\nmax-operand-mib=63\n", "a number from 64 to 1024"},
 		{"[worker]\nuser=no-such-user-here\n", "there is no user"},
+		{"[worker]\nuid-base=-1\n", "a number from 0 to 2147400000"},
+		{"[worker]\ngpu-groups=no-such-group-here\n", "there is no group"},
+		{"[worker]\nconfine=yes\n", "try, require or off"},
+		{"[worker]\nvisible=/opt;opt\n", "\"opt\" is not an absolute path"},
 		{"max-queues=1\n", "group"},
 		{"[daemon\n", "daemon"},
 	};

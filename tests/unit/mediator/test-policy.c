@@ -226,6 +226,8 @@ static void test_wrong_values(void)
 		{"limits", "calls-burst", "0||none|-1", "a number such as"},
 		{"limits", "bytes-per-second", "0|64MB/s||1e9", "a number such as"},
 		{"limits", "bytes-burst", "0||none", "a number such as"},
+		{"limits", "host-memory", "-1|0|much|", "a size such as 16G"},
+		{"limits", "host-processes", "0|1000001|none", "a number from 1 to 1000000"},
 		{"limits", "longest-kernel", "2|0s|-1s||2 seconds|9000h", "a time such as"},
 		{"limits", "over-limit", "kill||Evict", "refuse or evict"},
 		{"faults", "faults", "-1|1001||none", "a number from 0 to 1000"},
