@@ -60,7 +60,14 @@ run_test() { # [--graft] [--list] [SUITE...]
 	meson_test test "$build/host" "${options[@]}"
 }
 
-run_bench() { # [--graft|--xen]
+run_bench() { # [--graft|--xen|--tenants OPTIONS...]
+	if [ "${1:-}" = --tenants ]; then
+		shift
+		prepare_gpu
+		step "measuring tenants' shares of the GPU"
+		VGPU_CALLERS_PATH=$callers_path /usr/bin/python3 tests/gpu/tenants.py --out "$build/bench-tenants" "$@"
+		return
+	fi
 	[ $# -eq 0 ] || [ "$*" = --graft ] || [ "$*" = --xen ] || die "bench: unknown option '$*'"
 	if [ "$*" = --xen ]; then
 		prepare_xen
