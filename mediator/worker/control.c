@@ -23,6 +23,8 @@ int control_wait(struct worker *w, void *packet, size_t size, int *fds, size_t *
 	struct pollfd p = {.fd = w->control, .events = POLLIN};
 	ssize_t got;
 
+	if (w->control < 0) /* the daemon died in our first word to it: nobody will ever say more */
+		worker_exit(WORKER_EXIT_SETUP);
 	while (poll(&p, 1, -1) < 0) {
 		if (errno != EINTR)
 			worker_exit(WORKER_EXIT_SETUP);
