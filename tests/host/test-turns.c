@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "frontend.h"
-#include "sanitized.h"
 #include "leases_record.h"
+#include "sanitized.h"
 
 #define MIB (1024u * 1024)
 #define MS 1000000ull
