@@ -148,11 +148,12 @@ static int make_tmpfs(const struct confinement *c, const char *path, const char 
  * A /proc in which a user finds no other's processes, as far as the kernel knows
  * of that for one mount alone (Linux 5.8).  It can be written to: NVIDIA's driver
  * gives up (cuInit() fails) where it cannot open files of its own there.  The
- * worker's user has none but its own; the kernel's settings are read-only all
- * the same.
+ * worker's user has none but its own.  What a worker that stays root could still
+ * change without a capability is read-only all the same.
  */
 static int show_proc(const struct confinement *c)
 {
+	static const char *const settings[] = {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq"};
 	char to[PATH_MAX];
 	int ret;
 
@@ -166,7 +167,9 @@ static int show_proc(const struct confinement *c)
 		/* A container may have its own view of which GPUs there are. */
 		ret = show(c, "/proc/driver/nvidia", 0);
 	}
-	return ret ? ret : show(c, "/proc/sys", MS_RDONLY | SAFE);
+	for (size_t i = 0; i < G_N_ELEMENTS(settings) && !ret; i++)
+		ret = show(c, settings[i], MS_RDONLY | SAFE);
+	return ret;
 }
 
 /* Without what is mounted below, as debugfs and cgroups. */
