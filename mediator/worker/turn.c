@@ -49,7 +49,7 @@
 
 static struct session_usage *usage_of(struct worker *w)
 {
-	return w->tenant.mine ? w->tenant.mine : &w->turn.own;
+	return w->tenant.mine;
 }
 
 static void store(uint64_t *where, uint64_t value)

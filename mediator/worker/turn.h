@@ -38,9 +38,8 @@ struct turn {
 	struct ctl_turn_news unsent; /* type 0: none */
 	/* Accounts. */
 	bool busy;
-	uint64_t busy_ns;         /* counted as far as here */
-	uint64_t oldest_ns;       /* when the oldest work that is not done was begun */
-	struct session_usage own; /* where there are no pages of a tenant */
+	uint64_t busy_ns;   /* counted as far as here */
+	uint64_t oldest_ns; /* when the oldest work that is not done was begun */
 };
 
 /* The slow path of turn_may_submit(). */
