@@ -60,7 +60,6 @@ static void store(uint64_t *where, uint64_t value)
 /* Time that calls had to wait is counted. */
 static void set_shut(struct worker *w, bool shut, uint64_t now)
 {
-	struct session_usage *u = usage_of(w);
 	struct turn *t = &w->turn;
 
 	t->shut = shut;
@@ -69,10 +68,7 @@ static void set_shut(struct worker *w, bool shut, uint64_t now)
 	if (shut || !t->shut_ns)
 		return;
 	/* Rates count there, too. */
-	if (w->tenant.mine)
-		TENANT_COUNT(&w->tenant, throttled_ns, now - t->shut_ns);
-	else
-		store(&u->throttled_ns, u->throttled_ns + now - t->shut_ns);
+	TENANT_COUNT(&w->tenant, throttled_ns, now - t->shut_ns);
 	t->shut_ns = 0;
 }
 
