@@ -237,6 +237,8 @@ static CUresult create(CUcontext *pctx, unsigned int flags, CUdevice dev)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	made = HANDLE_AS(CUcontext, c->self);
 	r = rpc_vgpuCtxCreate(&made, flags, dev);
+	if (r == CUDA_ERROR_OUT_OF_MEMORY && spare_release())
+		r = rpc_vgpuCtxCreate(&made, flags, dev);
 	if (r == CUDA_SUCCESS)
 		r = push(c);
 	if (r != CUDA_SUCCESS) {

@@ -10,6 +10,7 @@
 #include "device.h"
 #include "export/export.h"
 #include "handles.h"
+#include "spare.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct primary {
@@ -59,6 +60,8 @@ static CUresult activate(struct primary *p, CUdevice dev)
 	if (!made)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = rpc_vgpuCtxRetainPrimary(&made, p->flags, dev);
+	if (r == CUDA_ERROR_OUT_OF_MEMORY && spare_release())
+		r = rpc_vgpuCtxRetainPrimary(&made, p->flags, dev);
 	if (r != CUDA_SUCCESS) {
 		handle_drop(HANDLE_OF(made));
 		return r;

@@ -379,6 +379,19 @@ static void freed_while_busy(void)
 	CK(cuCtxSynchronize());
 }
 
+/* What was freed is there for a context, too. */
+static void context_after_free(void)
+{
+	CUdeviceptr p;
+	CUcontext other;
+
+	start();
+	CK(cuMemAlloc(&p, 8 << 20));
+	CK(cuMemFree(p));
+	CK(cuCtxCreate(&other, NULL, 0, device));
+	CK(cuCtxDestroy(other));
+}
+
 static void managed_is_refused(void)
 {
 	CUdeviceptr p = 0;
@@ -409,6 +422,7 @@ const struct test_case memory_cases[] = {
 	{"mapped_attributes", mapped_attributes, COMPLETE},
 	{"given_back", given_back, ANYWHERE},
 	{"freed_while_busy", freed_while_busy, COMPLETE},
+	{"context_after_free", context_after_free, ANYWHERE},
 	{"managed_is_refused", managed_is_refused, ANYWHERE},
 	{0},
 };
