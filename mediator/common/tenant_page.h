@@ -37,6 +37,8 @@ struct tenant_limits {
 	uint32_t flags; /* TENANT_* */
 	uint32_t sessions;
 	uint32_t sessions_most;
+	/* Bytes that each context of a session beyond its first is charged for. */
+	uint64_t context;
 };
 
 #define TENANT_QUARANTINED 0x1u /* no new sessions for a while */
@@ -54,7 +56,8 @@ struct session_usage {
 	uint64_t throttled_ns; /* waited because of a rate, a cap or another's turn */
 	uint64_t busy_since; /* CLOCK_MONOTONIC: the oldest GPU work not done was begun; 0: none */
 	uint64_t progress;   /* moves whenever GPU work is done */
-	uint64_t reserved[5];
+	uint64_t contexts;   /* that the driver really has, and nobody is charged for */
+	uint64_t reserved[4];
 };
 
 struct tenant_usage {

@@ -62,7 +62,7 @@ struct config {
 	/* [tenants] */
 	char *tenants_dir;
 	char *memory_watch;    /* NULL: with the cuda backend the one beside the daemon */
-	guint context_mib;     /* what a session may hold beside what it allocates */
+	guint context_mib;     /* what a context needs; a session has one for nothing */
 	gboolean tenants_open; /* who is nobody's is let in */
 	char *tenants_record;  /* of turns at the GPU; NULL: none */
 	/* Found from the above. */

@@ -9,23 +9,28 @@ static uint64_t add(uint64_t a, uint64_t b)
 	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
-/* What it holds beyond its context and what it admits to. */
-static uint64_t hidden(const struct memory_session *s, uint64_t context)
+guint memory_contexts(uint64_t told)
 {
-	const uint64_t known = add(context, s->claimed);
+	return told > 1 ? 2 : 1;
+}
+
+/* What it holds beyond its contexts and what it admits to. */
+static uint64_t hidden(const struct memory_session *s)
+{
+	const uint64_t known = add(s->beside, s->claimed);
 
 	return s->held > known ? s->held - known : 0;
 }
 
 /* Who hides most; where nobody hides anything, who has most. */
-static int worst(const struct memory_session *session, guint n, uint64_t context)
+static int worst(const struct memory_session *session, guint n)
 {
 	uint64_t best = 0;
 	int found = -1;
 
 	for (guint i = 0; i < n; i++) {
 		const struct memory_session *s = &session[i];
-		const uint64_t mine = hidden(s, context);
+		const uint64_t mine = hidden(s);
 
 		if (!s->held)
 			continue;
@@ -47,14 +52,14 @@ static void note_limit(struct memory_record *r, uint64_t limit, bool evicts)
 }
 
 int memory_judge(struct memory_record *r, const struct memory_session *session, guint n,
-		 uint64_t limit, uint64_t context, bool evicts)
+		 uint64_t limit, bool evicts)
 {
 	uint64_t held = 0, beside = 0;
 
 	note_limit(r, limit, evicts);
 	for (guint i = 0; i < n; i++) {
 		held = add(held, session[i].held);
-		beside = add(beside, session[i].held ? context : 0);
+		beside = add(beside, session[i].held ? session[i].beside : 0);
 	}
 	if (held <= add(limit, beside))
 		r->grace = 0; /* it fits the new limit, and has to from now on */
@@ -65,5 +70,5 @@ int memory_judge(struct memory_record *r, const struct memory_session *session, 
 	if (++r->strikes < MEMORY_STRIKES)
 		return -1;
 	r->strikes = 0;
-	return worst(session, n, context);
+	return worst(session, n);
 }

@@ -53,7 +53,7 @@ static uint64_t limit_of(const struct memory_watch *w, const struct tenant *t)
 	return w->gpu ? policy_memory_on(t->policy, w->gpu) : UINT64_MAX;
 }
 
-static void evict(struct session *s, const struct memory_session *m, uint64_t context)
+static void evict(struct session *s, const struct memory_session *m)
 {
 	struct log_about about = session_about(s);
 
@@ -62,7 +62,7 @@ static void evict(struct session *s, const struct memory_session *m, uint64_t co
 		    " MiB: tenant %s exceeds its limit; the session ends",
 		    m->held >> 20, m->claimed >> 20, s->tenant->name);
 	/* Else it is as it was when its tenant could have so much. */
-	if (m->held > m->claimed && m->held - m->claimed > context)
+	if (m->held > m->claimed && m->held - m->claimed > m->beside)
 		faults_count(s, FAULT_MEMORY);
 	session_evict(s, AUDIT_MEMORY, -EDQUOT,
 		      "its worker held more device memory than its tenant may have");
@@ -77,19 +77,23 @@ static void check_tenant(const struct memory_watch *w, struct tenant *t)
 	int gone;
 
 	for (guint i = 0; i < TENANT_SESSIONS_MAX; i++) {
+		const struct session_usage *u = &t->usage->session[i];
 		struct session *s = t->slot[i];
+		uint64_t told;
 
 		if (!s || s->state == SESSION_ENDING)
 			continue;
 		session[n] = s;
+		told = __atomic_load_n(&u->contexts, __ATOMIC_RELAXED);
 		seen[n++] = (struct memory_session){
 			.held = held_by(w, s->pid),
-			.claimed = __atomic_load_n(&t->usage->session[i].memory, __ATOMIC_RELAXED)};
+			.claimed = __atomic_load_n(&u->memory, __ATOMIC_RELAXED),
+			.beside = context * memory_contexts(told)};
 	}
-	gone = memory_judge(&t->memory, seen, n, limit_of(w, t), context,
+	gone = memory_judge(&t->memory, seen, n, limit_of(w, t),
 			    t->policy->over == POLICY_OVER_EVICT);
 	if (gone >= 0)
-		evict(session[gone], &seen[gone], context);
+		evict(session[gone], &seen[gone]);
 }
 
 static void end_of_round(struct memory_watch *w)

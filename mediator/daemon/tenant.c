@@ -131,6 +131,7 @@ void tenant_publish(struct tenant *t)
 		.flags = t->flags,
 		.sessions = t->sessions,
 		.sessions_most = p->sessions,
+		.context = (uint64_t)t->d->config->context_mib << 20,
 	};
 
 	tenant_limits_write(t->limits, &limits);

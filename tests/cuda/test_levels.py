@@ -58,7 +58,7 @@ class Levels(unittest.TestCase):
 
     def test_low(self):
         """Own kernels, and nothing that a graph, a callback or pinned memory is needed for."""
-        self.start("level=low\n[limits]\nmemory=1G\nbytes-per-second=none\n"
+        self.start("level=low\n[limits]\nmemory=8G\nbytes-per-second=none\n"
                    "[faults]\nfaults=0\n")  # some cases are about them
         cases, refused = self.cases(), set()
         for case in WORKS_AT_LOW:
@@ -90,6 +90,23 @@ class Levels(unittest.TestCase):
         # They ended with their programs: vgpu-smi sees a tenant without charge.
         self.assertEqual(self.smi()["memory_used"], 0)
         self.assertEqual(self.smi()["memory_total"], 32 * MIB)
+
+    def test_contexts(self):
+        """A program's second context is memory of its tenant: so long as there is some."""
+        self.start("level=high\n[limits]\nmemory=767M\n")
+        self.assertEqual(self.run_case("memory.plain").returncode, 0)
+        done = self.run_case("query.contexts")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("cuCtxCreate(&other, NULL, 0, device): 2, CUDA_ERROR_OUT_OF_MEMORY",
+                      done.stdout)
+        self.daemon_says(f"refused: vgpuCtxCreate, {768 * MIB} bytes of device memory beyond")
+        self.daemon.tenant("vm1", f"[tenant]\nusers={os.getuid()}\nlevel=high\n"
+                                  "[limits]\nmemory=770M\n")
+        self.daemon.reload()
+        for case in ("query.contexts", "memory.context_after_free"):
+            done = self.run_case(case)
+            self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertEqual(self.smi()["memory_used"], 0)
 
     def daemon_says(self, *words):
         for word in words:

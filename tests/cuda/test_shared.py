@@ -33,7 +33,9 @@ class Shared(Suite):
 
     def start_daemon(self):
         if self.daemon is None:
-            texts = {t: f"[tenant]\nlevel=system\nsocket={self.socket(t)}\n" for t in ("me", "you")}
+            texts = {t: f"[tenant]\nlevel=system\nsocket={self.socket(t)}\n"
+                        "[limits]\nmemory=none\n"  # a case has contexts of many threads
+                     for t in ("me", "you")}
             record = f"[tenants]\nrecord={self.folder / 'record'}\n"
             (self.folder / "daemon").mkdir()
             self.daemon = Daemon(self.folder / "daemon", backend="cpu", config=record,

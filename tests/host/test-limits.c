@@ -8,25 +8,34 @@
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "frontend.h"
 #include "policy.h"
+#include "tenant_page.h"
 #include "vgpu_cuda_wire.h"
 
 #define MIB ((uint64_t)1 << 20)
 #define CPU "[backend]\nbackend=cpu\n"
 
 /* A daemon with one tenant, us; `more`: lines of its file behind the user. */
-static struct daemon_proc *start(const char *more)
+static struct daemon_proc *start_with(const char *config, const char *more)
 {
 	char *text = g_strdup_printf("[tenant]\nusers=%u\n%s", getuid(), more);
-	struct daemon_proc *p = daemon_start_closed(CPU, text);
+	struct daemon_proc *p = daemon_start_closed(config, text);
 
 	g_free(text);
 	return p;
+}
+
+static struct daemon_proc *start(const char *more)
+{
+	return start_with(CPU, more);
 }
 
 static void change(struct daemon_proc *p, const char *more)
@@ -286,6 +295,50 @@ static void test_shared_memory(void)
 	fqueue_end(b);
 	frontend_free(f);
 	frontend_free(g);
+	daemon_stop(p);
+}
+
+#define CONTEXT_AT(i) vgpu_cuda_handle(VGPU_CUDA_CONTEXT, 1, 100 + (i))
+
+static int create_context(struct fqueue *q, unsigned int i)
+{
+	return CUDA(q, vgpuCtxCreate, 0, .ctx = CONTEXT_AT(i));
+}
+
+/* Each session has a context for nothing; what more there are all of the tenant's pay for. */
+static void test_contexts(void)
+{
+	struct daemon_proc *p =
+		start_with(CPU "[tenants]\ncontext-mib=8\n", "[limits]\nmemory=20M\n");
+	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
+	struct fqueue *a = fqueue_new(f, 0, 256, 0), *b = fqueue_new(f, 1, 256, 0);
+
+	make_context(a);
+	make_context(b);
+	g_assert_cmpuint(tenant(a).memory_used, ==, 0);
+	g_assert_cmpint(create_context(a, 1), ==, CUDA_SUCCESS);
+	g_assert_cmpint(create_context(b, 1), ==, CUDA_SUCCESS);
+	g_assert_cmpuint(tenant(a).memory_used, ==, 16 * MIB);
+	g_assert_cmpint(create_context(a, 2), ==, CUDA_ERROR_OUT_OF_MEMORY);
+	g_assert_cmpint(create_context(b, 2), ==, CUDA_ERROR_OUT_OF_MEMORY);
+	daemon_expect_log(p, "refused: vgpuCtxCreate, 8388608 bytes of device memory beyond");
+	g_assert_cmpint(CUDA(a, vgpuCtxDestroy, 0, .ctx = CONTEXT_AT(1)), ==, CUDA_SUCCESS);
+	g_assert_cmpint(create_context(b, 2), ==, CUDA_SUCCESS);
+	fqueue_end(b);
+	WAIT_UNTIL(tenant(a).sessions == 1);
+	g_assert_cmpuint(tenant(a).memory_used, ==, 0);
+	/* What one costs may change: for those to come. */
+	g_assert_cmpint(create_context(a, 1), ==, CUDA_SUCCESS);
+	g_assert_true(g_file_set_contents(p->config, CPU "[tenants]\ncontext-mib=4\n", -1, NULL));
+	change(p, "[limits]\nmemory=21M\n");
+	WAIT_UNTIL(tenant(a).memory_limit == 21 * MIB);
+	g_assert_cmpuint(tenant(a).memory_used, ==, 8 * MIB);
+	for (unsigned int i = 2; i <= 4; i++)
+		g_assert_cmpint(create_context(a, i), ==, CUDA_SUCCESS);
+	g_assert_cmpuint(tenant(a).memory_used, ==, 20 * MIB);
+	g_assert_cmpint(create_context(a, 5), ==, CUDA_ERROR_OUT_OF_MEMORY);
+	fqueue_end(a);
+	frontend_free(f);
 	daemon_stop(p);
 }
 
@@ -603,6 +656,71 @@ static void test_outside(void)
 	stop_watched(p, figures);
 }
 
+/* The usage of the daemon's only tenant, as a worker has it: to be written to.  NULL: we may not.
+ */
+static struct tenant_usage *usage_of(const struct daemon_proc *p)
+{
+	char *dir = g_strdup_printf("/proc/%d/fd", p->pid);
+	GDir *fds = g_dir_open(dir, 0, NULL);
+	const int process = (int)syscall(SYS_pidfd_open, p->pid, 0);
+	struct tenant_usage *usage = MAP_FAILED;
+	const char *name;
+	int fd = -1;
+
+	g_assert_nonnull(fds);
+	while (fd < 0 && (name = g_dir_read_name(fds))) {
+		char *path = g_build_filename(dir, name, NULL);
+		char *to = g_file_read_link(path, NULL);
+
+		if (to && strstr(to, "vgpu-usage"))
+			fd = (int)syscall(SYS_pidfd_getfd, process, atoi(name), 0);
+		g_free(to);
+		g_free(path);
+	}
+	if (fd >= 0) {
+		usage = mmap(NULL, TENANT_USAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		g_assert_true(usage != MAP_FAILED);
+		close(fd);
+	}
+	close(process);
+	g_dir_close(fds);
+	g_free(dir);
+	return fd >= 0 ? usage : NULL;
+}
+
+/* A worker that needs a context for itself may have that, too; what it says beyond is not believed.
+ */
+static void test_outside_contexts(void)
+{
+	char *figures;
+	struct daemon_proc *p = start_watched("[limits]\nmemory=50M\n", &figures);
+	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
+	struct fqueue *a = fqueue_new(f, 0, 256, 0);
+	const int pid = worker_of(p, 1);
+	struct tenant_usage *usage = usage_of(p);
+
+	if (!usage) {
+		g_test_skip("no right to take another process's descriptor");
+		fqueue_end(a);
+		frontend_free(f);
+		stop_watched(p, figures);
+		return;
+	}
+	make_context(a);
+	g_assert_cmpuint(usage->session[0].contexts, ==, 1);
+	__atomic_store_n(&usage->session[0].contexts, 2, __ATOMIC_RELAXED);
+	tell(figures, pid, 250, 0, 0); /* two contexts and 50 */
+	let_it_look(figures, f);
+	g_assert_cmpint(command(a, VGPU_CMD_NOP), ==, 0);
+	__atomic_store_n(&usage->session[0].contexts, 9, __ATOMIC_RELAXED);
+	tell(figures, pid, 251, 0, 0);
+	g_assert_cmpint(fqueue_expect_lost(a), ==, -EDQUOT);
+	munmap(usage, TENANT_USAGE_BYTES);
+	fqueue_free(a);
+	frontend_free(f);
+	stop_watched(p, figures);
+}
+
 /* A limit that is lowered under what is there: it stays, unless the policy says otherwise. */
 static void test_outside_lowered(void)
 {
@@ -668,6 +786,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/limits/single-classes", test_single_classes);
 	g_test_add_func("/limits/refusals", test_refusals);
 	g_test_add_func("/limits/shared-memory", test_shared_memory);
+	g_test_add_func("/limits/contexts", test_contexts);
 	g_test_add_func("/limits/builtin-memory", test_builtin_memory);
 	g_test_add_func("/limits/calls-rate", test_calls_rate);
 	g_test_add_func("/limits/rate-lifted", test_rate_lifted);
@@ -676,6 +795,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/limits/reload-under-load", test_reload_under_load);
 	g_test_add_func("/limits/restart", test_restart);
 	g_test_add_func("/limits/outside", test_outside);
+	g_test_add_func("/limits/outside-contexts", test_outside_contexts);
 	g_test_add_func("/limits/outside-lowered", test_outside_lowered);
 	g_test_add_func("/limits/lowered-evicts", test_lowered_evicts);
 	g_test_add_func("/limits/watch-ends", test_watch_ends);

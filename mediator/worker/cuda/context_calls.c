@@ -12,6 +12,34 @@ static bool keep(struct cuda_session *s, CUcontext ctx, bool primary)
 	return s->new_data;
 }
 
+bool session_borrow(struct cuda_session *s)
+{
+	const uint64_t one = contexts_any(s);
+
+	/* Whichever will do, and that costs nothing. */
+	if (one)
+		return session_context(s, one) == CUDA_SUCCESS;
+	if (!s->extra.cuDevicePrimaryCtxRetain || !s->drv->cuDevicePrimaryCtxRelease_v2)
+		return false;
+	if (!s->borrowed &&
+	    s->extra.cuDevicePrimaryCtxRetain(&s->borrowed, s->device) != CUDA_SUCCESS) {
+		s->borrowed = NULL;
+		return false;
+	}
+	contexts_settle(s);
+	return s->drv->cuCtxSetCurrent(s->borrowed) == CUDA_SUCCESS;
+}
+
+/* The guest has a context of its own from now on, or is to give the primary one up wholly. */
+static void end_borrowing(struct cuda_session *s)
+{
+	if (!s->borrowed)
+		return;
+	s->drv->cuDevicePrimaryCtxRelease_v2(s->device);
+	s->borrowed = NULL;
+	contexts_settle(s);
+}
+
 CUresult host_vgpuCtxCreate(struct cuda_session *s, CUcontext *ctx, unsigned int flags,
 			    CUdevice dev)
 {
@@ -22,32 +50,16 @@ CUresult host_vgpuCtxCreate(struct cuda_session *s, CUcontext *ctx, unsigned int
 		return r;
 	if (!s->drv->cuCtxCreate_v2 || !s->drv->cuCtxDestroy_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	r = contexts_pay(s);
+	if (r != CUDA_SUCCESS)
+		return r;
+	end_borrowing(s);
 	session_forget_context(s); /* the driver makes the new one current */
 	r = s->drv->cuCtxCreate_v2(ctx, flags, s->device);
 	if (r != CUDA_SUCCESS || keep(s, *ctx, false))
 		return r;
 	s->drv->cuCtxDestroy_v2(*ctx);
 	return CUDA_ERROR_OUT_OF_MEMORY;
-}
-
-bool session_borrow(struct cuda_session *s)
-{
-	if (!s->extra.cuDevicePrimaryCtxRetain || !s->drv->cuDevicePrimaryCtxRelease_v2)
-		return false;
-	if (!s->borrowed &&
-	    s->extra.cuDevicePrimaryCtxRetain(&s->borrowed, s->device) != CUDA_SUCCESS) {
-		s->borrowed = NULL;
-		return false;
-	}
-	return s->drv->cuCtxSetCurrent(s->borrowed) == CUDA_SUCCESS;
-}
-
-/* The guest itself holds the context from now on, or is to give it up wholly. */
-static void end_borrowing(struct cuda_session *s)
-{
-	if (s->borrowed)
-		s->drv->cuDevicePrimaryCtxRelease_v2(s->device);
-	s->borrowed = NULL;
 }
 
 CUresult host_vgpuCtxRetainPrimary(struct cuda_session *s, CUcontext *ctx, unsigned int flags,
@@ -60,6 +72,9 @@ CUresult host_vgpuCtxRetainPrimary(struct cuda_session *s, CUcontext *ctx, unsig
 		return r;
 	if (!s->extra.cuDevicePrimaryCtxRetain || !s->drv->cuDevicePrimaryCtxRelease_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	r = contexts_pay(s);
+	if (r != CUDA_SUCCESS)
+		return r;
 	if (flags && s->drv->cuDevicePrimaryCtxSetFlags_v2)
 		s->drv->cuDevicePrimaryCtxSetFlags_v2(s->device, flags);
 	r = s->extra.cuDevicePrimaryCtxRetain(ctx, s->device);

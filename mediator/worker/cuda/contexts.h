@@ -59,6 +59,25 @@ struct cuda_context {
 /* For the handle that is made next (s->new_data); NULL: no memory. */
 struct cuda_context *contexts_new(CUcontext real, bool primary);
 
+/* ------------------------------------------------------------------- cost */
+/*
+ * context_cost.c: a session's first context is for nothing, each further one that
+ * is there at the same time costs what the daemon says (tenant_page.h).
+ *
+ * Before the guest's next one is made: charges for it and leaves that in
+ * s->new_charged.  CUDA_SUCCESS, or CUDA_ERROR_OUT_OF_MEMORY.
+ */
+CUresult contexts_pay(struct cuda_session *s);
+
+/*
+ * A context has come or gone, of the guest or of ours: there is one for nothing
+ * again if there are any, and the daemon learns how many nobody pays for.
+ */
+void contexts_settle(struct cuda_session *s);
+
+/* Any one of the guest's, as a handle; 0: it has none. */
+uint64_t contexts_any(struct cuda_session *s);
+
 /* Of the current context; NULL if there is none or no memory. */
 struct cuda_context *contexts_current(struct cuda_session *s);
 

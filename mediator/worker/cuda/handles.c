@@ -185,6 +185,8 @@ CUresult handles_set(struct cuda_session *s, uint64_t handle, enum vgpu_cuda_typ
 	s->handles.bound += context != 0;
 	s->has_graphs |= type == VGPU_CUDA_GRAPH;
 	s->handles.live++;
+	if (type == VGPU_CUDA_CONTEXT)
+		contexts_settle(s);
 	return CUDA_SUCCESS;
 }
 
@@ -225,6 +227,8 @@ static void drop_data(struct cuda_session *s, struct cuda_object *o)
 
 static void drop(struct cuda_session *s, struct cuda_object *o)
 {
+	const bool context = vgpu_cuda_handle_type(o->handle) == VGPU_CUDA_CONTEXT;
+
 	if (o->parent && vgpu_cuda_handle_type(o->handle) == VGPU_CUDA_STREAM)
 		contexts_drop_stream(s, s->handles.object[o->parent - 1].handle,
 				     (CUstream)(uintptr_t)o->real);
@@ -236,6 +240,8 @@ static void drop(struct cuda_session *s, struct cuda_object *o)
 	s->handles.bound -= o->context != 0;
 	memset(o, 0, sizeof(*o));
 	s->handles.live--;
+	if (context)
+		contexts_settle(s);
 }
 
 /* Without recursion: a guest may build chains as long as the table. */

@@ -15,6 +15,7 @@
 
 #include "callbacks.h"
 #include "charge.h"
+#include "contexts.h"
 #include "cuda_dispatch.h"
 #include "entry.h"
 #include "output.h"
@@ -440,8 +441,11 @@ void cuda_woken(struct worker *w)
 
 void cuda_disturbed(struct worker *w)
 {
-	if (w->cuda)
-		session_forget_context(w->cuda);
+	if (!w->cuda)
+		return;
+	session_forget_context(w->cuda);
+	if (w->cuda->open)
+		contexts_settle(w->cuda);
 }
 
 bool cuda_has_held(const struct worker *w)

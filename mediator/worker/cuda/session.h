@@ -116,8 +116,9 @@ struct cuda_session {
 CUresult session_context(struct cuda_session *s, uint64_t handle);
 
 /*
- * Makes the device's primary context current for a call that needs any, before
- * the guest has one; session_forget_context() ends that.
+ * Makes a context current for a call that needs any: one of the guest's, or, before
+ * it has one, the device's primary context, until the guest makes one.
+ * session_forget_context() ends that.
  */
 bool session_borrow(struct cuda_session *s);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cuda-program.h"
+#include "entry.h"
 
 #define MIB ((uint64_t)1 << 20)
 #define LIMIT (16 * MIB)
@@ -155,6 +156,204 @@ static void test_context(void)
 	assert_ok(CALL(vgpuCtxDestroy, 0, REQ(vgpuCtxDestroy, .ctx = other)));
 	g_assert_cmpuint(used(), ==, 0);
 	release(address(alloc(16 * MIB)));
+	calls_stop();
+}
+
+/* --------------------------------------------------------------- contexts */
+
+#define CONTEXT (5 * MIB)
+#define CONTEXT_AT(i) HANDLE(CONTEXT, 200 + (i))
+
+/* What the daemon says a context costs. */
+static void set_context(uint64_t bytes)
+{
+	struct tenant_limits l = *limits();
+
+	l.context = bytes;
+	tenant_limits_write(limits(), &l);
+	tenant_look(&test_worker->tenant);
+}
+
+static struct outcome *create_context(unsigned int i)
+{
+	return CALL(vgpuCtxCreate, 0, REQ(vgpuCtxCreate, .ctx = CONTEXT_AT(i)));
+}
+
+static void destroy_context(unsigned int i)
+{
+	assert_ok(CALL(vgpuCtxDestroy, 0, REQ(vgpuCtxDestroy, .ctx = CONTEXT_AT(i))));
+}
+
+static CUresult CUDAAPI refuse_context(CUcontext *ctx, unsigned int flags, CUdevice dev)
+{
+	(void)ctx;
+	(void)flags;
+	(void)dev;
+	return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+static struct outcome *retain_primary(uint64_t handle)
+{
+	return CALL(vgpuCtxRetainPrimary, 0, REQ(vgpuCtxRetainPrimary, .ctx = handle));
+}
+
+static void release_primary(void)
+{
+	assert_ok(CALL(vgpuCtxReleasePrimary, 0, REQ(vgpuCtxReleasePrimary, .ctx = CTX)));
+}
+
+/* The driver is the same for all tests: what those before have left behind goes. */
+static void start_contexts(uint64_t cost)
+{
+	start();
+	set_context(cost);
+	release_primary();
+	g_assert_cmpint(driver()->cuDevicePrimaryCtxReset_v2(0), ==, CUDA_SUCCESS);
+	assert_ok(retain_primary(CTX));
+}
+
+/* What is told of this session: what it is charged for, contexts that nobody pays for. */
+static void assert_told(uint64_t memory, uint64_t contexts)
+{
+	const struct session_usage *u = &test_worker->tenant.usage->session[0];
+
+	g_assert_cmpuint(used(), ==, memory);
+	g_assert_cmpuint(u->memory, ==, memory);
+	g_assert_cmpuint(u->contexts, ==, contexts);
+}
+
+/* The first is for nothing; of three more, which is what there is room for, none is. */
+static void test_contexts(void)
+{
+	start_contexts(CONTEXT);
+	assert_told(0, 1);
+	for (unsigned int i = 1; i <= 3; i++) {
+		assert_ok(create_context(i));
+		assert_told(i * CONTEXT, 1);
+	}
+	assert_result(create_context(4), CUDA_ERROR_OUT_OF_MEMORY);
+	g_assert_cmpint(calls_refusal.kind, ==, CTL_REFUSED_MEMORY);
+	g_assert_cmpuint(calls_refusal.value, ==, CONTEXT);
+	assert_told(3 * CONTEXT, 1);
+	g_assert_cmpuint(memory_info().free, ==, LIMIT - 3 * CONTEXT);
+	assert_result(alloc(2 * MIB), CUDA_ERROR_OUT_OF_MEMORY);
+	destroy_context(2);
+	assert_told(2 * CONTEXT, 1);
+	release(address(alloc(2 * MIB)));
+	/* No handle, no context, no charge. */
+	assert_result(create_context(1), CUDA_ERROR_INVALID_HANDLE);
+	assert_told(2 * CONTEXT, 1);
+	assert_ok(create_context(4));
+	destroy_context(1);
+	destroy_context(3);
+	destroy_context(4);
+	assert_told(0, 1);
+	release_primary();
+	assert_told(0, 0);
+	assert_ok(create_context(1));
+	assert_told(0, 1);
+	calls_stop();
+}
+
+/* The primary one counts once; whichever is there first is for nothing, and when it goes another.
+ */
+static void test_primary_context(void)
+{
+	start_contexts(CONTEXT);
+	assert_result(retain_primary(CONTEXT_AT(9)), CUDA_ERROR_INVALID_VALUE);
+	assert_told(0, 1);
+	assert_ok(create_context(1));
+	assert_ok(create_context(2));
+	assert_told(2 * CONTEXT, 1);
+	release_primary();
+	assert_told(CONTEXT, 1);
+	assert_ok(retain_primary(CTX));
+	assert_told(2 * CONTEXT, 1);
+	assert_ok(CALL(vgpuCtxResetPrimary, 0, REQ(vgpuCtxResetPrimary, .dev = 0)));
+	assert_told(CONTEXT, 1);
+	set(POLICY_ALL, 2 * CONTEXT - 1);
+	assert_result(retain_primary(HANDLE(CONTEXT, 2)), CUDA_ERROR_OUT_OF_MEMORY);
+	assert_told(CONTEXT, 1);
+	destroy_context(1);
+	destroy_context(2);
+	assert_told(0, 0);
+	assert_ok(retain_primary(HANDLE(CONTEXT, 2)));
+	assert_told(0, 1);
+	calls_stop();
+}
+
+/* Nobody is refused for what costs nothing, or where there is no limit. */
+static void test_contexts_for_nothing(void)
+{
+	start_contexts(0);
+	for (unsigned int i = 1; i <= 4; i++)
+		assert_ok(create_context(i));
+	assert_told(0, 5);
+	set_context(LIMIT + 1); /* by a reload: what is there stays as it is */
+	assert_result(create_context(5), CUDA_ERROR_OUT_OF_MEMORY);
+	release_primary();
+	assert_told(0, 4);
+	set(POLICY_ALL, TENANT_NO_LIMIT);
+	set_context(1ull << 40);
+	for (unsigned int i = 5; i <= 8; i++)
+		assert_ok(create_context(i));
+	for (unsigned int i = 1; i <= 7; i++)
+		destroy_context(i);
+	assert_told(0, 1);
+	calls_stop();
+}
+
+/* A context that the driver does not make costs nothing either. */
+static void test_context_fails(void)
+{
+	CUresult(CUDAAPI * was)(CUcontext *, unsigned int, CUdevice);
+
+	start_contexts(CONTEXT);
+	was = driver()->cuCtxCreate_v2;
+	driver()->cuCtxCreate_v2 = refuse_context;
+	assert_result(create_context(1), CUDA_ERROR_OUT_OF_MEMORY);
+	assert_told(0, 1);
+	driver()->cuCtxCreate_v2 = was;
+	assert_ok(create_context(1));
+	assert_told(CONTEXT, 1);
+	calls_stop();
+}
+
+static void find_kernel(uint64_t library, unsigned int i)
+{
+	assert_ok(CALL(vgpuLibraryGetKernel, 0,
+		       REQ(vgpuLibraryGetKernel, .k = HANDLE(KERNEL, 230 + i), .library = library,
+			   .name_length = sizeof("vector_add")),
+		       {"vector_add", sizeof("vector_add")}));
+}
+
+/* One that the worker needs itself is told to the daemon, and is none of the guest's. */
+static void test_own_context(void)
+{
+	const uint64_t library = HANDLE(LIBRARY, 220);
+	uint64_t image;
+	CUcontext own;
+
+	start_contexts(CONTEXT);
+	release_primary();
+	load_library(library);
+	image = used();
+	assert_told(image, 0);
+	find_kernel(library, 1); /* of which the driver tells nothing without a context */
+	assert_told(image, 1);
+	assert_ok(create_context(1));
+	assert_told(image, 1); /* ... so this one does from now on */
+	find_kernel(library, 2);
+	assert_told(image, 1);
+	/* A backend's command makes the primary one, as NVIDIA's runtime would. */
+	g_assert_cmpint(test_worker->cuda->extra.cuDevicePrimaryCtxRetain(&own, 0), ==,
+			CUDA_SUCCESS);
+	cuda_disturbed(test_worker);
+	assert_told(image, 2);
+	assert_ok(retain_primary(CTX));
+	assert_told(image + CONTEXT, 1);
+	release_primary();
+	assert_told(image, 2);
 	calls_stop();
 }
 
@@ -578,6 +777,11 @@ int main(int argc, char **argv)
 	g_test_add_func("/cuda-tenant/tiny", test_tiny);
 	g_test_add_func("/cuda-tenant/pitch", test_pitch);
 	g_test_add_func("/cuda-tenant/context", test_context);
+	g_test_add_func("/cuda-tenant/contexts", test_contexts);
+	g_test_add_func("/cuda-tenant/primary-context", test_primary_context);
+	g_test_add_func("/cuda-tenant/contexts-for-nothing", test_contexts_for_nothing);
+	g_test_add_func("/cuda-tenant/context-fails", test_context_fails);
+	g_test_add_func("/cuda-tenant/own-context", test_own_context);
 	g_test_add_func("/cuda-tenant/pool", test_pool);
 	g_test_add_func("/cuda-tenant/pool-that-keeps", test_pool_that_keeps);
 	g_test_add_func("/cuda-tenant/own-pool", test_own_pool);

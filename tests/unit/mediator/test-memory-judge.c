@@ -10,10 +10,10 @@
 
 static int judge(struct memory_record *r, uint64_t limit, uint64_t a, uint64_t b)
 {
-	const struct memory_session s[] = {{.held = a, .claimed = 10 * MIB},
-					   {.held = b, .claimed = 10 * MIB}};
+	const struct memory_session s[] = {{.held = a, .claimed = 10 * MIB, .beside = CONTEXT},
+					   {.held = b, .claimed = 10 * MIB, .beside = CONTEXT}};
 
-	return memory_judge(r, s, 2, limit, CONTEXT, false);
+	return memory_judge(r, s, 2, limit, false);
 }
 
 static void test_within(void)
@@ -25,7 +25,7 @@ static void test_within(void)
 		g_assert_cmpint(judge(&r, 100 * MIB, 600 * MIB, 0), ==, -1);
 		g_assert_cmpint(judge(&r, 100 * MIB, 550 * MIB, 550 * MIB), ==, -1);
 		g_assert_cmpint(judge(&r, NO_LIMIT, UINT64_MAX, UINT64_MAX), ==, -1);
-		g_assert_cmpint(memory_judge(&r, NULL, 0, 0, CONTEXT, false), ==, -1);
+		g_assert_cmpint(memory_judge(&r, NULL, 0, 0, false), ==, -1);
 	}
 }
 
@@ -48,13 +48,41 @@ static void test_beyond(void)
 /* Not who has most, but who has more than it is charged for. */
 static void test_who_hides(void)
 {
-	const struct memory_session s[] = {{.held = 900 * MIB, .claimed = 400 * MIB},
-					   {.held = 0, .claimed = UINT64_MAX},
-					   {.held = 700 * MIB, .claimed = 10 * MIB}};
+	const struct memory_session s[] = {
+		{.held = 900 * MIB, .claimed = 400 * MIB, .beside = CONTEXT},
+		{.held = 0, .claimed = UINT64_MAX, .beside = CONTEXT},
+		{.held = 700 * MIB, .claimed = 10 * MIB, .beside = CONTEXT}};
 	struct memory_record r = {0};
 
-	memory_judge(&r, s, 3, 500 * MIB, CONTEXT, false);
-	g_assert_cmpint(memory_judge(&r, s, 3, 500 * MIB, CONTEXT, false), ==, 2);
+	memory_judge(&r, s, 3, 500 * MIB, false);
+	g_assert_cmpint(memory_judge(&r, s, 3, 500 * MIB, false), ==, 2);
+}
+
+/* One that needs a context for itself, too, may have that and is not taken for a thief. */
+static void test_contexts(void)
+{
+	struct memory_session s[] = {
+		{.held = 1040 * MIB, .claimed = 10 * MIB, .beside = CONTEXT * memory_contexts(2)},
+		{.held = 540 * MIB, .claimed = 10 * MIB, .beside = CONTEXT * memory_contexts(1)}};
+	struct memory_record r = {0};
+
+	for (int i = 0; i < 10; i++)
+		g_assert_cmpint(memory_judge(&r, s, 2, 80 * MIB, false), ==, -1);
+	memory_judge(&r, s, 2, 79 * MIB, true);
+	g_assert_cmpint(memory_judge(&r, s, 2, 79 * MIB, true), ==, 0);
+	/* Who hides something is the other one then. */
+	s[1].held = 550 * MIB;
+	memory_judge(&r, s, 2, 80 * MIB, true);
+	g_assert_cmpint(memory_judge(&r, s, 2, 80 * MIB, true), ==, 1);
+}
+
+static void test_told(void)
+{
+	g_assert_cmpuint(memory_contexts(0), ==, 1);
+	g_assert_cmpuint(memory_contexts(1), ==, 1);
+	g_assert_cmpuint(memory_contexts(2), ==, 2);
+	g_assert_cmpuint(memory_contexts(3), ==, 2);
+	g_assert_cmpuint(memory_contexts(UINT64_MAX), ==, 2);
 }
 
 static void test_lowered(void)
@@ -76,12 +104,12 @@ static void test_lowered(void)
 
 static void test_lowered_evicts(void)
 {
-	const struct memory_session s = {.held = 700 * MIB};
+	const struct memory_session s = {.held = 700 * MIB, .beside = CONTEXT};
 	struct memory_record r = {0};
 
-	g_assert_cmpint(memory_judge(&r, &s, 1, 300 * MIB, CONTEXT, true), ==, -1);
-	memory_judge(&r, &s, 1, 100 * MIB, CONTEXT, true);
-	g_assert_cmpint(memory_judge(&r, &s, 1, 100 * MIB, CONTEXT, true), ==, 0);
+	g_assert_cmpint(memory_judge(&r, &s, 1, 300 * MIB, true), ==, -1);
+	memory_judge(&r, &s, 1, 100 * MIB, true);
+	g_assert_cmpint(memory_judge(&r, &s, 1, 100 * MIB, true), ==, 0);
 }
 
 /* Whatever comes: who is within is never judged, who is beyond is within two rounds. */
@@ -101,11 +129,12 @@ static void one_history(guint32 seed)
 		for (guint k = 0; k < n; k++) {
 			s[k] = (struct memory_session){
 				.held = (uint64_t)g_rand_int_range(g, 0, 800) * MIB,
-				.claimed = (uint64_t)g_rand_int(g) << 20};
+				.claimed = (uint64_t)g_rand_int(g) << 20,
+				.beside = CONTEXT * (uint64_t)g_rand_int_range(g, 0, 3)};
 			held += s[k].held;
-			allowed += s[k].held ? CONTEXT : 0;
+			allowed += s[k].held ? s[k].beside : 0;
 		}
-		gone = memory_judge(&r, s, n, limit, CONTEXT, true);
+		gone = memory_judge(&r, s, n, limit, true);
 		over = held > allowed ? over + 1 : 0;
 		if (held <= allowed)
 			g_assert_cmpint(gone, ==, -1);
@@ -131,6 +160,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/memory-judge/within", test_within);
 	g_test_add_func("/memory-judge/beyond", test_beyond);
 	g_test_add_func("/memory-judge/who-hides", test_who_hides);
+	g_test_add_func("/memory-judge/contexts", test_contexts);
+	g_test_add_func("/memory-judge/told", test_told);
 	g_test_add_func("/memory-judge/lowered", test_lowered);
 	g_test_add_func("/memory-judge/lowered-evicts", test_lowered_evicts);
 	g_test_add_func("/memory-judge/histories", test_histories);
