@@ -31,10 +31,12 @@ struct guest_stream {
 struct context_limit {
 	bool known;
 	uint64_t first;   /* what the context began with */
+	uint64_t value;   /* what it is now */
 	uint64_t charged; /* for what is beyond it */
 };
 
 #define CONTEXT_LIMITS 3u
+#define CONTEXT_STACK 0u /* the place of the stack's */
 
 struct cuda_context {
 	CUcontext real;
@@ -51,6 +53,7 @@ struct cuda_context {
 	uint64_t slots_taken;
 	bool slots_registered;
 	struct context_limit limit[CONTEXT_LIMITS];
+	uint64_t local; /* bytes for a thread: the most that a kernel of it has needed */
 };
 
 #define SLOTS 64u
@@ -74,6 +77,14 @@ CUresult contexts_pay(struct cuda_session *s);
  * again if there are any, and the daemon learns how many nobody pays for.
  */
 void contexts_settle(struct cuda_session *s);
+
+/*
+ * limit_calls.c: before a kernel is launched in the current context, or put into a
+ * graph, that needs `bytes` of local memory for each thread.  The driver has that
+ * for as many threads as can be at once, from then on.  CUDA_SUCCESS, or
+ * CUDA_ERROR_OUT_OF_MEMORY.
+ */
+CUresult contexts_local(struct cuda_session *s, uint64_t bytes);
 
 /* Any one of the guest's, as a handle; 0: it has none. */
 uint64_t contexts_any(struct cuda_session *s);

@@ -134,6 +134,7 @@ static CUresult describe(struct cuda_session *s, CUfunction f, CUkernel k, uint6
 {
 	bool borrowed = k && !s->context && session_borrow(s);
 	struct layout *l;
+	int32_t local;
 	CUresult r;
 
 	put_attributes(s, f, k, info);
@@ -147,6 +148,8 @@ static CUresult describe(struct cuda_session *s, CUfunction f, CUkernel k, uint6
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	put_layout(l, info);
+	local = (int32_t)info->attribute[CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES];
+	l->local = local > 0 ? (uint32_t)local : 0; /* negative: not known */
 	s->new_parent = parent;
 	s->new_data = l;
 	return CUDA_SUCCESS;

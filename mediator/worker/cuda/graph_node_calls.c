@@ -43,7 +43,7 @@ static CUresult take_kernel(struct cuda_session *s, const struct vgpu_kernel_nod
 		out->kern = (CUkernel)(uintptr_t)o->real;
 	else
 		out->func = (CUfunction)(uintptr_t)o->real;
-	return CUDA_SUCCESS;
+	return launches_pay(s, o->data);
 }
 
 CUresult host_vgpuGraphAddKernel(struct cuda_session *s, CUgraphNode *node, CUgraph graph,

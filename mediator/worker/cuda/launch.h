@@ -20,6 +20,9 @@ const struct cuda_object *launches_function(struct cuda_session *s, uint64_t han
 bool launches_params(struct cuda_session *s, const struct layout *l, const uint8_t *packed,
 		     uint64_t bytes);
 
+/* Before it is launched or put into a graph: its tenant pays for local memory; CUDA_SUCCESS. */
+CUresult launches_pay(struct cuda_session *s, const struct layout *l);
+
 /* Attributes with an event or an address, translated and checked. */
 CUresult launches_attribute(struct cuda_session *s, const struct vgpu_launch_attribute *in,
 			    CUlaunchAttribute *out);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "blobs.h"
+#include "contexts.h"
 #include "cuda_dispatch.h"
 #include "launch.h"
 #include "modules.h"
@@ -79,6 +80,11 @@ bool launches_params(struct cuda_session *s, const struct layout *l, const uint8
 	return true;
 }
 
+CUresult launches_pay(struct cuda_session *s, const struct layout *l)
+{
+	return l->local ? contexts_local(s, l->local) : CUDA_SUCCESS;
+}
+
 CUresult host_vgpuLaunch(struct cuda_session *s, unsigned long long function, unsigned int gx,
 			 unsigned int gy, unsigned int gz, unsigned int bx, unsigned int by,
 			 unsigned int bz, unsigned int shared, CUstream stream, unsigned int flags,
@@ -89,6 +95,7 @@ CUresult host_vgpuLaunch(struct cuda_session *s, unsigned long long function, un
 	const struct cuda_object *o = launches_function(s, function);
 	const struct blob *b = NULL;
 	CUfunction f;
+	CUresult r;
 
 	if (!o)
 		return CUDA_ERROR_INVALID_HANDLE;
@@ -101,6 +108,9 @@ CUresult host_vgpuLaunch(struct cuda_session *s, unsigned long long function, un
 	}
 	if (!launches_params(s, o->data, b ? b->data : params, b ? b->bytes : bytes))
 		return CUDA_ERROR_INVALID_VALUE;
+	r = launches_pay(s, o->data);
+	if (r != CUDA_SUCCESS)
+		return r;
 	f = (CUfunction)(uintptr_t)o->real;
 	if (attributes) {
 		const CUlaunchConfig config = {.gridDimX = gx,

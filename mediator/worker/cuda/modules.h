@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* How the parameters of a function lie; kept with the handles of functions and kernels. */
+/* How the parameters of a function lie, and what it needs; kept with the handles of functions and
+ * kernels. */
 #ifndef VGPU_WORKER_CUDA_MODULES_H
 #define VGPU_WORKER_CUDA_MODULES_H
 
@@ -14,6 +15,7 @@ struct cuda_session;
 struct layout {
 	uint32_t n;
 	uint32_t bytes; /* up to the end of the last one */
+	uint32_t local; /* bytes of local memory for each thread */
 	struct {
 		uint32_t offset;
 		uint32_t size;

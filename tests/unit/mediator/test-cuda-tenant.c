@@ -622,6 +622,106 @@ static void test_context_limits(void)
 	calls_stop();
 }
 
+/* ----------------------------------------------------------- local memory */
+
+static int local_bytes; /* for each thread, of every function */
+static CUresult(CUDAAPI *get_attribute)(int *, CUfunction_attribute, CUfunction);
+
+static CUresult CUDAAPI tell_local(int *value, CUfunction_attribute which, CUfunction f)
+{
+	if (which != CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES)
+		return get_attribute(value, which, f);
+	*value = local_bytes;
+	return CUDA_SUCCESS;
+}
+
+/* A function that needs so much. */
+static uint64_t function_with(uint64_t module, unsigned int i, int local)
+{
+	const uint64_t f = HANDLE(FUNCTION, 80 + i);
+
+	local_bytes = local;
+	find(module, f, "vector_add");
+	return f;
+}
+
+static CUresult launched(uint64_t function)
+{
+	static const uint64_t params[4];
+	const struct outcome *o;
+
+	launch(function, 1, params, 28);
+	o = calls_make(CUDA_FN_vgpuCtxSynchronize, CTX, 0, NULL, 0);
+	g_assert_cmpint(o->result, ==, CUDA_SUCCESS);
+	return o->deferred;
+}
+
+static uint64_t threads_at_once(void)
+{
+	int processors, each;
+
+	driver()->cuDeviceGetAttribute(&processors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 0);
+	driver()->cuDeviceGetAttribute(&each, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR,
+				       0);
+	return (uint64_t)processors * (uint64_t)each;
+}
+
+static CUresult add_kernel(uint64_t graph, unsigned int i, uint64_t function)
+{
+	const struct vgpu_kernel_node kernel = {
+		.function = function, .grid = {1, 1, 1}, .block = {1, 1, 1}};
+	static const uint64_t params[4];
+
+	return CALL(vgpuGraphAddKernel, CTX,
+		    REQ(vgpuGraphAddKernel, .node = HANDLE(NODE, 90 + i), .graph = graph,
+			.bytes = 28),
+		    {&kernel, sizeof(kernel)}, {params, 28})
+		->result;
+}
+
+/*
+ * As much as the stack that each thread has anyway is there; beyond that it costs,
+ * for all threads that can be at once, until the context goes.
+ */
+static void test_local_memory(void)
+{
+	const uint64_t module = HANDLE(MODULE, 70), graph = HANDLE(GRAPH, 71);
+	uint64_t threads, image, small, large, huge;
+
+	start();
+	threads = threads_at_once();
+	set(POLICY_ALL, MIB + 4096 * threads);
+	get_attribute = driver()->cuFuncGetAttribute;
+	driver()->cuFuncGetAttribute = tell_local;
+	load(module);
+	image = used();
+	small = function_with(module, 1, 1024);
+	large = function_with(module, 2, 4096);
+	huge = function_with(module, 3, 1 << 20);
+	g_assert_cmpint(launched(small), ==, CUDA_SUCCESS);
+	g_assert_cmpuint(used(), ==, image);
+	g_assert_cmpint(launched(huge), ==, CUDA_ERROR_OUT_OF_MEMORY);
+	g_assert_cmpuint(used(), ==, image);
+	for (int i = 0; i < 3; i++)
+		g_assert_cmpint(launched(large), ==, CUDA_SUCCESS);
+	g_assert_cmpuint(used(), ==, image + 3072 * threads);
+	g_assert_cmpint(launched(small), ==, CUDA_SUCCESS);
+	/* Stacks lie in the same place: the larger of both counts. */
+	assert_ok(set_limit(CU_LIMIT_STACK_SIZE, 2048));
+	g_assert_cmpuint(used(), ==, image + 3072 * threads);
+	assert_ok(set_limit(CU_LIMIT_STACK_SIZE, 4608));
+	g_assert_cmpuint(used(), ==, image + 3584 * threads);
+	assert_ok(set_limit(CU_LIMIT_STACK_SIZE, 1024));
+	g_assert_cmpuint(used(), ==, image + 3072 * threads);
+	/* In a graph it is too late to be refused when that is launched. */
+	QUIET(cuGraphCreate, CTX, REQ(cuGraphCreate, .phGraph = graph));
+	g_assert_cmpint(add_kernel(graph, 1, huge), ==, CUDA_ERROR_OUT_OF_MEMORY);
+	g_assert_cmpint(add_kernel(graph, 2, large), ==, CUDA_SUCCESS);
+	release_primary();
+	g_assert_cmpuint(used(), ==, 0);
+	calls_stop();
+}
+
 /* What the driver refused is not charged for, whatever it was. */
 static void test_driver_refuses(void)
 {
@@ -790,6 +890,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/cuda-tenant/graph", test_graph);
 	g_test_add_func("/cuda-tenant/image", test_image);
 	g_test_add_func("/cuda-tenant/context-limits", test_context_limits);
+	g_test_add_func("/cuda-tenant/local-memory", test_local_memory);
 	g_test_add_func("/cuda-tenant/driver-refuses", test_driver_refuses);
 	g_test_add_func("/cuda-tenant/reload", test_reload);
 	g_test_add_func("/cuda-tenant/device-info", test_device_info);
