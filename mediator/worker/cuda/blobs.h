@@ -34,7 +34,8 @@ bool image_is_sane(const struct blob *b);
 
 /*
  * Device memory that a sane image takes: its code and data, and variables of
- * zeros where it tells their size without having to be unpacked or compiled.
+ * zeros where it tells their size without having to be unpacked or compiled.  Of
+ * a fatbin's cubins the one with most of these counts.
  */
 uint64_t image_memory(const struct blob *b);
 

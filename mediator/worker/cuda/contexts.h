@@ -31,7 +31,6 @@ struct guest_stream {
 struct context_limit {
 	bool known;
 	uint64_t first;   /* what the context began with */
-	uint64_t value;   /* what it is now */
 	uint64_t charged; /* for what is beyond it */
 };
 

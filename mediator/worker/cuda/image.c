@@ -7,29 +7,16 @@
 #include <string.h>
 
 #include "blobs.h"
-
-#define FATBIN_MAGIC 0xBA55ED50u
-
-struct fatbin_header {
-	uint32_t magic;
-	uint16_t version;
-	uint16_t header_bytes;
-	uint64_t bytes; /* of what follows the header */
-};
-
-static bool within(uint64_t offset, uint64_t bytes, uint64_t size)
-{
-	return offset <= size && bytes <= size - offset;
-}
+#include "image_parts.h"
 
 static bool fatbin_is_sane(const uint8_t *data, uint64_t size)
 {
-	struct fatbin_header h;
+	struct image_fatbin h;
 
 	if (size < sizeof(h))
 		return false;
 	memcpy(&h, data, sizeof(h));
-	return h.header_bytes >= sizeof(h) && within(h.header_bytes, h.bytes, size);
+	return h.header_bytes >= sizeof(h) && image_within(h.header_bytes, h.bytes, size);
 }
 
 static bool sections_are_sane(const uint8_t *data, uint64_t size, const Elf64_Ehdr *e)
@@ -38,7 +25,7 @@ static bool sections_are_sane(const uint8_t *data, uint64_t size, const Elf64_Eh
 		Elf64_Shdr sh;
 
 		memcpy(&sh, data + e->e_shoff + (uint64_t)i * sizeof(sh), sizeof(sh));
-		if (sh.sh_type != SHT_NOBITS && !within(sh.sh_offset, sh.sh_size, size))
+		if (sh.sh_type != SHT_NOBITS && !image_within(sh.sh_offset, sh.sh_size, size))
 			return false;
 	}
 	return true;
@@ -50,13 +37,13 @@ static bool segments_are_sane(const uint8_t *data, uint64_t size, const Elf64_Eh
 		Elf64_Phdr ph;
 
 		memcpy(&ph, data + e->e_phoff + (uint64_t)i * sizeof(ph), sizeof(ph));
-		if (!within(ph.p_offset, ph.p_filesz, size))
+		if (!image_within(ph.p_offset, ph.p_filesz, size))
 			return false;
 	}
 	return true;
 }
 
-static bool elf_is_sane(const uint8_t *data, uint64_t size)
+bool image_elf_is_sane(const uint8_t *data, uint64_t size)
 {
 	Elf64_Ehdr e;
 
@@ -67,45 +54,9 @@ static bool elf_is_sane(const uint8_t *data, uint64_t size)
 	    (e.e_shnum && e.e_shentsize != sizeof(Elf64_Shdr)) ||
 	    (e.e_phnum && e.e_phentsize != sizeof(Elf64_Phdr)))
 		return false;
-	return within(e.e_shoff, (uint64_t)e.e_shnum * sizeof(Elf64_Shdr), size) &&
-	       within(e.e_phoff, (uint64_t)e.e_phnum * sizeof(Elf64_Phdr), size) &&
+	return image_within(e.e_shoff, (uint64_t)e.e_shnum * sizeof(Elf64_Shdr), size) &&
+	       image_within(e.e_phoff, (uint64_t)e.e_phnum * sizeof(Elf64_Phdr), size) &&
 	       sections_are_sane(data, size, &e) && segments_are_sane(data, size, &e);
-}
-
-/* Variables that begin as zeros: sections without content, but not shared memory's. */
-static uint64_t zeros_of(const uint8_t *data, uint64_t size)
-{
-	Elf64_Shdr names, sh;
-	uint64_t sum = 0;
-	Elf64_Ehdr e;
-
-	memcpy(&e, data, sizeof(e));
-	if (e.e_shstrndx >= e.e_shnum)
-		return 0;
-	memcpy(&names, data + e.e_shoff + (uint64_t)e.e_shstrndx * sizeof(names), sizeof(names));
-	for (unsigned int i = 0; i < e.e_shnum; i++) {
-		static const char prefix[] = ".nv.global";
-		const size_t length = sizeof(prefix) - 1;
-
-		memcpy(&sh, data + e.e_shoff + (uint64_t)i * sizeof(sh), sizeof(sh));
-		if (sh.sh_type != SHT_NOBITS || !within(sh.sh_name, length, names.sh_size) ||
-		    !within(names.sh_offset, names.sh_size, size) ||
-		    memcmp(data + names.sh_offset + sh.sh_name, prefix, length) != 0)
-			continue;
-		if (__builtin_add_overflow(sum, sh.sh_size, &sum))
-			return UINT64_MAX;
-	}
-	return sum;
-}
-
-uint64_t image_memory(const struct blob *b)
-{
-	uint64_t sum = b->bytes;
-
-	if (b->bytes >= SELFMAG && !memcmp(b->data, ELFMAG, SELFMAG) &&
-	    __builtin_add_overflow(sum, zeros_of(b->data, b->bytes), &sum))
-		return UINT64_MAX;
-	return sum;
 }
 
 /* Text ends with the zeros that follow each blob. */
@@ -128,9 +79,9 @@ bool image_is_sane(const struct blob *b)
 	if (!b->data)
 		return false;
 	memcpy(&magic, b->data, b->bytes < sizeof(magic) ? b->bytes : sizeof(magic));
-	if (magic == FATBIN_MAGIC)
+	if (magic == IMAGE_FATBIN_MAGIC)
 		return fatbin_is_sane(b->data, b->bytes);
 	if (!memcmp(&magic, ELFMAG, SELFMAG))
-		return elf_is_sane(b->data, b->bytes);
+		return image_elf_is_sane(b->data, b->bytes);
 	return looks_like_text(b->data, b->bytes);
 }

@@ -54,7 +54,7 @@ static CUresult know(struct cuda_session *s, struct context_limit *l, CUlimit li
 	r = s->drv->cuCtxGetLimit ? s->drv->cuCtxGetLimit(&first, limit) : CUDA_ERROR_NOT_SUPPORTED;
 	if (r != CUDA_SUCCESS)
 		return r;
-	l->first = l->value = first;
+	l->first = first;
 	l->known = true;
 	return CUDA_SUCCESS;
 }
@@ -92,9 +92,7 @@ static CUresult set(struct cuda_session *s, struct cuda_context *c, unsigned int
 	if (r != CUDA_SUCCESS)
 		return r;
 	r = s->drv->cuCtxSetLimit(limit, value);
-	if (r == CUDA_SUCCESS)
-		l->value = value;
-	else
+	if (r != CUDA_SUCCESS)
 		cost = before;
 	charge_give(s, l->charged - cost);
 	l->charged = cost;
@@ -112,7 +110,7 @@ CUresult contexts_local(struct cuda_session *s, uint64_t bytes)
 	l = &c->limit[CONTEXT_STACK];
 	if (know(s, l, CU_LIMIT_STACK_SIZE) != CUDA_SUCCESS)
 		return CUDA_SUCCESS; /* a driver without it has no stacks */
-	r = pay_up_to(s, l, cost_of(s, l, CU_LIMIT_STACK_SIZE, MAX(l->value, bytes)));
+	r = pay_up_to(s, l, cost_of(s, l, CU_LIMIT_STACK_SIZE, bytes));
 	if (r == CUDA_SUCCESS)
 		c->local = bytes;
 	return r;

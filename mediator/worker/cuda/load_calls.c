@@ -23,16 +23,16 @@ static CUresult prepare(struct cuda_session *s, uint64_t number, struct jit_opti
 	return CUDA_SUCCESS;
 }
 
-/* What an image will need: at least what it is; what it asks for beyond that, see image.c. */
-static CUresult take_for(struct cuda_session *s, const struct blob *b)
+/* What an image will need: at least what it is; what it asks for beyond that, see image_memory.c.
+ */
+static CUresult take_for(struct cuda_session *s, const struct blob *b, uint64_t *bytes)
 {
-	return charge_take(s, charge_of(image_memory(b)));
+	*bytes = charge_of(image_memory(b));
+	return charge_take(s, *bytes);
 }
 
-static void loaded(struct cuda_session *s, struct blob *b, CUresult r)
+static void loaded(struct cuda_session *s, struct blob *b, uint64_t bytes, CUresult r)
 {
-	const uint64_t bytes = charge_of(image_memory(b));
-
 	if (r == CUDA_SUCCESS)
 		s->new_charged = bytes;
 	else
@@ -46,6 +46,7 @@ CUresult host_vgpuModuleLoad(struct cuda_session *s, CUmodule *module, unsigned 
 {
 	struct jit_options o = {0};
 	struct blob *b;
+	uint64_t bytes;
 	CUresult r;
 
 	if (!s->drv->cuModuleLoadDataEx)
@@ -53,11 +54,11 @@ CUresult host_vgpuModuleLoad(struct cuda_session *s, CUmodule *module, unsigned 
 	r = prepare(s, number, &o, option, options, info_bytes, error_bytes, &b);
 	if (r != CUDA_SUCCESS)
 		return r;
-	r = take_for(s, b);
+	r = take_for(s, b, &bytes);
 	if (r != CUDA_SUCCESS)
 		return r;
 	r = s->drv->cuModuleLoadDataEx(module, b->data, o.n, o.option, o.value);
-	loaded(s, b, r);
+	loaded(s, b, bytes, r);
 	return r;
 }
 
@@ -69,6 +70,7 @@ CUresult host_vgpuLibraryLoad(struct cuda_session *s, CUlibrary *library, unsign
 {
 	struct jit_options o = {0};
 	struct blob *b;
+	uint64_t bytes;
 	CUresult r = session_open(s);
 
 	if (r != CUDA_SUCCESS)
@@ -83,11 +85,11 @@ CUresult host_vgpuLibraryLoad(struct cuda_session *s, CUlibrary *library, unsign
 	r = prepare(s, number, &o, option, options, info_bytes, error_bytes, &b);
 	if (r != CUDA_SUCCESS)
 		return r;
-	r = take_for(s, b);
+	r = take_for(s, b, &bytes);
 	if (r != CUDA_SUCCESS)
 		return r;
 	r = s->drv->cuLibraryLoadData(library, b->data, o.option, o.value, o.n, NULL, NULL, 0);
-	loaded(s, b, r);
+	loaded(s, b, bytes, r);
 	return r;
 }
 

@@ -713,6 +713,9 @@ static void test_local_memory(void)
 	g_assert_cmpuint(used(), ==, image + 3584 * threads);
 	assert_ok(set_limit(CU_LIMIT_STACK_SIZE, 1024));
 	g_assert_cmpuint(used(), ==, image + 3072 * threads);
+	assert_ok(set_limit(CU_LIMIT_STACK_SIZE, 4608));
+	g_assert_cmpint(launched(large), ==, CUDA_SUCCESS);
+	g_assert_cmpuint(used(), ==, image + 3584 * threads);
 	/* In a graph it is too late to be refused when that is launched. */
 	QUIET(cuGraphCreate, CTX, REQ(cuGraphCreate, .phGraph = graph));
 	g_assert_cmpint(add_kernel(graph, 1, huge), ==, CUDA_ERROR_OUT_OF_MEMORY);
