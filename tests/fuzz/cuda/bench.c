@@ -41,6 +41,7 @@ static void make_tenant(void)
 {
 	const struct tenant_limits l = {.classes = POLICY_ALL,
 					.memory = MEMORY_LIMIT,
+					.context = MEMORY_LIMIT / 8,
 					.kernel_ns = TENANT_NO_LIMIT,
 					.cap_percent = 100};
 
@@ -54,6 +55,8 @@ static void check_tenant(void)
 {
 	CHECK(worker.tenant.own.memory <= MEMORY_LIMIT);
 	CHECK(worker.tenant.own.memory == usage.session[1].memory);
+	CHECK(worker.tenant.own.contexts == usage.session[1].contexts);
+	CHECK(worker.tenant.own.contexts <= 2);
 }
 
 static void make_ram(void)
