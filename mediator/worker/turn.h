@@ -73,7 +73,7 @@ void turn_alone(struct worker *w);
 void turn_begin(struct worker *w);
 void turn_end(struct worker *w);
 
-/* cuda/marks.c: work is under way, the oldest since then; 0: none is. */
+/* cuda/marks_look.c: work is under way, the oldest since then; 0: none is. */
 void turn_account(struct worker *w, uint64_t now, uint64_t oldest_ns, bool progress);
 
 /*

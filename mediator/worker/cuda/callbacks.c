@@ -180,6 +180,10 @@ CUresult host_vgpuCallback(struct cuda_session *s, CUstream stream, unsigned lon
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (s->drv->cuStreamIsCapturing)
 		s->drv->cuStreamIsCapturing(stream, &capturing);
+	/* What comes before it is work; itself is none. */
+	if (capturing == CU_STREAM_CAPTURE_STATUS_NONE)
+		marks_flush(s, stream);
+	marks_forget(s);
 	data = callbacks_new(s, id, capturing == CU_STREAM_CAPTURE_STATUS_NONE);
 	if (!data)
 		return CUDA_ERROR_OUT_OF_MEMORY;

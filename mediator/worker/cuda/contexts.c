@@ -168,6 +168,7 @@ void contexts_leave(struct cuda_session *s, CUstream stream)
 {
 	struct cuda_context *c = contexts_current(s);
 
+	marks_flush(s, stream);
 	if (c && waits_may_ask(s, stream) && s->drv->cuStreamQuery(stream) == CUDA_ERROR_NOT_READY)
 		contexts_inherit(s, c, stream);
 }

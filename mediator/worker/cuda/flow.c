@@ -123,19 +123,6 @@ static bool has_room(struct cuda_session *s, uint32_t turn, uint64_t calls)
 	return !f->load || f->load + calls < LOAD_MAX;
 }
 
-/* What goes into a graph does not go to the GPU now. */
-static bool may_submit(struct cuda_session *s, CUstream stream, uint64_t calls)
-{
-	if (waits_is_capturing(s, stream))
-		return true;
-	if (!turn_may_submit(s->worker)) {
-		s->flow.for_turn = true;
-		return false;
-	}
-	marks_note(s, stream, calls);
-	return true;
-}
-
 static CUresult room_behind_callbacks(struct cuda_session *s, CUstream stream, uint64_t calls)
 {
 	uint32_t turn = callbacks_turn(s), before;
@@ -157,14 +144,17 @@ CUresult flow_room_for(struct cuda_session *s, CUstream stream, uint64_t calls)
 {
 	CUresult r;
 
-	if (!may_submit(s, stream, calls)) {
-		s->marks.calls = 0; /* it was let through before, for something else */
+	marks_forget(s);                   /* it was let through before, for something else */
+	if (waits_is_capturing(s, stream)) /* what goes into a graph does not go to the GPU now */
+		return room_behind_callbacks(s, stream, calls);
+	if (!turn_may_submit(s->worker)) {
+		s->flow.for_turn = true;
 		return flow_hold(s, s->req);
 	}
 	r = room_behind_callbacks(s, stream, calls);
 	if (r != CUDA_SUCCESS)
-		s->marks.calls = 0;
-	return r;
+		return r;
+	return marks_note(s, stream, calls) ? CUDA_SUCCESS : flow_hold(s, s->req);
 }
 
 bool flow_is_full(const struct cuda_session *s)

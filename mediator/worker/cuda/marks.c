@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Work on its way to the GPU. */
+/* Work on its way to the GPU: marks are made. */
 #include "marks.h"
-
-#include <stdlib.h>
 
 #include "callbacks.h"
 #include "contexts.h"
-#include "entry.h"
 #include "fdio.h"
 #include "session.h"
 #include "waits.h"
@@ -22,59 +19,219 @@
 
 /* What a call takes before any was seen: too much, so that few go first. */
 #define LIKELY_FIRST_NS (1 * MS)
-#define LIKELY_LEAST_NS (2 * US)
 
-/* A kernel may take its time; a queue in which nothing happens so long may wait for the guest. */
-#define STALL_NS (200 * MS)
-#define STALL_CALLS 4u
-
-/* Marks that have not passed, looked at in one poll. */
-#define LOOK_MARKS 4u
+/* More than these are made only where it matters what each is for. */
+#define MARKS_USUAL 32u
 
 void marks_init(struct marks *m)
 {
 	*m = (struct marks){.likely_ns = LIKELY_FIRST_NS};
 }
 
-void marks_note(struct cuda_session *s, CUstream stream, uint64_t calls)
+static struct own_event *record(struct cuda_session *s, struct cuda_context *c, CUstream stream)
 {
-	s->marks.stream = stream;
-	s->marks.calls = calls ? calls : 1;
+	struct own_event *own = contexts_event(s, c);
+
+	if (own && s->drv->cuEventRecord(own->event, stream) != CUDA_SUCCESS) {
+		contexts_event_back(c, own);
+		own = NULL;
+	}
+	return own;
 }
 
-/* -------------------------------------------------------------------- making */
+static bool may_record(struct cuda_session *s, CUstream stream)
+{
+	return s->drv->cuEventRecord && waits_may_ask(s, stream);
+}
+
+/* ------------------------------------------------------------ before the call */
+
+/* May what comes wait for a function of the guest's, and does it matter? */
+static bool is_to_be_bracketed(const struct cuda_session *s)
+{
+	return s->worker->tenant.limits.kernel_ns != TENANT_NO_LIMIT && callbacks_outstanding(s);
+}
+
+bool marks_note(struct cuda_session *s, CUstream stream, uint64_t calls)
+{
+	struct marks *m = &s->marks;
+	struct cuda_context *c;
+
+	marks_forget(s);
+	m->stream = stream;
+	m->calls = calls ? calls : 1;
+	if (!is_to_be_bracketed(s))
+		return true;
+	c = contexts_current(s);
+	if (!c || !may_record(s, stream))
+		return true;
+	marks_flush(s, stream);
+	if (m->n == MARKS_MAX) {
+		m->calls = 0;
+		return false;
+	}
+	m->begin = record(s, c, stream);
+	return true;
+}
+
+void marks_forget(struct cuda_session *s)
+{
+	struct cuda_context *c = contexts_current(s);
+
+	s->marks.calls = 0;
+	if (s->marks.begin && c)
+		contexts_event_back(c, s->marks.begin);
+	s->marks.begin = NULL;
+}
+
+/* -------------------------------------------------------------- after the call */
 
 static bool is_due(const struct cuda_session *s, uint64_t now)
 {
 	const struct marks *m = &s->marks;
 
+	if (m->n >= MARKS_USUAL)
+		return false;
 	if (now - m->marked_ns >= SPACE_NS || m->unmarked * m->least_ns >= SPACE_NS)
 		return true;
 	return s->worker->turn.leased && m->unmarked * m->likely_ns >= SPACE_LIKELY_NS;
 }
 
-static void make_mark(struct cuda_session *s, CUstream stream, uint64_t now)
+static bool mark_lane(struct cuda_session *s, const struct lane *l)
 {
 	struct cuda_context *c = contexts_current(s);
 	struct marks *m = &s->marks;
 	struct own_event *own;
 
-	m->marked_ns = now;
-	if (m->n == MARKS_MAX || !c || !s->drv->cuEventRecord || !waits_may_ask(s, stream))
-		return;
-	own = contexts_event(s, c);
+	if (m->n == MARKS_MAX || !c || !may_record(s, l->stream))
+		return false;
+	own = record(s, c, l->stream);
 	if (!own)
+		return false;
+	m->mark[m->n++] = (struct mark){.own = own,
+					.context = l->context,
+					.stream = l->stream,
+					.calls = l->calls,
+					.stuck = l->stuck,
+					.began = l->since,
+					.excused = l->excused};
+	return true;
+}
+
+/* True: the lane is no more, and another one may be in its place. */
+static bool end_lane(struct cuda_session *s, struct lane *l)
+{
+	struct marks *m = &s->marks;
+
+	if (session_context(s, l->context) != CUDA_SUCCESS)
+		m->outstanding -= l->calls; /* what it was in is gone */
+	else if (!mark_lane(s, l))
+		return false;
+	m->unmarked -= l->calls;
+	*l = m->lane[--m->lanes];
+	return true;
+}
+
+void marks_make(struct cuda_session *s, uint64_t now)
+{
+	struct marks *m = &s->marks;
+
+	m->marked_ns = now;
+	for (uint32_t i = 0; i < m->lanes;)
+		i += !end_lane(s, &m->lane[i]);
+}
+
+/* ... in the midst of a call. */
+static void mark_all(struct cuda_session *s, uint64_t now)
+{
+	const uint64_t context = s->context;
+
+	marks_make(s, now);
+	if (context)
+		session_context(s, context);
+}
+
+static struct lane *find_lane(struct cuda_session *s, CUstream stream)
+{
+	struct marks *m = &s->marks;
+
+	for (uint32_t i = 0; i < m->lanes; i++) {
+		if (m->lane[i].stream == stream && m->lane[i].context == s->context)
+			return &m->lane[i];
+	}
+	return NULL;
+}
+
+void marks_flush(struct cuda_session *s, CUstream stream)
+{
+	struct lane *l = find_lane(s, stream);
+
+	if (l)
+		end_lane(s, l);
+}
+
+void marks_stream_goes(struct cuda_session *s, CUstream stream)
+{
+	struct cuda_context *c = contexts_current(s);
+	struct marks *m = &s->marks;
+	struct lane *l = find_lane(s, stream);
+
+	if (!l)
 		return;
-	if (s->drv->cuEventRecord(own->event, stream) != CUDA_SUCCESS) {
-		contexts_event_back(c, own);
+	if (c && c->side) { /* has taken over what is left of it */
+		l->stream = c->side;
 		return;
 	}
-	m->mark[m->n++] = (struct mark){.own = own,
-					.context = s->context,
-					.calls = m->unmarked,
-					.stuck = m->unmarked_stuck,
-					.began = m->unmarked_ns};
-	m->unmarked = m->unmarked_stuck = 0;
+	m->outstanding -= l->calls;
+	m->unmarked -= l->calls;
+	*l = m->lane[--m->lanes];
+}
+
+/* Where the call in progress is counted. */
+static struct lane *lane_of_call(struct cuda_session *s, uint64_t now)
+{
+	struct marks *m = &s->marks;
+	struct lane *l = find_lane(s, m->stream);
+
+	if (l)
+		return l;
+	if (m->lanes == LANES_MAX)
+		mark_all(s, now);
+	if (m->lanes == LANES_MAX) { /* none could be marked: it shares one */
+		m->lane[0].excused = true;
+		return &m->lane[0];
+	}
+	l = &m->lane[m->lanes++];
+	*l = (struct lane){.context = s->context, .stream = m->stream, .since = now};
+	return l;
+}
+
+static void count(struct cuda_session *s, uint64_t now)
+{
+	struct marks *m = &s->marks;
+	struct lane *l = lane_of_call(s, now);
+
+	l->calls += m->calls;
+	if (callbacks_outstanding(s))
+		l->excused = true;
+	m->unmarked += m->calls;
+	m->outstanding += m->calls;
+}
+
+/* A call between two events, for itself. */
+static void count_bracketed(struct cuda_session *s, uint64_t now)
+{
+	struct marks *m = &s->marks;
+	const struct lane l = {
+		.context = s->context, .stream = m->stream, .calls = m->calls, .since = now};
+
+	if (!mark_lane(s, &l)) {
+		count(s, now);
+		return;
+	}
+	m->outstanding += m->calls;
+	m->mark[m->n - 1].begin = m->begin;
+	m->begin = NULL;
 }
 
 void marks_made(struct cuda_session *s)
@@ -86,187 +243,11 @@ void marks_made(struct cuda_session *s)
 		turn_account(s->worker, now, now, false);
 		m->passed_ns = now;
 	}
-	if (!m->unmarked)
-		m->unmarked_ns = now;
-	m->unmarked += m->calls;
-	m->outstanding += m->calls;
-	m->calls = 0;
+	if (m->begin)
+		count_bracketed(s, now);
+	else
+		count(s, now);
+	marks_forget(s);
 	if (is_due(s, now))
-		make_mark(s, m->stream, now);
-}
-
-/* ------------------------------------------------------------------- looking */
-
-/* What the time that some calls took says of one. */
-static void learn(struct marks *m, const struct mark *k, uint64_t now)
-{
-	const uint64_t most = (now - k->began) / k->calls;
-	const uint64_t least = k->undone > k->began ? (k->undone - k->began) / k->calls : 0;
-	const uint64_t likely = (most + least) / 2;
-
-	m->least_ns = least;
-	/* Up at once, since too much would be on its way; down in steps. */
-	m->likely_ns = likely > m->likely_ns ? likely : (m->likely_ns + likely) / 2;
-	if (m->likely_ns < LIKELY_LEAST_NS)
-		m->likely_ns = LIKELY_LEAST_NS;
-}
-
-static bool has_passed(struct cuda_session *s, const struct mark *k)
-{
-	return session_context(s, k->context) != CUDA_SUCCESS ||
-	       s->drv->cuEventQuery(k->own->event) != CUDA_ERROR_NOT_READY;
-}
-
-static void count_all(struct marks *m)
-{
-	for (uint32_t i = 0; i < m->n; i++)
-		m->mark[i].stuck = 0;
-	m->stuck = m->unmarked_stuck = 0;
-}
-
-bool marks_are_stalled(const struct cuda_session *s, uint64_t now)
-{
-	const struct marks *m = &s->marks;
-	const uint64_t patience = STALL_CALLS * m->likely_ns;
-
-	return m->outstanding > m->stuck &&
-	       now - m->passed_ns > (patience > STALL_NS ? patience : STALL_NS);
-}
-
-void marks_give_up(struct cuda_session *s, uint64_t now)
-{
-	struct marks *m = &s->marks;
-
-	for (uint32_t i = 0; i < m->n; i++)
-		m->mark[i].stuck = m->mark[i].calls;
-	m->unmarked_stuck = m->unmarked;
-	m->stuck = m->outstanding;
-	m->passed_ns = now;
-}
-
-/* What comes behind it has not begun before it passed. */
-static void take_out(struct cuda_session *s, uint32_t i, uint64_t now)
-{
-	struct marks *m = &s->marks;
-	struct cuda_context *c = contexts_of(s, m->mark[i].context);
-
-	if (c)
-		contexts_event_back(c, m->mark[i].own);
-	else
-		free(m->mark[i].own);
-	m->outstanding -= m->mark[i].calls;
-	m->n--;
-	for (uint32_t k = i; k < m->n; k++) {
-		m->mark[k] = m->mark[k + 1];
-		if (m->mark[k].began < now)
-			m->mark[k].began = now;
-	}
-	if (m->unmarked_ns < now)
-		m->unmarked_ns = now;
-}
-
-/* True: some have passed. */
-static bool look_at_marks(struct cuda_session *s, uint64_t now)
-{
-	struct marks *m = &s->marks;
-	unsigned int undone = 0;
-	bool some = false;
-
-	for (uint32_t i = 0; i < m->n && undone < LOOK_MARKS;) {
-		if (has_passed(s, &m->mark[i])) {
-			if (m->mark[i].stuck) /* that took no time of its own */
-				count_all(m);
-			else
-				learn(m, &m->mark[i], now);
-			take_out(s, i, now);
-			m->passed_ns = now;
-			some = true;
-		} else {
-			m->mark[i++].undone = now;
-			undone++;
-		}
-	}
-	return some;
-}
-
-/* Nothing is marked: only the streams themselves know. */
-static bool all_is_idle(struct cuda_session *s)
-{
-	const struct cuda_object *o;
-
-	for (uint32_t at = 0; (o = handles_each(&s->handles, VGPU_CUDA_CONTEXT, &at));) {
-		if (session_context(s, o->handle) == CUDA_SUCCESS && !waits_is_idle(s))
-			return false;
-	}
-	return true;
-}
-
-/* What is not done yet: since when, and is that too long? */
-static void judge(struct cuda_session *s, uint64_t now, bool some)
-{
-	const struct marks *m = &s->marks;
-	const uint64_t began = m->n ? m->mark[0].began : m->unmarked_ns;
-	const bool excused = callbacks_outstanding(s);
-
-	/* The daemon, which does not know of functions of the guest's, shall not mind. */
-	turn_account(s->worker, now, excused ? now : began, some);
-	turn_check_length(s->worker, now, began, m->n ? m->mark[0].calls : m->unmarked, excused);
-}
-
-void marks_poll(struct cuda_session *s, uint64_t now)
-{
-	struct marks *m = &s->marks;
-	const uint64_t context = s->context;
-	bool some;
-
-	if (!m->outstanding)
-		return;
-	some = look_at_marks(s, now);
-	if (!m->n && all_is_idle(s)) {
-		m->outstanding = m->unmarked = 0;
-		count_all(m);
-		some = true;
-	}
-	if (context)
-		session_context(s, context);
-	if (m->outstanding)
-		judge(s, now, some);
-	else
-		turn_account(s->worker, now, 0, some);
-}
-
-/* ------------------------------------------------------------ for the worker */
-
-void cuda_gpu_poll(struct worker *w, uint64_t now)
-{
-	if (w->cuda)
-		marks_poll(w->cuda, now);
-}
-
-uint64_t cuda_outstanding_ns(const struct worker *w)
-{
-	const struct marks *m = w->cuda ? &w->cuda->marks : NULL;
-
-	return m ? (m->outstanding - m->stuck) * m->likely_ns : 0;
-}
-
-bool cuda_is_stalled(const struct worker *w, uint64_t now)
-{
-	return w->cuda && marks_are_stalled(w->cuda, now);
-}
-
-bool cuda_has_room(const struct worker *w, uint64_t ns)
-{
-	const struct marks *m = w->cuda ? &w->cuda->marks : NULL;
-
-	if (!m || m->outstanding == m->stuck)
-		return true;
-	/* Behind what is stuck likely times mean nothing: each time twice as many. */
-	return cuda_outstanding_ns(w) < ns || m->outstanding - m->stuck < m->stuck;
-}
-
-void cuda_give_up(struct worker *w, uint64_t now)
-{
-	if (w->cuda)
-		marks_give_up(w->cuda, now);
+		mark_all(s, now);
 }

@@ -2,10 +2,16 @@
 /*
  * How much work is on its way to the GPU, and how long it takes there.
  *
- * Calls that enqueue are counted.  Now and then an event of ours is recorded
- * behind one: a mark.  From when marks have passed follows how long calls take,
- * and so how often marks are worth their while: behind each call if calls are
- * long, every quarter of a millisecond if they are short.
+ * Calls that enqueue are counted, by stream.  Now and then an event of ours is
+ * recorded in each stream that had some: a mark.  From when marks have passed
+ * follows how long calls take, and so how often marks are worth their while:
+ * behind each call if calls are long, every quarter of a millisecond if they are
+ * short.
+ *
+ * While functions of the guest's program are outstanding, calls may wait for
+ * these instead of being at work.  Then, if the tenant has a limit to how long
+ * a piece of work may take, each call has a second event, before it: only what
+ * is between the two is work.
  */
 #ifndef VGPU_WORKER_CUDA_MARKS_H
 #define VGPU_WORKER_CUDA_MARKS_H
@@ -17,27 +23,42 @@
 struct cuda_session;
 struct own_event;
 
-#define MARKS_MAX 32u
+/* What flow.h lets through behind a function, and some. */
+#define MARKS_MAX 544u
+#define LANES_MAX 64u
 
 struct mark {
 	struct own_event *own;
+	struct own_event *begin; /* before the call; NULL: there is none, or it has passed */
+	uint64_t context;        /* handle */
+	CUstream stream;
+	uint64_t calls;  /* since the mark before */
+	uint64_t began;  /* ns; they have not begun before */
+	uint64_t stuck;  /* of them */
+	uint64_t undone; /* when it was last seen not to have passed; 0: it was not looked at */
+	bool excused;    /* it may wait for a function of the guest's, and nothing tells */
+};
+
+/* Calls in one stream that have no mark behind them yet. */
+struct lane {
 	uint64_t context; /* handle */
-	uint64_t calls;   /* since the mark before */
-	uint64_t began;   /* ns; they have not begun before */
-	uint64_t stuck;   /* of them */
-	uint64_t undone;  /* when it was last seen not to have passed; 0: it was not looked at */
+	CUstream stream;
+	uint64_t calls;
+	uint64_t since; /* the first of them */
+	uint64_t stuck;
+	bool excused;
 };
 
 struct marks {
 	struct mark mark[MARKS_MAX]; /* in the order of their making */
 	uint32_t n;
+	struct lane lane[LANES_MAX];
+	uint32_t lanes;
 	/* The call in progress. */
 	CUstream stream;
 	uint64_t calls; /* it counts for so many; 0: it enqueues nothing */
-	/* Behind the last mark. */
-	uint64_t unmarked;
-	uint64_t unmarked_ns; /* the first of them */
-	uint64_t unmarked_stuck;
+	struct own_event *begin;
+	uint64_t unmarked;    /* calls of all lanes */
 	uint64_t outstanding; /* calls in all */
 	uint64_t stuck;       /* ... of which nobody waits for these: marks_give_up() */
 	uint64_t passed_ns;   /* when one was last done, or the first one made */
@@ -48,11 +69,33 @@ struct marks {
 
 void marks_init(struct marks *m);
 
-/* The call in progress enqueues into `stream`, and counts for `calls`. */
-void marks_note(struct cuda_session *s, CUstream stream, uint64_t calls);
+/* ------------------------------------------------------------ making: marks.c */
+
+/*
+ * The call in progress enqueues into `stream`, and counts for `calls`.  False: it
+ * cannot be told apart from others now, and must wait.
+ */
+bool marks_note(struct cuda_session *s, CUstream stream, uint64_t calls);
+
+/* It enqueues nothing after all, or nothing that is work: it only waits. */
+void marks_forget(struct cuda_session *s);
 
 /* It has been made. */
 void marks_made(struct cuda_session *s);
+
+/* Marks what all streams have got.  The current context may be another one afterwards. */
+void marks_make(struct cuda_session *s, uint64_t now);
+
+/*
+ * Marks what `stream` of the current context has got, before something follows
+ * there that is no work, or after which marks cannot be made.
+ */
+void marks_flush(struct cuda_session *s, CUstream stream);
+
+/* ... and if it could not be marked: `stream` is no more. */
+void marks_stream_goes(struct cuda_session *s, CUstream stream);
+
+/* ---------------------------------------------------- looking at: marks_look.c */
 
 /* Looks at marks; accounts for what has passed.  */
 void marks_poll(struct cuda_session *s, uint64_t now);

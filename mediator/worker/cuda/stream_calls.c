@@ -25,8 +25,10 @@ CUresult host_cuStreamDestroy_v2(struct cuda_session *s, CUstream stream)
 {
 	uint64_t own = handles_context(s, REQUEST(s, cuStreamDestroy_v2)->hStream);
 
-	if (session_context(s, own) == CUDA_SUCCESS) /* which is to wait for what is left */
+	if (session_context(s, own) == CUDA_SUCCESS) { /* which is to wait for what is left */
 		contexts_leave(s, stream);
+		marks_stream_goes(s, stream);
+	}
 	return s->drv->cuStreamDestroy_v2 ? s->drv->cuStreamDestroy_v2(stream)
 					  : CUDA_ERROR_NOT_SUPPORTED;
 }
@@ -38,6 +40,7 @@ CUresult host_cuStreamWaitEvent(struct cuda_session *s, CUstream stream, CUevent
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (s->captures) /* it may become part of one now */
 		contexts_leave(s, stream);
+	marks_forget(s); /* what it waits for is work, but itself is none */
 	return s->drv->cuStreamWaitEvent(stream, event, flags);
 }
 

@@ -16,6 +16,10 @@
 #define STREAM HANDLE(STREAM, 20)
 #define MODULE HANDLE(MODULE, 2)
 #define WAIT_FLAG HANDLE(FUNCTION, 3)
+#define OTHER HANDLE(STREAM, 21)
+#define EVENT HANDLE(EVENT, 22)
+#define GRAPH HANDLE(GRAPH, 23)
+#define EXEC HANDLE(GRAPHEXEC, 24)
 
 static CUdeviceptr at;
 static struct vgpu_queue_header ring; /* an empty one */
@@ -48,22 +52,32 @@ static void limit_kernels(uint64_t ns)
 
 	limits.kernel_ns = ns;
 	tenant_limits_write((struct tenant_limits *)test_worker->tenant.page, &limits);
+	tenant_look(&test_worker->tenant); /* as with each request */
+}
+
+static void fill_in(uint64_t stream, uint32_t value)
+{
+	QUIET(cuMemsetD32Async, CTX,
+	      REQ(cuMemsetD32Async, .dstDevice = at, .N = 1, .ui = value, .hStream = stream));
 }
 
 static void fill(uint32_t value)
 {
-	QUIET(cuMemsetD32Async, CTX,
-	      REQ(cuMemsetD32Async, .dstDevice = at, .N = 1, .ui = value, .hStream = STREAM));
+	fill_in(STREAM, value);
 }
 
 /* The stream stands until flag() is called. */
-static void block(void)
+static void block_in(uint64_t stream)
 {
 	const uint32_t zero = 0;
 
-	write_bytes(at + 4096, &zero, 4);
-	synchronize();
-	launch_wait(WAIT_FLAG, STREAM, at + 4096);
+	__atomic_store_n((uint32_t *)(uintptr_t)(at + 4096), zero, __ATOMIC_SEQ_CST);
+	launch_wait(WAIT_FLAG, stream, at + 4096);
+}
+
+static void block(void)
+{
+	block_in(STREAM);
 }
 
 static void flag(void)
@@ -333,17 +347,10 @@ static void test_capture(void)
 	stop();
 }
 
-/* A kernel that takes longer than it may is the end of the session. */
-static void test_too_long(void)
+static void expect_too_long(void)
 {
 	jmp_buf end;
 
-	start();
-	limit_kernels(50 * MS);
-	for (uint32_t i = 1; i <= MANY; i++) /* short ones are none of it */
-		fill(i);
-	synchronize();
-	block();
 	calls_broken = &end;
 	if (!setjmp(end)) {
 		for (;;)
@@ -352,6 +359,18 @@ static void test_too_long(void)
 	g_assert_cmpint(calls_broken_status, ==, -ETIME);
 	calls_broken = NULL;
 	flag();
+}
+
+/* A kernel that takes longer than it may is the end of the session. */
+static void test_too_long(void)
+{
+	start();
+	limit_kernels(50 * MS);
+	for (uint32_t i = 1; i <= MANY; i++) /* short ones are none of it */
+		fill(i);
+	synchronize();
+	block();
+	expect_too_long();
 	stop();
 }
 
@@ -371,19 +390,167 @@ static void test_long_enough(void)
 	stop();
 }
 
-/* Functions of the guest's program take the time that they take. */
+/* STREAM stands; in another one work was done just before that, and is after it. */
+static void block_beside(void)
+{
+	make_stream(OTHER);
+	fill_in(OTHER, 1);
+	block();
+	g_usleep(1000);
+	fill_in(OTHER, 2);
+}
+
+/* Work of a stream that has begun is not done because other streams' work is. */
+static void test_streams(void)
+{
+	start();
+	block_beside();
+	for (int i = 0; i < 1000; i++)
+		run();
+	g_assert_true(test_worker->turn.busy);
+	g_assert_cmpuint(test_worker->cuda->marks.outstanding, >, 0);
+	/* Nor if the stream goes. */
+	QUIET(cuStreamDestroy_v2, CTX, REQ(cuStreamDestroy_v2, .hStream = STREAM));
+	fill_in(OTHER, 1);
+	for (int i = 0; i < 1000; i++)
+		run();
+	g_assert_true(test_worker->turn.busy);
+	flag();
+	while (test_worker->turn.busy)
+		run();
+	g_assert_cmpuint(test_worker->cuda->marks.outstanding, ==, 0);
+	stop();
+}
+
+/* ... and ends the session if it takes too long, however much goes on beside it. */
+static void test_too_long_beside(void)
+{
+	start();
+	limit_kernels(50 * MS);
+	block_beside();
+	expect_too_long();
+	stop();
+}
+
+static void call_function(uint64_t id)
+{
+	char note[32];
+
+	g_snprintf(note, sizeof(note), "3:%u", (unsigned int)id);
+	QUIET(vgpuCallback, CTX, REQ(vgpuCallback, .stream = STREAM, .id = id));
+	while (!strstr(calls_notes->str, note))
+		run();
+}
+
+static void function_is_done(uint64_t id)
+{
+	QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = id));
+}
+
+/* Functions of the guest's program take the time that they take, and what waits for them too. */
 static void test_excused(void)
 {
 	start();
+	make_stream(OTHER);
+	QUIET(cuEventCreate, CTX, REQ(cuEventCreate, .phEvent = EVENT));
 	limit_kernels(1 * MS);
-	QUIET(vgpuCallback, CTX, REQ(vgpuCallback, .stream = STREAM, .id = 7));
-	while (!strstr(calls_notes->str, "3:7"))
-		run();
+	call_function(7);
+	g_assert_cmpuint(test_worker->cuda->marks.outstanding, ==, 0);
+	for (uint32_t i = 1; i <= 100; i++)
+		fill(i);
+	QUIET(cuEventRecord, CTX, REQ(cuEventRecord, .hEvent = EVENT, .hStream = STREAM));
+	QUIET(cuStreamWaitEvent, CTX,
+	      REQ(cuStreamWaitEvent, .hStream = OTHER, .hEvent = EVENT, .Flags = 0));
+	for (uint32_t i = 1; i <= 100; i++)
+		fill_in(OTHER, i);
 	for (int i = 0; i < 1000; i++)
 		run();
-	QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 7));
+	g_assert_cmpuint(test_worker->cuda->marks.outstanding, >, 0);
+	function_is_done(7);
 	while (test_worker->turn.busy)
 		run();
+	stop();
+}
+
+/* What runs beside such a function, or behind it once it has come, is not excused. */
+static void test_not_excused(void)
+{
+	start();
+	make_stream(OTHER);
+	limit_kernels(50 * MS);
+	call_function(8);
+	for (uint32_t i = 1; i <= 100; i++)
+		fill(i);
+	block_in(OTHER);
+	expect_too_long();
+	function_is_done(8);
+	stop();
+
+	start();
+	limit_kernels(50 * MS);
+	call_function(9);
+	block();
+	for (int i = 0; i < 1000; i++)
+		run();
+	function_is_done(9);
+	expect_too_long();
+	stop();
+}
+
+/* A graph is one piece of work, and its functions are part of it; what comes behind is another. */
+static void test_graph_function(void)
+{
+	start();
+	limit_kernels(50 * MS);
+	assert_ok(CALL(cuStreamBeginCapture_v2, CTX,
+		       REQ(cuStreamBeginCapture_v2, .hStream = STREAM,
+			   .mode = CU_STREAM_CAPTURE_MODE_RELAXED)));
+	QUIET(vgpuCallback, CTX, REQ(vgpuCallback, .stream = STREAM, .id = 6));
+	assert_ok(CALL(vgpuStreamEndCapture, CTX,
+		       REQ(vgpuStreamEndCapture, .stream = STREAM, .graph = GRAPH)));
+	assert_ok(CALL(vgpuGraphInstantiate, CTX,
+		       REQ(vgpuGraphInstantiate, .exec = EXEC, .graph = GRAPH)));
+	QUIET(cuGraphLaunch, CTX, REQ(cuGraphLaunch, .hGraph = EXEC, .hStream = STREAM));
+	while (!strstr(calls_notes->str, "3:6"))
+		run();
+	function_is_done(6);
+	fill(4);
+	g_assert_cmpuint(result(), ==, 4);
+	block();
+	expect_too_long();
+	synchronize();
+	QUIET(cuGraphLaunch, CTX, REQ(cuGraphLaunch, .hGraph = EXEC, .hStream = STREAM));
+	expect_too_long();
+	function_is_done(6);
+	stop();
+}
+
+/* A limit that comes when work waits for a function already: nobody knows when that begins. */
+static void test_late_limit(void)
+{
+	start();
+	call_function(4);
+	for (uint32_t i = 1; i <= 100; i++)
+		fill(i);
+	limit_kernels(1 * MS);
+	for (int i = 0; i < 1000; i++)
+		run();
+	function_is_done(4);
+	g_assert_cmpuint(result(), ==, 100);
+	stop();
+}
+
+/* Nor what was there before it, in the same stream. */
+static void test_before_function(void)
+{
+	start();
+	limit_kernels(50 * MS);
+	block();
+	QUIET(vgpuCallback, CTX, REQ(vgpuCallback, .stream = STREAM, .id = 5));
+	expect_too_long();
+	while (!strstr(calls_notes->str, "3:5"))
+		run();
+	function_is_done(5);
 	stop();
 }
 
@@ -403,6 +570,12 @@ int main(int argc, char **argv)
 	g_test_add_func("/cuda-turns/capture", test_capture);
 	g_test_add_func("/cuda-turns/too-long", test_too_long);
 	g_test_add_func("/cuda-turns/long-enough", test_long_enough);
+	g_test_add_func("/cuda-turns/streams", test_streams);
+	g_test_add_func("/cuda-turns/too-long-beside", test_too_long_beside);
 	g_test_add_func("/cuda-turns/excused", test_excused);
+	g_test_add_func("/cuda-turns/not-excused", test_not_excused);
+	g_test_add_func("/cuda-turns/before-function", test_before_function);
+	g_test_add_func("/cuda-turns/graph-function", test_graph_function);
+	g_test_add_func("/cuda-turns/late-limit", test_late_limit);
 	return g_test_run();
 }
