@@ -2,6 +2,8 @@
 /* Work on its way to the GPU: marks are made. */
 #include "marks.h"
 
+#include <stdlib.h>
+
 #include "callbacks.h"
 #include "contexts.h"
 #include "fdio.h"
@@ -39,63 +41,22 @@ static struct own_event *record(struct cuda_session *s, struct cuda_context *c, 
 	return own;
 }
 
+void marks_event_back(struct cuda_session *s, uint64_t context, struct own_event *e)
+{
+	struct cuda_context *c = contexts_of(s, context);
+
+	if (c)
+		contexts_event_back(c, e);
+	else
+		free(e);
+}
+
 static bool may_record(struct cuda_session *s, CUstream stream)
 {
 	return s->drv->cuEventRecord && waits_may_ask(s, stream);
 }
 
-/* ------------------------------------------------------------ before the call */
-
-/* May what comes wait for a function of the guest's, and does it matter? */
-static bool is_to_be_bracketed(const struct cuda_session *s)
-{
-	return s->worker->tenant.limits.kernel_ns != TENANT_NO_LIMIT && callbacks_outstanding(s);
-}
-
-bool marks_note(struct cuda_session *s, CUstream stream, uint64_t calls)
-{
-	struct marks *m = &s->marks;
-	struct cuda_context *c;
-
-	marks_forget(s);
-	m->stream = stream;
-	m->calls = calls ? calls : 1;
-	if (!is_to_be_bracketed(s))
-		return true;
-	c = contexts_current(s);
-	if (!c || !may_record(s, stream))
-		return true;
-	marks_flush(s, stream);
-	if (m->n == MARKS_MAX) {
-		m->calls = 0;
-		return false;
-	}
-	m->begin = record(s, c, stream);
-	return true;
-}
-
-void marks_forget(struct cuda_session *s)
-{
-	struct cuda_context *c = contexts_current(s);
-
-	s->marks.calls = 0;
-	if (s->marks.begin && c)
-		contexts_event_back(c, s->marks.begin);
-	s->marks.begin = NULL;
-}
-
-/* -------------------------------------------------------------- after the call */
-
-static bool is_due(const struct cuda_session *s, uint64_t now)
-{
-	const struct marks *m = &s->marks;
-
-	if (m->n >= MARKS_USUAL)
-		return false;
-	if (now - m->marked_ns >= SPACE_NS || m->unmarked * m->least_ns >= SPACE_NS)
-		return true;
-	return s->worker->turn.leased && m->unmarked * m->likely_ns >= SPACE_LIKELY_NS;
-}
+/* ---------------------------------------------------------------------- lanes */
 
 static bool mark_lane(struct cuda_session *s, const struct lane *l)
 {
@@ -118,6 +79,12 @@ static bool mark_lane(struct cuda_session *s, const struct lane *l)
 	return true;
 }
 
+static void take_lane(struct marks *m, struct lane *l)
+{
+	m->unmarked -= l->calls;
+	*l = m->lane[--m->lanes];
+}
+
 /* True: the lane is no more, and another one may be in its place. */
 static bool end_lane(struct cuda_session *s, struct lane *l)
 {
@@ -127,36 +94,113 @@ static bool end_lane(struct cuda_session *s, struct lane *l)
 		m->outstanding -= l->calls; /* what it was in is gone */
 	else if (!mark_lane(s, l))
 		return false;
-	m->unmarked -= l->calls;
-	*l = m->lane[--m->lanes];
+	take_lane(m, l);
 	return true;
 }
 
 void marks_make(struct cuda_session *s, uint64_t now)
 {
+	const uint64_t context = s->context;
 	struct marks *m = &s->marks;
 
 	m->marked_ns = now;
 	for (uint32_t i = 0; i < m->lanes;)
 		i += !end_lane(s, &m->lane[i]);
-}
-
-/* ... in the midst of a call. */
-static void mark_all(struct cuda_session *s, uint64_t now)
-{
-	const uint64_t context = s->context;
-
-	marks_make(s, now);
 	if (context)
 		session_context(s, context);
 }
 
-static struct lane *find_lane(struct cuda_session *s, CUstream stream)
+/* The stream for which all others of its context wait, and which waits for these. */
+static bool is_legacy(CUstream stream)
+{
+	return !stream || stream == CU_STREAM_LEGACY;
+}
+
+/*
+ * A mark in the default stream that comes later than what follows elsewhere would
+ * hold that up.
+ */
+static void leave_legacy(struct cuda_session *s)
+{
+	const uint64_t context = s->context;
+	struct marks *m = &s->marks;
+
+	for (uint32_t i = 0; i < m->lanes;) {
+		struct lane *l = &m->lane[i];
+
+		if (!is_legacy(l->stream)) {
+			i++;
+		} else if (!end_lane(s, l)) { /* very many marks are outstanding: these will do */
+			m->outstanding -= l->calls;
+			take_lane(m, l);
+		}
+	}
+	m->legacy = false;
+	if (context)
+		session_context(s, context);
+}
+
+/* ------------------------------------------------------------ before the call */
+
+/* May what comes wait for a function of the guest's, and does it matter? */
+static bool is_to_be_bracketed(const struct cuda_session *s)
+{
+	return s->worker->tenant.limits.kernel_ns != TENANT_NO_LIMIT && callbacks_outstanding(s);
+}
+
+bool marks_note(struct cuda_session *s, CUstream stream, uint64_t calls)
+{
+	struct marks *m = &s->marks;
+	struct cuda_context *c;
+
+	marks_forget(s);
+	if (m->legacy && !is_legacy(stream))
+		leave_legacy(s);
+	m->context = s->context;
+	m->stream = stream;
+	m->calls = calls ? calls : 1;
+	if (!is_to_be_bracketed(s))
+		return true;
+	c = contexts_current(s);
+	if (!c || !may_record(s, stream))
+		return true;
+	if (m->lanes)
+		marks_make(s, fdio_now_ns());
+	if (m->n == MARKS_MAX) {
+		m->calls = 0;
+		return false;
+	}
+	m->begin = record(s, c, stream);
+	return true;
+}
+
+void marks_forget(struct cuda_session *s)
 {
 	struct marks *m = &s->marks;
 
+	m->calls = 0;
+	if (m->begin)
+		marks_event_back(s, m->context, m->begin);
+	m->begin = NULL;
+}
+
+/* -------------------------------------------------------------- after the call */
+
+static bool is_due(const struct cuda_session *s, uint64_t now)
+{
+	const struct marks *m = &s->marks;
+
+	if (m->n >= MARKS_USUAL)
+		return false;
+	if (now - m->marked_ns >= SPACE_NS || m->unmarked * m->least_ns >= SPACE_NS)
+		return true;
+	return s->worker->turn.leased && m->unmarked * m->likely_ns >= SPACE_LIKELY_NS;
+}
+
+static struct lane *find_lane(struct marks *m, uint64_t context, CUstream stream)
+{
 	for (uint32_t i = 0; i < m->lanes; i++) {
-		if (m->lane[i].stream == stream && m->lane[i].context == s->context)
+		if (m->lane[i].stream == stream && m->lane[i].context == context)
 			return &m->lane[i];
 	}
 	return NULL;
@@ -164,7 +208,7 @@ static struct lane *find_lane(struct cuda_session *s, CUstream stream)
 
 void marks_flush(struct cuda_session *s, CUstream stream)
 {
-	struct lane *l = find_lane(s, stream);
+	struct lane *l = find_lane(&s->marks, s->context, stream);
 
 	if (l)
 		end_lane(s, l);
@@ -174,7 +218,7 @@ void marks_stream_goes(struct cuda_session *s, CUstream stream)
 {
 	struct cuda_context *c = contexts_current(s);
 	struct marks *m = &s->marks;
-	struct lane *l = find_lane(s, stream);
+	struct lane *l = find_lane(&s->marks, s->context, stream);
 
 	if (!l)
 		return;
@@ -183,26 +227,26 @@ void marks_stream_goes(struct cuda_session *s, CUstream stream)
 		return;
 	}
 	m->outstanding -= l->calls;
-	m->unmarked -= l->calls;
-	*l = m->lane[--m->lanes];
+	take_lane(m, l);
 }
 
 /* Where the call in progress is counted. */
 static struct lane *lane_of_call(struct cuda_session *s, uint64_t now)
 {
 	struct marks *m = &s->marks;
-	struct lane *l = find_lane(s, m->stream);
+	struct lane *l = find_lane(m, m->context, m->stream);
 
 	if (l)
 		return l;
 	if (m->lanes == LANES_MAX)
-		mark_all(s, now);
+		marks_make(s, now);
 	if (m->lanes == LANES_MAX) { /* none could be marked: it shares one */
 		m->lane[0].excused = true;
 		return &m->lane[0];
 	}
+	m->legacy |= is_legacy(m->stream);
 	l = &m->lane[m->lanes++];
-	*l = (struct lane){.context = s->context, .stream = m->stream, .since = now};
+	*l = (struct lane){.context = m->context, .stream = m->stream, .since = now};
 	return l;
 }
 
@@ -223,9 +267,9 @@ static void count_bracketed(struct cuda_session *s, uint64_t now)
 {
 	struct marks *m = &s->marks;
 	const struct lane l = {
-		.context = s->context, .stream = m->stream, .calls = m->calls, .since = now};
+		.context = m->context, .stream = m->stream, .calls = m->calls, .since = now};
 
-	if (!mark_lane(s, &l)) {
+	if (session_context(s, l.context) != CUDA_SUCCESS || !mark_lane(s, &l)) {
 		count(s, now);
 		return;
 	}
@@ -249,5 +293,5 @@ void marks_made(struct cuda_session *s)
 		count(s, now);
 	marks_forget(s);
 	if (is_due(s, now))
-		mark_all(s, now);
+		marks_make(s, now);
 }

@@ -54,7 +54,9 @@ struct marks {
 	uint32_t n;
 	struct lane lane[LANES_MAX];
 	uint32_t lanes;
+	bool legacy; /* one may be of a default stream: the last call was for it */
 	/* The call in progress. */
+	uint64_t context; /* handle */
 	CUstream stream;
 	uint64_t calls; /* it counts for so many; 0: it enqueues nothing */
 	struct own_event *begin;
@@ -83,17 +85,17 @@ void marks_forget(struct cuda_session *s);
 /* It has been made. */
 void marks_made(struct cuda_session *s);
 
-/* Marks what all streams have got.  The current context may be another one afterwards. */
+/* Marks what all streams have got, before something follows that is no work. */
 void marks_make(struct cuda_session *s, uint64_t now);
 
-/*
- * Marks what `stream` of the current context has got, before something follows
- * there that is no work, or after which marks cannot be made.
- */
+/* Marks what `stream` of the current context has got, before that can no more be done. */
 void marks_flush(struct cuda_session *s, CUstream stream);
 
 /* ... and if it could not be marked: `stream` is no more. */
 void marks_stream_goes(struct cuda_session *s, CUstream stream);
+
+/* An event of that context's, which may be gone. */
+void marks_event_back(struct cuda_session *s, uint64_t context, struct own_event *e);
 
 /* ---------------------------------------------------- looking at: marks_look.c */
 

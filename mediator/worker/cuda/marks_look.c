@@ -2,8 +2,6 @@
 /* Work on its way to the GPU: which of it is done, and how long did it take? */
 #include "marks.h"
 
-#include <stdlib.h>
-
 #include "contexts.h"
 #include "entry.h"
 #include "session.h"
@@ -76,16 +74,6 @@ void marks_give_up(struct cuda_session *s, uint64_t now)
 	m->passed_ns = now;
 }
 
-static void event_back(struct cuda_session *s, const struct mark *k, struct own_event *e)
-{
-	struct cuda_context *c = contexts_of(s, k->context);
-
-	if (c)
-		contexts_event_back(c, e);
-	else
-		free(e);
-}
-
 /* Streams whose next mark has not begun; what follows there has not either. */
 struct standing {
 	const struct mark *first[LOOK_STREAMS];
@@ -113,7 +101,7 @@ static bool has_yet_to_begin(struct cuda_session *s, struct mark *k, struct stan
 		st->first[st->n++] = k;
 		return true;
 	}
-	event_back(s, k, k->begin);
+	marks_event_back(s, k->context, k->begin);
 	k->begin = NULL;
 	k->began = now;
 	return false;
@@ -123,8 +111,11 @@ static bool has_yet_to_begin(struct cuda_session *s, struct mark *k, struct stan
 static void take_out(struct cuda_session *s, uint32_t i, uint64_t now)
 {
 	struct marks *m = &s->marks;
+	const struct mark *gone = &m->mark[i];
 
-	event_back(s, &m->mark[i], m->mark[i].own);
+	if (gone->begin)
+		marks_event_back(s, gone->context, gone->begin);
+	marks_event_back(s, gone->context, gone->own);
 	m->outstanding -= m->mark[i].calls;
 	m->n--;
 	for (uint32_t k = i; k < m->n; k++) {
