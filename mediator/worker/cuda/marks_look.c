@@ -20,7 +20,7 @@
 /* Marks that have not passed, looked at in one poll. */
 #define LOOK_MARKS 4u
 /* Streams in which marks wait for their turn to begin, looked at in one poll. */
-#define LOOK_STREAMS 32u
+#define LOOK_STREAMS 64u
 
 /* ------------------------------------------------------------------- looking */
 
