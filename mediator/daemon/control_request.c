@@ -84,13 +84,14 @@ static bool is_flat(const char *line, size_t length)
 	return open == 1;
 }
 
+/* The parser makes something of escapes that are none, too, and not always UTF-8. */
 static const char *text_of(JsonNode *node)
 {
 	const char *text = NULL;
 
 	if (JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING)
 		text = json_node_get_string(node);
-	return text && strlen(text) <= TEXT_MAX ? text : NULL;
+	return text && strlen(text) <= TEXT_MAX && g_utf8_validate(text, -1, NULL) ? text : NULL;
 }
 
 static bool number_of(JsonNode *node, uint64_t *number)
@@ -118,8 +119,8 @@ static char *take_text(struct control_request *r, enum member m, JsonNode *node)
 	const char *text = text_of(node);
 
 	if (!text)
-		return g_strdup_printf("\"%s\" must be a text of at most %d bytes", members[m].name,
-				       TEXT_MAX);
+		return g_strdup_printf("\"%s\" must be a text, in UTF-8, of at most %d bytes",
+				       members[m].name, TEXT_MAX);
 	switch (m) {
 	case TENANT:
 		r->tenant = g_strdup(text);

@@ -149,6 +149,7 @@ CONTROL = {
     "status": b'{"verb":"status","id":1}',
     "audit": b'{"verb":"audit","tenant":"vm1","kind":"eviction","since":"2026-11-27T08:15:02.5Z",'
              b'"after":7,"most":100}',
+    "surrogate": b'{"verb":"tenants","tenant":"5\\uDDO[\\uDDDD"}',
     "set": b'{"id":"a\\n","verb":"set","tenant":"vm1","key":"weight","value":"5\\u0041"}',
     "evict": b'{"verb":"evict","session":12}',
     "quarantine": b'{"verb":"quarantine","tenant":"vm1","for":"10m"}',

@@ -72,6 +72,7 @@ static void test_bad(void)
 	refuse("{\"verb\":\"status\",\"x\":{}}", "nothing nested");
 	refuse("{\"verb\":\"status\"/* */}", "nothing nested");
 	refuse("{\"verb\":\"\xff\"}", "JSON object");
+	refuse("{\"verb\":\"tenants\",\"tenant\":\"5\\uDDO[\"}", "in UTF-8");
 	refuse("{}", "needs a \"verb\"");
 	refuse("{\"verb\":7}", "needs a \"verb\"");
 	refuse("{\"verb\":\"sudo\"}", "no such verb");
