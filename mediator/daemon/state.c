@@ -14,6 +14,7 @@
 #include "control.h"
 #include "fdio.h"
 #include "log.h"
+#include "state_file.h"
 #include "tenants.h"
 
 #define GROUP "session"
@@ -178,7 +179,7 @@ void state_remember(const struct session *s)
 	g_key_file_set_uint64(file, GROUP, "slot", s->slot);
 	g_key_file_set_uint64(file, GROUP, "gpu", s->gpu);
 	text = g_key_file_to_data(file, NULL, NULL);
-	if (!g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &err)) {
+	if (!state_file_write(path, text, &err)) {
 		log_warning(&about, "session cannot outlive this daemon: %s", err->message);
 		g_clear_error(&err);
 	}
