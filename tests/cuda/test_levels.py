@@ -5,16 +5,19 @@
 Over the daemon's socket, on the backend without a GPU.
 """
 
+import contextlib
 import json
 import os
 import pathlib
+import signal
+import socket
 import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "vm"))
 import tap  # noqa: E402
-from vm import HOST, Daemon  # noqa: E402
+from vm import HOST, Daemon, wait_until  # noqa: E402
 
 DRIVER_TESTS = HOST / "tests" / "cuda" / "driver" / "driver_tests"
 LIBRARIES = f"{HOST}/guest-driver/cuda:{HOST}/guest-driver/nvml"
@@ -25,6 +28,25 @@ MIB = 1 << 20
 WORKS_AT_LOW = ("copy.sizes", "copy.mib_8", "copy.odd_sources", "copy.two_dimensions",
                 "copy.three_dimensions", "launch.vector_add_ptx", "launch.matmul_ptx",
                 "memory.plain", "memory.asynchronous", "memory.virtual_memory", "stream.order")
+
+PTX = HOST / "tests" / "cuda" / "kernels.ptx"
+# A program that loses its context, and stays.
+LOSE_CONTEXT = """
+import ctypes, pathlib, sys
+cuda, p = ctypes.CDLL("libcuda.so.1"), ctypes.c_void_p
+context, module, function = p(), p(), p()
+bad, value = ctypes.c_uint64(16), ctypes.c_uint32(1)
+args = (p * 2)(ctypes.addressof(bad), ctypes.addressof(value))
+text = pathlib.Path(sys.argv[1]).read_bytes() + bytes(1)
+assert cuda.cuInit(0) == 0
+assert cuda.cuCtxCreate_v2(ctypes.byref(context), 0, 0) == 0
+assert cuda.cuModuleLoadData(ctypes.byref(module), text) == 0
+assert cuda.cuModuleGetFunction(ctypes.byref(function), module, b"store_at") == 0
+assert cuda.cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, None, args, None) == 0
+assert cuda.cuCtxSynchronize() == 700
+print("lost", flush=True)
+sys.stdin.read()
+"""
 
 
 class Levels(unittest.TestCase):
@@ -121,6 +143,36 @@ class Levels(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("the tenant is quarantined as its sessions failed too often",
                       self.daemon.log())
+
+    def sessions(self):
+        """As the control socket shows them."""
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as control:
+            control.connect(str(self.daemon.folder / "run" / "control.sock"))
+            control.sendall(b'{"verb":"sessions"}\n')
+            return json.loads(control.makefile().readline())["result"]
+
+    def faults(self):
+        text = (self.daemon.folder / "run" / "audit.log").read_text()
+        lines = [json.loads(line) for line in text.splitlines()]
+        return [line["details"]["fault"] for line in lines if line["kind"] == "fault"]
+
+    def test_one_fault(self):
+        """A session that had its fault with one daemon has no other with the next."""
+        self.start("level=low\n[limits]\nbytes-per-second=none\n")
+        with subprocess.Popen([sys.executable, "-c", LOSE_CONTEXT, PTX], env=self.environment(),
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as lost:
+            self.assertEqual(lost.stdout.readline(), "lost\n")
+            wait_until("the fault", lambda: self.faults() == ["gpu-error"])
+            self.daemon.kill()
+            self.daemon.start()
+            # The worker has come by once what it has used is known.
+            wait_until("the worker", lambda: self.sessions() and
+                       self.sessions()[0]["usage"]["calls"] > 0)
+            os.kill(self.sessions()[0]["pid"], signal.SIGKILL)
+            wait_until("its end", lambda: not self.sessions())
+            lost.stdin.close()
+        self.daemon_says("the worker crashed, or was killed")
+        self.assertEqual(self.faults(), ["gpu-error"])
 
     def test_nvml(self):
         """The same word from NVML, also to who may not have a context at all."""
