@@ -49,13 +49,7 @@ static struct daemon_proc *start(const char *faults)
 
 static struct frontend *connect_as(const struct daemon_proc *p, const char *name)
 {
-	struct daemon_proc at = *p;
-	struct frontend *f;
-
-	at.socket = g_strdup_printf("%s/%s.sock", p->dir, name);
-	f = frontend_new(&at, name, 4 * MIB);
-	g_free(at.socket);
-	return f;
+	return frontend_new_own(p, name, 4 * MIB);
 }
 
 static int nop(struct fqueue *q)
@@ -160,12 +154,8 @@ static pid_t only_worker(const struct daemon_proc *p)
 /* Another daemon, and vm1's device comes to it with its session. */
 static void next_daemon(struct daemon_proc *p, struct frontend *f, struct fqueue *q)
 {
-	struct daemon_proc at = *p;
-
 	daemon_again(p);
-	at.socket = g_strdup_printf("%s/vm1.sock", p->dir);
-	frontend_reconnect(f, &at);
-	g_free(at.socket);
+	frontend_reconnect(f);
 	g_assert_cmpint(fqueue_resume(q), ==, 0);
 }
 
@@ -514,13 +504,9 @@ static void test_too_long(void)
 	const struct vgpu_desc d[3] = {{0, 0, 0, bytes}, {1, 0, 0, bytes}, {2, 0, 0, bytes}};
 	struct daemon_proc *p = start("[limits]\nmemory=1G\nlongest-kernel=100ms\n"
 				      "[faults]\nfaults=1\nquarantine=1h\n");
-	struct daemon_proc at = *p;
-	struct frontend *f;
-	struct fqueue *q;
+	struct frontend *f = frontend_new_own(p, "vm1", 3 * bytes + 2 * MIB);
+	struct fqueue *q = fqueue_new(f, 0, 256, 3);
 
-	at.socket = g_strdup_printf("%s/vm1.sock", p->dir);
-	f = frontend_new(&at, "vm1", 3 * bytes + 2 * MIB);
-	q = fqueue_new(f, 0, 256, 3);
 	for (uint32_t i = 0; i < 3; i++)
 		buffer_set_flat(q, i, i < 2 ? VGPU_BUFFER_READ : VGPU_BUFFER_WRITE,
 				frontend_alloc(f, bytes, 4096, NULL), bytes);
@@ -530,7 +516,6 @@ static void test_too_long(void)
 	expect_shut_out(f, "too often, for another 3");
 	g_assert_cmpuint(count_audit(p, "\"fault\":\"kernel-time\""), ==, 1);
 	frontend_free(f);
-	g_free(at.socket);
 	daemon_stop(p);
 }
 

@@ -485,7 +485,7 @@ static void test_restart(void)
 	daemon_crash(p);
 	g_assert_cmpint(alloc(q, 2 * MIB, NULL), ==, CUDA_ERROR_OUT_OF_MEMORY);
 	daemon_again(p);
-	frontend_reconnect(f, p);
+	frontend_reconnect(f);
 	g_assert_cmpint(fqueue_resume(q), ==, 0);
 	change(p, "[limits]\nmemory=6M\n");
 	WAIT_UNTIL(tenant(q).memory_limit == 6 * MIB);
