@@ -57,7 +57,15 @@ struct session_usage {
 	uint64_t busy_since; /* CLOCK_MONOTONIC: the oldest GPU work not done was begun; 0: none */
 	uint64_t progress;   /* moves whenever GPU work is done */
 	uint64_t contexts;   /* that the driver really has, and nobody is charged for */
-	uint64_t reserved[4];
+	uint64_t life;       /* enum usage_life */
+	uint64_t reserved[3];
+};
+
+/* What a daemon after the one that started a worker knows of its end: it is no parent. */
+enum usage_life {
+	USAGE_UNKNOWN = 0, /* the worker has not taken this page */
+	USAGE_SERVES = 1,
+	USAGE_ENDED = 2, /* by itself, and not by a crash */
 };
 
 struct tenant_usage {

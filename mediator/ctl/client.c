@@ -9,8 +9,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
+
+#include "unix_address.h"
 
 /* Of an answer: as much as the daemon could ever have to say, and more. */
 #define ANSWER_MAX (64u * 1024 * 1024)
@@ -34,14 +35,14 @@ static void set_errno(GError **err, const char *what, const char *path, int code
 
 struct client *client_connect(const char *path, guint timeout_ms, GError **err)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct sockaddr_un addr;
 	struct client *c;
 	/* Also to connect, where many wait before a daemon that does not move. */
 	const struct timeval limit = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
 	int fd;
 
-	if (g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path)) >= sizeof(addr.sun_path)) {
-		set_errno(err, "cannot connect to", path, ENAMETOOLONG);
+	if (!unix_address(&addr, path)) {
+		set_errno(err, "cannot connect to", path, errno);
 		return NULL;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -90,7 +90,8 @@ int ctl_status(struct ctl *c)
 	if (json_flag(o, "open"))
 		puts("OPEN: everybody who reaches the socket may use the GPU, without limits");
 	if (json_flag(o, "draining"))
-		puts("DRAINING: no session may begin; \"drain --off\" ends this");
+		printf("DRAINING since %s: no session may begin; \"drain --off\" ends this\n",
+		       json_text(o, "draining_since"));
 	g_free(age);
 	json_node_unref(node);
 	return CTL_DONE;

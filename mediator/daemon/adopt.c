@@ -7,7 +7,6 @@
 #include <glib/gstdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "discard.h"
@@ -17,6 +16,7 @@
 #include "state.h"
 #include "tenant.h"
 #include "turns.h"
+#include "unix_address.h"
 #include "worker_users.h"
 
 #define KNOCKING_MAX 256u
@@ -156,13 +156,13 @@ static gboolean on_adoption(gint fd, GIOCondition condition, gpointer data)
 
 static int listen_at(const struct daemon *d, const char *path, GError **err)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct sockaddr_un addr;
 	uid_t uid;
 	gid_t gid;
 	int fd;
 
 	worker_users_owner(d, &uid, &gid);
-	if (g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path)) >= sizeof(addr.sun_path)) {
+	if (!unix_address(&addr, path)) {
 		g_set_error(err, G_FILE_ERROR, G_FILE_ERROR_NAMETOOLONG,
 			    "the runtime directory's path is too long: %s", path);
 		return -1;

@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "client.h"
 #include "log.h"
+#include "unix_address.h"
 #include "vgpu_socket.h"
 
 /*
@@ -40,11 +40,11 @@ static bool is_safe(const char *dir)
 /* A connected socket, or a negative errno. */
 static int call(const char *path)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct sockaddr_un addr;
 	int fd, err;
 
-	if (g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path)) >= sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
+	if (!unix_address(&addr, path))
+		return -errno;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "audit.h"
@@ -16,6 +15,7 @@
 #include "fdio.h"
 #include "log.h"
 #include "state.h"
+#include "unix_address.h"
 
 #define CONNECTIONS_MAX 64u
 /* Of one user that is not an administrator: it may not keep the others out. */
@@ -272,11 +272,11 @@ static gboolean on_connection(gint fd, GIOCondition condition, gpointer data)
 /* Everybody may connect: who it is decides, not the file's mode. */
 static int listen_at(const char *path)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct sockaddr_un addr;
 	int fd, err;
 
-	if (g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path)) >= sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
+	if (!unix_address(&addr, path))
+		return -errno;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "audit.h"
+#include "drain.h"
 #include "policy.h"
 #include "session.h"
 #include "tenant.h"
@@ -188,8 +189,16 @@ static void quarantine(struct daemon *d, const struct control_request *r, struct
 
 static void drain(struct daemon *d, const struct control_request *r, struct outcome *out)
 {
-	d->draining = !r->off;
-	out->result = result_number("sessions", g_hash_table_size(d->sessions));
+	GError *err = NULL;
+
+	if (drain_set(d, !r->off, &err)) {
+		out->result = result_number("sessions", g_hash_table_size(d->sessions));
+		return;
+	}
+	fail(out, CONTROL_FAILED,
+	     g_strdup_printf("%s for now, but the next daemon will not know: %s",
+			     r->off ? "sessions may begin" : "no session may begin", err->message));
+	g_clear_error(&err);
 }
 
 static void reload(struct daemon *d, struct outcome *out)

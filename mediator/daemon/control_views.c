@@ -6,6 +6,7 @@
 #include "audit.h"
 #include "confinement.h"
 #include "control_verbs.h"
+#include "drain.h"
 #include "session.h"
 #include "tenant.h"
 #include "usage.h"
@@ -154,6 +155,16 @@ static void set_devices(JsonObject *o, const struct config *c)
 	json_object_set_array_member(o, "devices", devices);
 }
 
+static void set_draining(JsonObject *o, const struct daemon *d)
+{
+	char *since = drain_since(d);
+
+	json_object_set_boolean_member(o, "draining", since != NULL);
+	if (since)
+		json_object_set_string_member(o, "draining_since", since);
+	g_free(since);
+}
+
 JsonNode *control_view_status(struct daemon *d, const struct control_peer *p)
 {
 	JsonObject *o = json_object_new();
@@ -164,7 +175,7 @@ JsonNode *control_view_status(struct daemon *d, const struct control_peer *p)
 	json_object_set_string_member(o, "backend", d->backend_name);
 	set_devices(o, d->config);
 	json_object_set_boolean_member(o, "open", d->config->tenants_open);
-	json_object_set_boolean_member(o, "draining", d->draining);
+	set_draining(o, d);
 	set_seconds(o, "uptime_seconds", (uint64_t)(g_get_monotonic_time() - d->started) * 1000);
 	if (role >= CONTROL_MONITOR)
 		set_host(o, d);

@@ -28,7 +28,7 @@ struct daemon {
 	struct log_bucket peer_lines; /* of connections that come and go */
 	gint64 started;               /* monotonic, microseconds */
 	bool quitting;
-	bool draining;           /* no session may begin; control_verbs.c */
+	GDateTime *draining;     /* since when no session may begin; NULL: it may; drain.c */
 	struct audit *audit;     /* NULL before it is open */
 	struct control *control; /* control_socket.c */
 	bool one_client;         /* --fd gave a connected device: its end is ours */

@@ -7,6 +7,7 @@
 
 #include "faults_file.h"
 #include "session.h"
+#include "state.h"
 #include "tenant.h"
 
 #define SECOND ((uint64_t)1000000000)
@@ -189,6 +190,9 @@ void faults_count(struct session *s, enum fault_cause cause)
 	if (!s->tenant || !s->announced || s->failed)
 		return;
 	s->failed = true;
+	/* Such a session goes on, perhaps longer than we: the next daemon counts no other of it. */
+	if (cause == FAULT_GPU_ERROR && s->state != SESSION_ENDING)
+		state_remember(s);
 	s->tenant->faults->count[cause]++;
 	audit_fault(s, cause);
 	step(s->tenant, QUARANTINE_FAULT, 0);

@@ -2,18 +2,15 @@
 /* Faults and quarantines for the next daemon. */
 #include "faults_file.h"
 
-#include <errno.h>
 #include <glib/gstdio.h>
 
 #include "faults.h"
 #include "log.h"
 #include "state.h"
+#include "state_file.h"
 #include "tenant.h"
 
 #define FOLDER "quarantine"
-
-/* A file of ours is smaller. */
-#define FILE_MAX (64u << 10)
 
 /* Which run of the clock it is. */
 static char *boot_id(void)
@@ -37,19 +34,14 @@ static char *path_of(const struct tenant *t)
 
 void faults_file_read(const struct tenant *t, struct quarantine *q, uint64_t now)
 {
-	char *path = path_of(t), *boot = boot_id(), *text = NULL;
-	gsize length = 0;
+	char *path = path_of(t), *boot = boot_id();
 	GError *err = NULL;
-	GStatBuf st;
+	gsize length = 0;
+	char *text = state_file_read(path, &length, &err);
 
 	*q = (struct quarantine){0};
-	if (g_lstat(path, &st) == 0) {
-		if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX)
-			g_set_error_literal(&err, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-					    "it is no file of this daemon's");
-		else if (g_file_get_contents(path, &text, &length, &err))
-			quarantine_load(q, text, length, boot, now, &err);
-	}
+	if (text)
+		quarantine_load(q, text, length, boot, now, &err);
 	if (err) {
 		log_warning(NULL, "tenant %s: its faults before are not known: %s: %s", t->name,
 			    path, err->message);
@@ -67,7 +59,7 @@ static void write_file(const struct tenant *t, const char *path)
 	GError *err = NULL;
 
 	g_mkdir(folder, 0700);
-	if (!g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &err)) {
+	if (!state_file_write(path, text, &err)) {
 		log_warning(NULL, "tenant %s: its faults cannot outlive this daemon: %s", t->name,
 			    err->message);
 		g_clear_error(&err);

@@ -7,7 +7,6 @@
 #include <glib/gstdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "audit.h"
@@ -15,6 +14,7 @@
 #include "discard.h"
 #include "fdio.h"
 #include "log.h"
+#include "unix_address.h"
 
 /* How long to accept nobody when there are no descriptors left. */
 #define PAUSE_MS 500
@@ -133,15 +133,13 @@ bool listener_set_look(struct listener *l, const struct listener_look *look, GEr
 
 static bool make(struct listener *l, const struct listener_look *look, GError **err)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct sockaddr_un addr;
 	struct stat st;
 	mode_t old;
 	int ret;
 
-	if (g_strlcpy(addr.sun_path, l->path, sizeof(addr.sun_path)) >= sizeof(addr.sun_path)) {
-		errno = ENAMETOOLONG;
+	if (!unix_address(&addr, l->path))
 		return fail(err, "a socket's path has at most 107 bytes:", l->path);
-	}
 	if (!remove_stale(&addr, err))
 		return false;
 	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

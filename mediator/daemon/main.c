@@ -22,6 +22,7 @@
 #include "daemon.h"
 #include "daemonize.h"
 #include "discard.h"
+#include "drain.h"
 #include "fdio.h"
 #include "gate.h"
 #include "launch.h"
@@ -145,6 +146,7 @@ static void audit_daemon(struct daemon *d, const char *what)
 	json_object_set_string_member(details, "version", VGPU_VERSION);
 	json_object_set_string_member(details, "backend", d->backend_name ? d->backend_name : "");
 	json_object_set_boolean_member(details, "open", d->config->tenants_open);
+	json_object_set_boolean_member(details, "draining", d->draining != NULL);
 	audit_write(d->audit, AUDIT_DAEMON, AUDIT_NONE, NULL, details, "%s", what);
 }
 
@@ -230,8 +232,10 @@ static bool set_up(struct app *app, GError **err)
 			    d->worker_path);
 		return false;
 	}
-	if (!state_open(d, err) || !open_audit(d, d->config, err) || !gate_choose(d, err) ||
-	    !turns_open(d, err))
+	if (!state_open(d, err))
+		return false;
+	drain_open(d);
+	if (!open_audit(d, d->config, err) || !gate_choose(d, err) || !turns_open(d, err))
 		return false;
 	audit_daemon(d, "it begins");
 	worker_groups_open(d);
@@ -275,6 +279,7 @@ static void tear_down(struct app *app)
 	audit_free(d->audit);
 	g_main_loop_unref(d->loop);
 	g_free(d->worker_path);
+	drain_close(d);
 	config_free(d->config);
 }
 

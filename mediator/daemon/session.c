@@ -18,6 +18,7 @@
 #include "state.h"
 #include "tenant.h"
 #include "turns.h"
+#include "usage.h"
 #include "vgpu_abi.h"
 
 /* How long to wait before a worker that does not listen is told of memory again. */
@@ -112,13 +113,23 @@ static void log_end(const struct session *s, const char *how)
 		 p->in_flight ? "; a request was in flight" : "");
 }
 
+/* Of a worker that is nobody's child: what it has left in its tenant's page. */
+static char *last_trace(const struct session *s, bool *crashed)
+{
+	struct session_usage used;
+
+	usage_of_session(s, &used);
+	*crashed = used.life == USAGE_SERVES;
+	return g_strdup(*crashed ? "the worker crashed, or was killed" : "the worker ended");
+}
+
 /* The process is gone: nobody touches the guest's memory any more. */
 static gboolean on_process_end(gint fd, GIOCondition condition, gpointer data)
 {
 	struct session *s = data;
 	struct daemon *d = s->d;
 	bool killed = false;
-	char *how = s->is_child ? launch_reap(s->pid, &killed) : g_strdup("the worker ended");
+	char *how = s->is_child ? launch_reap(s->pid, &killed) : last_trace(s, &killed);
 
 	(void)fd;
 	(void)condition;

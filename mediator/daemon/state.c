@@ -14,6 +14,7 @@
 #include "control.h"
 #include "fdio.h"
 #include "log.h"
+#include "state_file.h"
 #include "tenants.h"
 
 #define GROUP "session"
@@ -177,8 +178,9 @@ void state_remember(const struct session *s)
 	g_key_file_set_string(file, GROUP, "tenant", s->tenant->name);
 	g_key_file_set_uint64(file, GROUP, "slot", s->slot);
 	g_key_file_set_uint64(file, GROUP, "gpu", s->gpu);
+	g_key_file_set_boolean(file, GROUP, "failed", s->failed);
 	text = g_key_file_to_data(file, NULL, NULL);
-	if (!g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &err)) {
+	if (!state_file_write(path, text, &err)) {
 		log_warning(&about, "session cannot outlive this daemon: %s", err->message);
 		g_clear_error(&err);
 	}
@@ -258,6 +260,7 @@ static bool take_up(struct daemon *d, uint64_t id, GKeyFile *file)
 	s->gpu = (guint)g_key_file_get_uint64(file, GROUP, "gpu", NULL);
 	s->page_dev = g_key_file_get_uint64(file, GROUP, "page-dev", NULL);
 	s->page_ino = g_key_file_get_uint64(file, GROUP, "page-ino", NULL);
+	s->failed = g_key_file_get_boolean(file, GROUP, "failed", NULL);
 	about = session_about(s);
 	log_info(&about, "worker %d of a daemon before found; it waits for its device", (int)pid);
 	find_tenant(s, file);

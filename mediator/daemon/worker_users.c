@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "state.h"
+#include "state_file.h"
 
 #define FILE_NAME "worker-users"
 #define GROUP "users"
@@ -86,7 +87,7 @@ static bool remember(GKeyFile *file, const char *path, const char *tenant, guint
 	g_key_file_set_string(file, GROUP, key, tenant);
 	text = g_key_file_to_data(file, NULL, NULL);
 	/* Two tenants must never be one user: what cannot be kept is not given. */
-	ok = g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, err);
+	ok = state_file_write(path, text, err);
 	g_free(text);
 	g_free(key);
 	return ok;

@@ -9,11 +9,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #if VGPU_HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
 #endif
+
+#include "unix_address.h"
 
 #define BACKLOG 16
 
@@ -46,14 +47,12 @@ static void remove_stale(const struct sockaddr_un *addr)
 
 static int listen_unix(const char *path, guint mode, GError **err)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct sockaddr_un addr;
 	mode_t old;
 	int fd, ret;
 
-	if (g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path)) >= sizeof(addr.sun_path)) {
-		errno = ENAMETOOLONG;
+	if (!unix_address(&addr, path))
 		return fail(err, -1, path);
-	}
 	remove_stale(&addr);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)

@@ -7,9 +7,11 @@
 #define MIB (1ull << 20)
 #define SECOND 1000000000ull
 
-/* Who brings no code of his own cannot hurt much: the commands of the device are ours. */
-#define CLASSES_UNTRUSTED (POLICY_BUILTIN | POLICY_MEMORY)
-#define CLASSES_LOW (CLASSES_UNTRUSTED | POLICY_KERNELS)
+/*
+ * Level untrusted has the device's own commands alone: their code is ours, and
+ * the driver sees neither images nor addresses of the guest's choosing.
+ */
+#define CLASSES_LOW (POLICY_BUILTIN | POLICY_MEMORY | POLICY_KERNELS)
 #define CLASSES_MEDIUM (CLASSES_LOW | POLICY_GRAPHS | POLICY_CALLBACKS | POLICY_PINNED)
 
 struct level {
@@ -30,7 +32,7 @@ struct level {
 
 /* The documents have this table: gpu_mediator.tenant(5). */
 static const struct level levels[] = {
-	[POLICY_UNTRUSTED] = {"untrusted", CLASSES_UNTRUSTED, 10, 4, 3, 128 * MIB, 2 * SECOND,
+	[POLICY_UNTRUSTED] = {"untrusted", POLICY_BUILTIN, 10, 4, 3, 128 * MIB, 2 * SECOND,
 			      RATE(20000), RATE(256 * MIB)},
 	[POLICY_LOW] = {"low", CLASSES_LOW, 25, 8, 3, 256 * MIB, 5 * SECOND,
 			RATE(100000), RATE(1024 * MIB)},

@@ -24,14 +24,14 @@ int control_wait(struct worker *w, void *packet, size_t size, int *fds, size_t *
 	ssize_t got;
 
 	if (w->control < 0) /* the daemon died in our first word to it: nobody will ever say more */
-		worker_exit(WORKER_EXIT_SETUP);
+		worker_exit(w, WORKER_EXIT_SETUP);
 	while (poll(&p, 1, -1) < 0) {
 		if (errno != EINTR)
-			worker_exit(WORKER_EXIT_SETUP);
+			worker_exit(w, WORKER_EXIT_SETUP);
 	}
 	got = fdio_recv(w->control, packet, size, fds, nfds);
 	if (got <= 0)
-		worker_exit(WORKER_EXIT_SETUP);
+		worker_exit(w, WORKER_EXIT_SETUP);
 	return (int)got;
 }
 

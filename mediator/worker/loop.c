@@ -42,11 +42,12 @@
 
 enum served { SERVED, IDLE, FULL, THROTTLED };
 
-static int lifeline_fd = -1;
+/* For the handler of signals. */
+static struct worker *the_worker;
 
 static bool lifeline_is_cut(void)
 {
-	struct pollfd p = {.fd = lifeline_fd, .events = POLLRDHUP};
+	struct pollfd p = {.fd = the_worker->lifeline, .events = POLLRDHUP};
 
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLRDHUP | POLLERR));
 }
@@ -56,24 +57,26 @@ static void on_sigio(int signum)
 	int saved = errno;
 
 	(void)signum;
-	if (lifeline_is_cut())
+	if (lifeline_is_cut()) {
+		tenant_ends(&the_worker->tenant);
 		_exit(WORKER_EXIT_LIFELINE);
+	}
 	errno = saved;
 }
 
 /* The device's death must end us in the midst of a command too. */
-static void watch_lifeline(int fd)
+static void watch_lifeline(struct worker *w)
 {
 	struct sigaction act = {.sa_handler = on_sigio, .sa_flags = SA_RESTART};
-	int flags = fcntl(fd, F_GETFL);
+	int fd = w->lifeline, flags = fcntl(fd, F_GETFL);
 
-	lifeline_fd = fd;
+	the_worker = w;
 	sigemptyset(&act.sa_mask);
 	sigaction(SIGIO, &act, NULL);
 	fcntl(fd, F_SETOWN, getpid());
 	fcntl(fd, F_SETFL, flags | O_ASYNC | O_NONBLOCK);
 	if (lifeline_is_cut()) /* before the signal was asked for */
-		worker_exit(WORKER_EXIT_LIFELINE);
+		worker_exit(w, WORKER_EXIT_LIFELINE);
 }
 
 void worker_count_kicks(struct worker *w)
@@ -89,7 +92,7 @@ void worker_watch(struct worker *w, int fd, uint32_t events, enum watch what)
 	struct epoll_event e = {.events = events, .data.u32 = what};
 
 	if (fd >= 0 && epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &e) < 0)
-		worker_exit(WORKER_EXIT_SETUP);
+		worker_exit(w, WORKER_EXIT_SETUP);
 }
 
 /* Waits for something to happen, at most `ns` (-1: no limit), and sees to it. */
@@ -106,7 +109,7 @@ static void look_around(struct worker *w, int64_t ns)
 	n = epoll_pwait2(w->epoll, event, 4, ns < 0 ? NULL : &limit, NULL);
 	for (int i = 0; i < n; i++) {
 		if (event[i].data.u32 == WATCH_LIFELINE)
-			worker_exit(WORKER_EXIT_LIFELINE);
+			worker_exit(w, WORKER_EXIT_LIFELINE);
 		if (event[i].data.u32 == WATCH_CONTROL)
 			control_handle(w);
 		if (event[i].data.u32 == WATCH_CUDA)
@@ -374,7 +377,7 @@ void worker_loop(struct worker *w)
 {
 	unsigned int served = 0;
 
-	watch_lifeline(w->lifeline);
+	watch_lifeline(w);
 	prctl(PR_SET_TIMERSLACK, 1000ul); /* naps are to be as short as they are meant */
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	/* A doorbell wakes us once and need not be read: a system call less for each. */

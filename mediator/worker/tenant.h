@@ -44,6 +44,13 @@ bool tenant_open(struct worker_tenant *t, const struct tenant_limits *limits,
  */
 int tenant_take(struct worker_tenant *t, int limits_fd, int usage_fd, uint32_t slot);
 
+/* The worker is about to end by itself; safe in a handler of signals. */
+static inline void tenant_ends(struct worker_tenant *t)
+{
+	if (t->mine)
+		__atomic_store_n(&t->mine->life, USAGE_ENDED, __ATOMIC_RELAXED);
+}
+
 /* Pages of its own and no limits: a worker that belongs to nobody, as in tests. */
 void tenant_alone(struct worker_tenant *t);
 

@@ -37,6 +37,7 @@ static int take_usage(struct worker_tenant *t, int fd, uint32_t slot)
 		return -errno;
 	t->usage = page;
 	t->mine = &t->usage->session[slot];
+	before.life = USAGE_SERVES;
 	*t->mine = before;
 	return 0;
 }

@@ -15,8 +15,9 @@
 #include "tenant_tell.h"
 #include "vgpu_ring.h"
 
-void worker_exit(int code)
+void worker_exit(struct worker *w, int code)
 {
+	tenant_ends(&w->tenant);
 	/* No driver's exit handlers: they may hang, and the kernel frees everything anyway. */
 	if (SANITIZED)
 		exit(code);
@@ -27,13 +28,13 @@ void worker_broken(struct worker *w, int status, const char *reason)
 {
 	queue_break(&w->queue, status);
 	control_status(w, CTL_BROKEN, status, reason);
-	worker_exit(WORKER_EXIT_BROKEN);
+	worker_exit(w, WORKER_EXIT_BROKEN);
 }
 
 static G_NORETURN void refuse(struct worker *w, int status, const char *reason)
 {
 	control_status(w, CTL_READY, status, reason);
-	worker_exit(WORKER_EXIT_SETUP);
+	worker_exit(w, WORKER_EXIT_SETUP);
 }
 
 static bool make_nonblocking(int fd)
@@ -170,7 +171,7 @@ void worker_remap(struct worker *w)
 	if (!ring || (w->setup.start.nbuffers && !table)) {
 		/* The old mapping may be gone: only the daemon can be told. */
 		control_status(w, CTL_BROKEN, -EFAULT, "the queue's memory was taken away");
-		worker_exit(WORKER_EXIT_BROKEN);
+		worker_exit(w, WORKER_EXIT_BROKEN);
 	}
 	queue_move(&w->queue, ring);
 	w->buffers.table = table;

@@ -83,8 +83,8 @@ void worker_remap(struct worker *w);
 /* worker.c: ends the process because the queue cannot go on. */
 G_NORETURN void worker_broken(struct worker *w, int status, const char *reason);
 
-/* worker.c: ends the process. */
-G_NORETURN void worker_exit(int code);
+/* worker.c: ends the process; whatever else ends it is a crash. */
+G_NORETURN void worker_exit(struct worker *w, int code);
 
 /* loop.c: serves the queue; does not return. */
 G_NORETURN void worker_loop(struct worker *w);

@@ -3,6 +3,7 @@
 """The control socket of a real daemon: who may what, bounds, verbs, what is written down."""
 
 import contextlib
+import datetime
 import json
 import os
 import signal
@@ -29,6 +30,7 @@ class Verbs(unittest.TestCase):
         self.assertEqual((s["backend"], s["role"], s["sessions"]), ("cpu", "administrator", 3))
         self.assertEqual(s["devices"], [0])
         self.assertEqual((s["open"], s["draining"]), (False, False))
+        self.assertNotIn("draining_since", s)
         self.assertEqual(s["audit"]["file"], str(self.bench.audit_file))
         self.assertFalse(s["audit"]["failing"])
 
@@ -403,6 +405,84 @@ class Files(unittest.TestCase):
         finally:
             bench.daemon.wait()
             bench._dir.cleanup()
+
+
+class Drained(unittest.TestCase):
+    """A host that is drained stays so, whatever becomes of its daemon."""
+
+    def setUp(self):
+        self.bench = Bench().start()
+        self.addCleanup(self.bench.stop)
+        self.file = self.bench.dir / "run" / "drain"
+
+    def again(self, sig=signal.SIGKILL):
+        """Another daemon; what it says about draining."""
+        self.bench.daemon.send_signal(sig)
+        self.bench.daemon.wait()
+        (self.bench.dir / "log").unlink()
+        self.bench.start()
+        s = self.bench.result("status")
+        return s["draining"], s.get("draining_since")
+
+    def log(self):
+        return (self.bench.dir / "log").read_text()
+
+    def test_restart(self):
+        began = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+        self.bench.result("drain")
+        since = self.bench.result("status")["draining_since"]
+        self.assertLessEqual(began, datetime.datetime.fromisoformat(since.replace("Z", "+00:00")))
+        for sig in (signal.SIGKILL, signal.SIGTERM):
+            self.assertEqual(self.again(sig), (True, since), sig)
+            self.assertIn(f"DRAINING since {since}", self.log())
+            self.assertTrue(self.bench.hold("vm1").startswith("refused"))
+        self.assertEqual(self.bench.audit("session-refused")[-1]["cause"], "draining")
+        self.assertTrue(self.bench.audit("daemon")[-1]["details"]["draining"])
+        self.assertIn(f"DRAINING since {since}", self.bench.ctl("status"))
+        # Said once more it is the same; a reload is nothing to it.
+        self.bench.result("drain")
+        self.bench.result("reload")
+        self.assertEqual(self.again(), (True, since))
+        self.bench.result("drain", off=True)
+        self.assertFalse(self.file.exists())
+        self.bench.result("drain", off=True)  # no harm
+        self.assertEqual(self.again(), (False, None))
+        self.assertEqual(self.bench.hold("vm1"), "ready")
+
+    def put(self, text="[drain]\nsince=2026-11-27T08:15:02Z\n", mode=0o600, owner=os.geteuid()):
+        self.file.write_text(text)
+        self.file.chmod(mode)
+        os.chown(self.file, owner, -1)
+
+    def put_link(self):
+        self.put()
+        self.file.rename(self.bench.dir / "elsewhere")
+        self.file.symlink_to(self.bench.dir / "elsewhere")
+
+    def test_strange_file(self):
+        strange = [lambda: self.put(""), lambda: self.put("[drain]\nsince=yesterday\n"),
+                   lambda: self.put("[drain]\nsince=2026-11-27T08:15:02Z\n" + "#" * 70000),
+                   lambda: self.put(mode=0o620), self.put_link, lambda: os.mkfifo(self.file)]
+        if ROOT:
+            strange.append(lambda: self.put(owner=OWNER))
+        for put in strange:
+            put()
+            self.assertEqual(self.again(), (False, None))
+            self.assertIn("whether the host was drained is not known", self.log())
+            self.file.unlink()
+        self.put()
+        self.assertEqual(self.again(), (True, "2026-11-27T08:15:02Z"))
+
+    def test_no_place(self):
+        """What cannot be kept is said, and holds all the same."""
+        self.file.mkdir()
+        for off, word in ((False, "no session may begin"), (True, "sessions may begin")):
+            answer = self.bench.ask("drain", **({"off": True} if off else {}))
+            self.assertEqual(answer["error"], "failed")
+            self.assertIn(word + " for now, but the next daemon will not know: ",
+                          answer["message"])
+            self.assertEqual(self.bench.result("status")["draining"], not off)
+        self.file.rmdir()
 
 
 if __name__ == "__main__":

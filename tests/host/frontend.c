@@ -15,28 +15,36 @@
 
 #define SILENCE_MS 120000
 
-static int connect_to(const struct daemon_proc *p)
+static int connect_to(const char *path)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	g_assert_cmpint(fd, >=, 0);
-	g_strlcpy(addr.sun_path, p->socket, sizeof(addr.sun_path));
+	g_assert_cmpuint(g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path)), <,
+			 sizeof(addr.sun_path));
 	g_assert_cmpint(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), ==, 0);
 	return fd;
 }
 
-struct frontend *frontend_connect(const struct daemon_proc *p, const char *name)
+/* Takes the path. */
+static struct frontend *connect_at(char *path, const char *name)
 {
 	struct frontend *f = g_new0(struct frontend, 1);
 
-	f->sock = connect_to(p);
+	f->path = path;
+	f->sock = connect_to(path);
 	f->ram_fd = -1;
 	f->ram_gpa = FRONTEND_GPA;
 	f->name = g_strdup(name);
 	for (size_t i = 0; i < sizeof(f->uuid); i++)
 		f->uuid[i] = (uint8_t)g_random_int();
 	return f;
+}
+
+struct frontend *frontend_connect(const struct daemon_proc *p, const char *name)
+{
+	return connect_at(g_strdup(p->socket), name);
 }
 
 void frontend_make_ram(struct frontend *f, uint64_t size)
@@ -64,18 +72,6 @@ static void introduce(struct frontend *f)
 	g_assert_cmpint(frontend_hello(f, &h), ==, 0);
 }
 
-struct frontend *frontend_new(const struct daemon_proc *p, const char *name, uint64_t ram)
-{
-	struct frontend *f = frontend_connect(p, name);
-
-	introduce(f);
-	if (ram) {
-		frontend_make_ram(f, ram);
-		give_ram(f);
-	}
-	return f;
-}
-
 static void come_back(struct frontend *f)
 {
 	introduce(f);
@@ -83,10 +79,29 @@ static void come_back(struct frontend *f)
 		give_ram(f);
 }
 
-void frontend_reconnect(struct frontend *f, const struct daemon_proc *p)
+/* It comes for the first time. */
+static struct frontend *come(struct frontend *f, uint64_t ram)
+{
+	if (ram)
+		frontend_make_ram(f, ram);
+	come_back(f);
+	return f;
+}
+
+struct frontend *frontend_new(const struct daemon_proc *p, const char *name, uint64_t ram)
+{
+	return come(frontend_connect(p, name), ram);
+}
+
+struct frontend *frontend_new_own(const struct daemon_proc *p, const char *tenant, uint64_t ram)
+{
+	return come(connect_at(g_strdup_printf("%s/%s.sock", p->dir, tenant), tenant), ram);
+}
+
+void frontend_reconnect(struct frontend *f)
 {
 	fdio_clear(&f->sock);
-	f->sock = connect_to(p);
+	f->sock = connect_to(f->path);
 	come_back(f);
 }
 
@@ -124,6 +139,7 @@ void frontend_free(struct frontend *f)
 	if (f->ram)
 		munmap(f->ram, f->ram_size);
 	g_free(f->name);
+	g_free(f->path);
 	g_free(f);
 }
 

@@ -83,6 +83,7 @@ unsigned int process_fds(pid_t pid);
 /* ------------------------------------------------------------- the device */
 struct frontend {
 	int sock;
+	char *path; /* of the socket that it came to */
 	char *name;
 	uint8_t uuid[16];
 	/* Guest RAM. */
@@ -103,11 +104,14 @@ struct frontend *frontend_connect(const struct daemon_proc *p, const char *name)
 /* Connects, says HELLO, makes RAM of `ram` bytes and tells the daemon. */
 struct frontend *frontend_new(const struct daemon_proc *p, const char *name, uint64_t ram);
 
+/* The same at the tenant's own socket, TENANT.sock in the daemon's folder. */
+struct frontend *frontend_new_own(const struct daemon_proc *p, const char *tenant, uint64_t ram);
+
 /* Closes the socket and everything else. */
 void frontend_free(struct frontend *f);
 
-/* A new connection for the same device; says HELLO and gives the memory table. */
-void frontend_reconnect(struct frontend *f, const struct daemon_proc *p);
+/* A new connection there for the same device; says HELLO and gives the memory table. */
+void frontend_reconnect(struct frontend *f);
 
 /* A place of this name for one that waits to be called: a listening socket. */
 int frontend_wait_place(const struct daemon_proc *p, const char *name);

@@ -156,17 +156,6 @@ static int try_to_hurt(uid_t uid, pid_t victim)
 	return status;
 }
 
-static struct frontend *connect_own(const struct daemon_proc *p, const char *name)
-{
-	struct daemon_proc at = *p;
-	struct frontend *f;
-
-	at.socket = g_strdup_printf("%s/%s.sock", p->dir, name);
-	f = frontend_new(&at, name, 4 * MIB);
-	g_free(at.socket);
-	return f;
-}
-
 static void put_socket(const struct daemon_proc *p, const char *name)
 {
 	char *text = g_strdup_printf("[tenant]\nsocket=%s/%s.sock\n", p->dir, name);
@@ -191,7 +180,7 @@ static void test_tenants(void)
 	mine = fqueue_new(f, 0, 256, 0);
 	a = new_worker(p, NULL);
 	known = daemon_workers(p);
-	g = connect_own(p, "vm2");
+	g = frontend_new_own(p, "vm2", 4 * MIB);
 	other = fqueue_new(g, 0, 256, 0);
 	b = new_worker(p, known);
 	g_array_free(known, TRUE);
@@ -201,7 +190,7 @@ static void test_tenants(void)
 
 	daemon_crash(p);
 	daemon_again(p);
-	frontend_reconnect(f, p);
+	frontend_reconnect(f);
 	g_assert_cmpint(fqueue_resume(mine), ==, 0);
 	known = daemon_workers(p);
 	more = fqueue_new(f, 1, 256, 0);
@@ -274,7 +263,7 @@ static void test_gpu(void)
 	}
 	daemon_crash(p);
 	daemon_again(p);
-	frontend_reconnect(f, p);
+	frontend_reconnect(f);
 	g_assert_cmpint(fqueue_resume(q), ==, 0);
 	g_assert_cmpint(nop(q), ==, 0);
 	fqueue_end(q);

@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "fdio.h"
 #include "frontend.h"
 
 #define MIB (1024u * 1024)
@@ -48,13 +49,7 @@ static struct daemon_proc *start(const char *faults)
 
 static struct frontend *connect_as(const struct daemon_proc *p, const char *name)
 {
-	struct daemon_proc at = *p;
-	struct frontend *f;
-
-	at.socket = g_strdup_printf("%s/%s.sock", p->dir, name);
-	f = frontend_new(&at, name, 4 * MIB);
-	g_free(at.socket);
-	return f;
+	return frontend_new_own(p, name, 4 * MIB);
 }
 
 static int nop(struct fqueue *q)
@@ -144,17 +139,59 @@ static void crash(const struct daemon_proc *p, struct frontend *f)
 	fqueue_free(q);
 }
 
-/* One whose guest makes nonsense of its ring. */
-static void spoil(struct frontend *f)
+/* The one worker that there is. */
+static pid_t only_worker(const struct daemon_proc *p)
+{
+	GArray *pids = daemon_workers(p);
+	pid_t pid;
+
+	g_assert_cmpuint(pids->len, ==, 1);
+	pid = g_array_index(pids, pid_t, 0);
+	g_array_unref(pids);
+	return pid;
+}
+
+/* Another daemon, and vm1's device comes to it with its session. */
+static void next_daemon(struct daemon_proc *p, struct frontend *f, struct fqueue *q)
+{
+	daemon_again(p);
+	frontend_reconnect(f);
+	g_assert_cmpint(fqueue_resume(q), ==, 0);
+}
+
+/* The same, with the worker come by at the new one. */
+static void change_daemon(struct daemon_proc *p, struct frontend *f, struct fqueue *q)
+{
+	daemon_crash(p);
+	next_daemon(p, f, q);
+	WAIT_UNTIL(fqueue_call(q, VGPU_CMD_TEXT, NULL, 0, "adopted", 7, NULL, 0) == 0 &&
+		   daemon_log_has(p, "text \"adopted\""));
+}
+
+/* A session of vm1 whose worker another daemon started, and that has come by at this one. */
+static struct fqueue *adopted(struct daemon_proc *p, struct frontend *f)
 {
 	struct fqueue *q;
 
 	f->ram_used = 0;
 	q = fqueue_new(f, 0, 256, 0);
+	change_daemon(p, f, q);
+	return q;
+}
+
+/* One whose guest makes nonsense of its ring. */
+static void spoil_one(struct fqueue *q)
+{
 	__atomic_store_n(&q->ring.hdr->req_prod, UINT32_MAX, __ATOMIC_RELEASE);
 	fqueue_kick(q);
 	g_assert_cmpint(fqueue_expect_lost(q), ==, -EPROTO);
 	fqueue_free(q);
+}
+
+static void spoil(struct frontend *f)
+{
+	f->ram_used = 0;
+	spoil_one(fqueue_new(f, 0, 256, 0));
 }
 
 /* ----------------------------------------------------------- an administrator */
@@ -390,6 +427,74 @@ static void test_no_fault(void)
 	daemon_stop(p);
 }
 
+static void expect_faults(const struct daemon_proc *p, const char *faults)
+{
+	char *words = g_strdup_printf("\"faults\":{%s}", faults);
+
+	expect_answer(p, "{\"verb\":\"tenants\",\"tenant\":\"vm1\"}\n", words);
+	g_free(words);
+}
+
+#define FAULTS(crash, queue) \
+	"\"crash\":" crash ",\"gpu-error\":0,\"kernel-time\":0,\"memory\":0,\"queue\":" queue
+
+/* Workers of a daemon before are nobody's children: what they leave behind tells of their end. */
+static void test_adopted(void)
+{
+	struct daemon_proc *p = start("[faults]\nfaults=10\n");
+	struct frontend *f = connect_as(p, "vm1");
+	struct fqueue *q = adopted(p, f);
+
+	change_daemon(p, f, q);
+	g_assert_cmpint(kill(only_worker(p), SIGABRT), ==, 0);
+	g_assert_cmpint(fqueue_expect_lost(q), ==, -EIO);
+	fqueue_free(q);
+	expect_faults(p, FAULTS("1", "0"));
+	g_assert_cmpuint(count_audit(p, "\"fault\":\"crash\""), ==, 1);
+	/* Stopped by its device; over several daemons. */
+	q = adopted(p, f);
+	change_daemon(p, f, q);
+	fqueue_end(q);
+	expect_faults(p, FAULTS("0", "0"));
+	/* It ends by itself, as its guest's program did. */
+	q = adopted(p, f);
+	fdio_clear(&q->lifeline);
+	g_assert_cmpint(fqueue_expect_lost(q), ==, -EIO);
+	fqueue_free(q);
+	expect_faults(p, FAULTS("0", "0"));
+	/* Its queue is broken: that is one fault, and no crash. */
+	spoil_one(adopted(p, f));
+	expect_faults(p, FAULTS("0", "1"));
+	/* The daemon ends it. */
+	q = adopted(p, f);
+	expect_answer(p, "{\"verb\":\"evict\",\"tenant\":\"vm1\"}\n", "\"sessions\":1");
+	g_assert_cmpint(fqueue_expect_lost(q), ==, -ECANCELED);
+	fqueue_free(q);
+	expect_faults(p, FAULTS("0", "0"));
+	g_assert_cmpuint(count_audit(p, "\"kind\":\"fault\""), ==, 2);
+	frontend_free(f);
+	daemon_stop(p);
+}
+
+/* One that never came by could leave nothing: it is not known how it ended. */
+static void test_unknown_end(void)
+{
+	struct daemon_proc *p = start("[faults]\nfaults=1\nquarantine=1h\n");
+	struct frontend *f = connect_as(p, "vm1");
+	struct fqueue *q = fqueue_new(f, 0, 256, 0);
+
+	daemon_crash(p);
+	g_assert_cmpint(kill(only_worker(p), SIGSTOP), ==, 0);
+	next_daemon(p, f, q);
+	g_assert_cmpint(kill(only_worker(p), SIGKILL), ==, 0);
+	g_assert_cmpint(fqueue_expect_lost(q), ==, -EIO);
+	fqueue_free(q);
+	expect_let_in(f);
+	expect_faults(p, FAULTS("0", "0"));
+	frontend_free(f);
+	daemon_stop(p);
+}
+
 /* A piece of work that takes too long; the worker hangs in it. */
 static void test_too_long(void)
 {
@@ -399,13 +504,9 @@ static void test_too_long(void)
 	const struct vgpu_desc d[3] = {{0, 0, 0, bytes}, {1, 0, 0, bytes}, {2, 0, 0, bytes}};
 	struct daemon_proc *p = start("[limits]\nmemory=1G\nlongest-kernel=100ms\n"
 				      "[faults]\nfaults=1\nquarantine=1h\n");
-	struct daemon_proc at = *p;
-	struct frontend *f;
-	struct fqueue *q;
+	struct frontend *f = frontend_new_own(p, "vm1", 3 * bytes + 2 * MIB);
+	struct fqueue *q = fqueue_new(f, 0, 256, 3);
 
-	at.socket = g_strdup_printf("%s/vm1.sock", p->dir);
-	f = frontend_new(&at, "vm1", 3 * bytes + 2 * MIB);
-	q = fqueue_new(f, 0, 256, 3);
 	for (uint32_t i = 0; i < 3; i++)
 		buffer_set_flat(q, i, i < 2 ? VGPU_BUFFER_READ : VGPU_BUFFER_WRITE,
 				frontend_alloc(f, bytes, 4096, NULL), bytes);
@@ -415,7 +516,6 @@ static void test_too_long(void)
 	expect_shut_out(f, "too often, for another 3");
 	g_assert_cmpuint(count_audit(p, "\"fault\":\"kernel-time\""), ==, 1);
 	frontend_free(f);
-	g_free(at.socket);
 	daemon_stop(p);
 }
 
@@ -426,6 +526,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/faults/by-hand", test_by_hand);
 	g_test_add_func("/faults/restart", test_restart);
 	g_test_add_func("/faults/no-fault", test_no_fault);
+	g_test_add_func("/faults/adopted", test_adopted);
+	g_test_add_func("/faults/unknown-end", test_unknown_end);
 	g_test_add_func("/faults/too-long", test_too_long);
 	return g_test_run();
 }

@@ -23,10 +23,16 @@
 #define MIB ((uint64_t)1 << 20)
 #define CPU "[backend]\nbackend=cpu\n"
 
-/* A daemon with one tenant, us; `more`: lines of its file behind the user. */
+/* The tenant that we are; `more`: further lines of its file, perhaps of another level. */
+static char *tenant_text(const char *more)
+{
+	return g_strdup_printf("[tenant]\nusers=%u\nlevel=low\n%s", getuid(), more);
+}
+
+/* A daemon with this one tenant. */
 static struct daemon_proc *start_with(const char *config, const char *more)
 {
-	char *text = g_strdup_printf("[tenant]\nusers=%u\n%s", getuid(), more);
+	char *text = tenant_text(more);
 	struct daemon_proc *p = daemon_start_closed(config, text);
 
 	g_free(text);
@@ -40,7 +46,7 @@ static struct daemon_proc *start(const char *more)
 
 static void change(struct daemon_proc *p, const char *more)
 {
-	char *text = g_strdup_printf("[tenant]\nusers=%u\n%s", getuid(), more);
+	char *text = tenant_text(more);
 
 	g_assert_cmpint(truncate(p->log, 0), ==, 0);
 	daemon_tenant(p, "vm1", text);
@@ -499,7 +505,7 @@ static void test_reload_under_load(void)
 
 	make_context(q);
 	for (int i = 0; i < 30; i++) {
-		char *text = g_strdup_printf("[tenant]\nusers=%u\n%s", getuid(), files[i % 3]);
+		char *text = tenant_text(files[i % 3]);
 
 		daemon_tenant(p, "vm1", text);
 		daemon_signal(p, SIGHUP);
@@ -532,7 +538,7 @@ static void test_restart(void)
 	daemon_crash(p);
 	g_assert_cmpint(alloc(q, 2 * MIB, NULL), ==, CUDA_ERROR_OUT_OF_MEMORY);
 	daemon_again(p);
-	frontend_reconnect(f, p);
+	frontend_reconnect(f);
 	g_assert_cmpint(fqueue_resume(q), ==, 0);
 	change(p, "[limits]\nmemory=6M\n");
 	WAIT_UNTIL(tenant(q).memory_limit == 6 * MIB);
@@ -562,7 +568,7 @@ static struct daemon_proc *start_watched(const char *more, char **figures)
 		g_file_set_contents_full(script, text, -1, G_FILE_SET_CONTENTS_NONE, 0755, NULL));
 	config = g_strdup_printf(CPU "[tenants]\nmemory-watch=%s\ncontext-mib=100\n", script);
 	g_free(text);
-	text = g_strdup_printf("[tenant]\nusers=%u\n%s", getuid(), more);
+	text = tenant_text(more);
 	p = daemon_start_closed(config, text);
 	daemon_expect_log(p, "device memory of workers is watched");
 	g_free(text);

@@ -45,7 +45,7 @@ static void test_adoption(void)
 	daemon_again(p);
 	daemon_expect_log(p, "of a daemon before found");
 	g_assert_cmpint(nop(q), ==, 0);
-	frontend_reconnect(f, p);
+	frontend_reconnect(f);
 	g_assert_cmpint(fqueue_resume(q), ==, 0);
 	g_assert_cmpint(fqueue_resume(r), ==, 0);
 	g_assert_cmpint(nop(q), ==, 0);
@@ -76,7 +76,7 @@ static void test_adopted_dies(void)
 
 	daemon_crash(p);
 	daemon_again(p);
-	frontend_reconnect(f, p);
+	frontend_reconnect(f);
 	g_assert_cmpint(fqueue_resume(q), ==, 0);
 	pids = daemon_workers(p);
 	g_assert_cmpuint(pids->len, ==, 1);
@@ -104,7 +104,7 @@ static void test_adopted_twice(void)
 	for (int i = 0; i < 2; i++) {
 		daemon_crash(p);
 		daemon_again(p);
-		frontend_reconnect(f, p);
+		frontend_reconnect(f);
 		g_assert_cmpint(fqueue_resume(q), ==, 0);
 		g_assert_cmpint(nop(q), ==, 0);
 	}
@@ -135,7 +135,7 @@ static void test_adopted_busy(void)
 	WAIT_UNTIL(__atomic_load_n(&q->page->in_flight, __ATOMIC_ACQUIRE));
 	daemon_crash(p);
 	daemon_again(p);
-	frontend_reconnect(f, p);
+	frontend_reconnect(f);
 	g_assert_cmpint(fqueue_resume(q), ==, 0);
 	g_assert_cmpuint(q->page->current_command, ==, VGPU_CMD_MATMUL);
 	g_assert_cmpint(fqueue_stop(q), ==, 0);
@@ -170,7 +170,7 @@ static void test_worker_user(void)
 	g_assert_cmpint(nop(q), ==, 0);
 	daemon_crash(p);
 	daemon_again(p);
-	frontend_reconnect(f, p);
+	frontend_reconnect(f);
 	g_assert_cmpint(fqueue_resume(q), ==, 0);
 	WAIT_UNTIL(fqueue_call(q, VGPU_CMD_TEXT, NULL, 0, "again", 5, NULL, 0) == 0 &&
 		   daemon_log_has(p, "text \"again\""));
@@ -198,7 +198,7 @@ static void test_resume_refused(void)
 	stolen.f = thief;
 	g_assert_cmpint(fqueue_resume(&stolen), ==, -ENOENT);
 	memcpy(thief->uuid, f->uuid, sizeof(f->uuid));
-	frontend_reconnect(thief, p);
+	frontend_reconnect(thief);
 	/* The right name, but not the page: another's, a file, something that is no memory. */
 	stolen.page_fd = other->page_fd;
 	g_assert_cmpint(fqueue_resume(&stolen), ==, -EACCES);
@@ -210,7 +210,7 @@ static void test_resume_refused(void)
 	stolen.queue = 1;
 	g_assert_cmpint(fqueue_resume(&stolen), ==, -ENOENT);
 	frontend_free(thief);
-	frontend_reconnect(f, p);
+	frontend_reconnect(f);
 	g_assert_cmpint(fqueue_resume(q), ==, 0);
 	g_assert_cmpint(fqueue_resume(other), ==, 0);
 	g_assert_cmpint(fqueue_resume(other), ==, -ENOENT);
@@ -237,7 +237,7 @@ static void test_orphans(void)
 	daemon_expect_log(p, "session=1 session ended: no device came for it");
 	fqueue_expect_hup(q);
 	g_assert_false(g_file_test(state, G_FILE_TEST_EXISTS));
-	frontend_reconnect(f, p);
+	frontend_reconnect(f);
 	g_assert_cmpint(fqueue_resume(q), ==, -ENOENT);
 	fqueue_free(q);
 	f->ram_used = 0;
@@ -295,7 +295,7 @@ static void test_false_worker(void)
 	g_assert_cmpint(write(fd, &adopt, sizeof(adopt)), ==, sizeof(adopt));
 	g_assert_cmpint(read(fd, &byte, 1), ==, 0);
 	close(fd);
-	frontend_reconnect(f, p);
+	frontend_reconnect(f);
 	g_assert_cmpint(fqueue_resume(q), ==, 0);
 	g_assert_cmpint(nop(q), ==, 0);
 	fqueue_end(q);

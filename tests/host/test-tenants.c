@@ -227,7 +227,7 @@ static void test_placement(void)
 	fqueue_end(two);
 	daemon_crash(p);
 	daemon_again(p);
-	frontend_reconnect(f, p);
+	frontend_reconnect(f);
 	g_assert_cmpint(fqueue_resume(one), ==, 0);
 	two = fqueue_new(f, 1, 256, 0);
 	g_assert_cmpuint(workers_on(p, 6), ==, 1);
@@ -449,7 +449,7 @@ static void test_again(void)
 
 	daemon_crash(p);
 	daemon_again(p);
-	frontend_reconnect(f, p);
+	frontend_reconnect(f);
 	g_assert_cmpint(fqueue_resume(q), ==, 0);
 	/* It counts. */
 	g_assert_cmpint(fqueue_start(more), ==, -EUSERS);
@@ -485,7 +485,7 @@ static void test_again_stranger(void)
 	q->f = g;
 	g_assert_cmpint(fqueue_resume(q), ==, -ENOENT);
 	q->f = f;
-	frontend_reconnect(f, p);
+	frontend_reconnect(f);
 	g_assert_cmpint(fqueue_resume(q), ==, 0);
 	g_assert_cmpint(nop(q), ==, 0);
 	fqueue_end(q);

@@ -74,7 +74,6 @@ static uint64_t contended(const struct history *h)
 /* -------------------------------------------------------------- the tenants */
 
 struct tenant {
-	struct daemon_proc at;
 	struct frontend *f;
 	struct fqueue *q;
 	uint32_t side; /* of the matrices */
@@ -118,11 +117,11 @@ static struct tenant *tenant_new(const struct daemon_proc *p, uint32_t i, uint32
 {
 	const uint64_t bytes = (uint64_t)side * side * sizeof(float);
 	struct tenant *t = g_new0(struct tenant, 1);
+	char *name = g_strdup_printf("t%u", i);
 
-	t->at = *p;
-	t->at.socket = g_strdup_printf("%s/t%u.sock", p->dir, i);
 	t->side = side;
-	t->f = frontend_new(&t->at, "guest", 3 * bytes + 2 * MIB);
+	t->f = frontend_new_own(p, name, 3 * bytes + 2 * MIB);
+	g_free(name);
 	t->q = fqueue_new(t->f, 0, 4096, 3);
 	for (uint32_t k = 0; k < 3; k++)
 		buffer_set_flat(t->q, k, k < 2 ? VGPU_BUFFER_READ : VGPU_BUFFER_WRITE,
@@ -183,7 +182,6 @@ static void tenant_free(struct tenant *t)
 	if (t->q)
 		fqueue_end(t->q);
 	frontend_free(t->f);
-	g_free(t->at.socket);
 	g_free(t);
 }
 
@@ -373,7 +371,7 @@ static void test_no_daemon(void)
 	/* The next one shares it out again. */
 	daemon_again(p);
 	for (int i = 0; i < 2; i++) {
-		frontend_reconnect(t[i]->f, &t[i]->at);
+		frontend_reconnect(t[i]->f);
 		g_assert_cmpint(fqueue_resume(t[i]->q), ==, 0);
 		g_atomic_int_set(&t[i]->stop, 0);
 	}

@@ -13,7 +13,7 @@ import tap  # noqa: E402
 from vm import VM, Daemon, wait_until  # noqa: E402
 
 MIB = 1 << 20
-ALLOWED = {"untrusted": ["builtin", "memory"], "low": ["builtin", "memory", "kernels"]}
+ALLOWED = {"untrusted": ["builtin"], "low": ["builtin", "memory", "kernels"]}
 ALLOWED["medium"] = ALLOWED["high"] = ["builtin", "memory", "kernels", "graphs", "callbacks",
                                        "pinned"]
 ALLOWED["system"] = ALLOWED["medium"] + ["admin"]

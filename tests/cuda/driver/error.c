@@ -153,6 +153,7 @@ static void faults_stay(void)
 	pid = fork();
 	CHECK(pid >= 0);
 	if (pid == 0) {
+		close(go[1]); /* else it waits for ever where the parent fails */
 		CHECK(read(go[0], &byte, 1) == 1);
 		illegal_address_case();
 		exit(0);
@@ -313,6 +314,7 @@ static void killed(void)
 		cuCtxSynchronize();
 		_exit(1);
 	}
+	close(ready[1]); /* else this waits for ever where the child fails */
 	CHECK(read(ready[0], &byte, 1) == 1);
 	use_memory();
 	CK(cuMemGetInfo(&before, &total));

@@ -34,7 +34,7 @@ static void test_levels(void)
 		guint weight;
 		const char *classes;
 	} table[] = {
-		{"untrusted", 128, 10, "builtin;memory"},
+		{"untrusted", 128, 10, "builtin"},
 		{"low", 256, 25, "builtin;memory;kernels"},
 		{"medium", 512, 50, "builtin;memory;kernels;graphs;callbacks;pinned"},
 		{"high", 1024, 80, "builtin;memory;kernels;graphs;callbacks;pinned"},
