@@ -36,7 +36,10 @@ bundle_cuda() {
 	done
 	# Linked to libcuda.so.1, which is not to be found here, and to glibc.
 	install -D -m 755 "$build/host/tests/cuda/driver/driver_tests" -t "$bundle/build/host/tests/cuda/driver"
-	install -D -m 755 "$build/host/tests/bench/gpu/tenant_load" -t "$bundle/build/host/tests/bench/gpu"
+	install -D -m 755 "$build"/host/tests/bench/gpu/{tenant_load,queued} -t "$bundle/build/host/tests/bench/gpu"
+	# shellcheck disable=SC2016
+	bundle_elf "$build/host/tests/bench/gpu_mediator-worker-unaccounted" "$bundle/build/host/tests/bench" \
+		'$ORIGIN/../../../../lib'
 	for file in "$build"/host/tests/cuda/runtime/rt_*; do
 		install -D -m 755 -t "$bundle/build/host/tests/cuda/runtime" "$file"
 	done

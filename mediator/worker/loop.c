@@ -171,7 +171,7 @@ static bool may_take(struct worker *w)
 	uint64_t now;
 
 	tenant_look(t);
-	if (!t->limits.calls_rate && !t->limits.bytes_rate && !w->throttled_ns)
+	if (!tenant_has_rate(t) && !w->throttled_ns)
 		return true;
 	now = fdio_now_ns();
 	w->throttle_ns = tenant_wait(t, now);

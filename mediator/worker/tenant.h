@@ -66,6 +66,12 @@ static inline bool tenant_allows(const struct worker_tenant *t, uint32_t classes
 	return !(classes & ~t->limits.classes);
 }
 
+/* Is there a rate to be kept, of requests or bytes? */
+static inline bool tenant_has_rate(const struct worker_tenant *t)
+{
+	return t->limits.calls_rate || t->limits.bytes_rate;
+}
+
 /* Adds to a counter of this session, for all to see. */
 static inline void tenant_count(struct worker_tenant *t, uint64_t *own, uint64_t by)
 {

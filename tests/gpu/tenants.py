@@ -6,7 +6,8 @@ Part of gpu_test.py (--tenants); also by itself, in the tree and in the bundle.
 Each tenant is a program that keeps the GPU busy over the daemon's socket, with
 kernels of 10 us, 1 ms or 100 ms, or with graphs; all pairs of them, with weights
 1:1, 1:2 and 1:4.  What is unscheduled are two sessions of one tenant, which share
-the GPU as the driver does it.  Exit status: 0, 1, or 77 without a GPU.
+the GPU as the driver does it.  overhead.py is a part of it, too: what a tenant's
+accounts cost a launch.  Exit status: 0, 1, or 77 without a GPU.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import time
 os.environ.setdefault("VGPU_QEMU", "graft")
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests" / "cuda"), str(TOP / "tests" / "vm")]
+import overhead  # noqa: E402
 import programs  # noqa: E402
 from vm import HOST, Daemon, Failure, wait_until  # noqa: E402
 
@@ -44,6 +46,10 @@ LUMPS = 1.5
 START_S = 120
 # So many times a measurement's length is one tenant to fault beside another.
 FAULT_RUNS = 6
+PARTS = ("lone", "faults", "overhead", "pairs")
+# What a run takes beside its measurement, and the overhead in all: on an H200, to plan by.
+RUN_S = 0.4
+OVERHEAD_S = 45
 
 
 class Load:
@@ -104,8 +110,10 @@ class Measurement:
 
     plain = "a"     # a tenant to measure by where there is no native driver
 
-    def __init__(self, backend, seconds, out):
+    def __init__(self, backend, seconds, out, reference=None, fault_seconds=None):
         self.backend, self.seconds = backend, seconds
+        self.reference = reference or seconds
+        self.fault_seconds = fault_seconds or FAULT_RUNS * seconds
         self._own = tempfile.TemporaryDirectory(prefix="vgpu-tenants-")
         self.folder = pathlib.Path(self._own.name)
         self.out = pathlib.Path(out) if out else self.folder
@@ -160,8 +168,9 @@ class Measurement:
         self.rounds = json.loads(out.output.splitlines()[-1])["rounds_per_ms"]
         self.numbers["rounds_per_ms"] = self.rounds
 
-    def load(self, kind, side, weight=1):
-        return Load(kind, self.rounds, self.environment(side, weight), self.seconds)
+    def load(self, kind, side, weight=1, seconds=None):
+        env = self.environment(side, weight)
+        return Load(kind, self.rounds, env, seconds or self.seconds)
 
     def alone(self, side):
         """The daemon has no session any more: the next ones are told so."""
@@ -174,8 +183,8 @@ class Measurement:
         """Through us and natively, in turns."""
         native, ours = [], []
         for _ in range(2):
-            native += together([self.load(kind, None)])
-            ours += together([self.load(kind, self.alone("a"))])
+            native += together([self.load(kind, None, seconds=self.reference)])
+            ours += together([self.load(kind, self.alone("a"), seconds=self.reference)])
         ratio = sum(ours) / sum(native)
         self.numbers["lone"][kind] = ratio
         self.say(f"tenants/lone/{kind}", ratio >= LONE,
@@ -183,7 +192,7 @@ class Measurement:
 
     def unscheduled(self, one, other):
         self.alone("a")
-        return together([self.load(one, "a"), self.load(other, "a")])
+        return together([self.load(kind, "a", seconds=self.reference) for kind in (one, other)])
 
     def tolerance(self, one, other):
         longest = max(LOADS[k][0] * max(1, LOADS[k][1]) for k in (one, other))
@@ -207,12 +216,11 @@ class Measurement:
             self.say(name + "/throughput", ratio >= THROUGHPUT,
                      f"{ratio:.3f} of unscheduled, to be reached: {THROUGHPUT}")
 
-
     def faults(self):
         """One tenant's kernel faults each second; another's work has no failure."""
         with contextlib.ExitStack() as stack:
             env, count = self.environment("faulty", 1), 0
-            neighbour = Load("1ms", self.rounds, self.environment("a", 1), FAULT_RUNS * self.seconds)
+            neighbour = self.load("1ms", self.alone("a"), seconds=self.fault_seconds)
             stack.callback(neighbour.close)
             neighbour.ready()
             neighbour.go()
@@ -231,15 +239,36 @@ class Measurement:
                  f"{had / 10:.1f} % of the GPU")
 
 
-def measure(backend="cuda", seconds=10, out=None, kinds=tuple(LOADS), weights=WEIGHTS, lone=True):
+    def overhead(self):
+        """In daemons of its own, beside which this one has nothing to do."""
+        self.alone("a")
+        backend = "cuda" if self.backend == "cuda" else "instant"
+        self.numbers["overhead"] = overhead.Overhead(backend, self.say).run()
+
+
+def planned(parts, kinds, weights, m):
+    """About how long that takes, in seconds."""
+    pairs = len(kinds) ** 2
+    took = {"lone": 4 * len(kinds) * (m.reference + RUN_S), "faults": m.fault_seconds,
+            "overhead": OVERHEAD_S,
+            "pairs": pairs * (m.reference + RUN_S + len(weights) * (m.seconds + RUN_S))}
+    return sum(took[p] for p in parts)
+
+
+def measure(backend="cuda", seconds=10, out=None, kinds=tuple(LOADS), weights=WEIGHTS, parts=PARTS,
+            reference=None, fault_seconds=None):
     """The verdicts: (name, ok, words)."""
-    with Measurement(backend, seconds, out) as m:
+    parts = [p for p in parts if p != "lone" or backend == "cuda"]
+    with Measurement(backend, seconds, out, reference, fault_seconds) as m:
+        print(f"about {planned(parts, kinds, weights, m):.0f} s: {', '.join(parts)}", flush=True)
         m.calibrate()
-        if lone and backend == "cuda":
-            for kind in kinds:
-                m.lone(kind)
-        m.faults()
-        for one, other in itertools.product(kinds, repeat=2):
+        for kind in kinds if "lone" in parts else ():
+            m.lone(kind)
+        if "faults" in parts:
+            m.faults()
+        if "overhead" in parts:
+            m.overhead()
+        for one, other in itertools.product(kinds, repeat=2) if "pairs" in parts else ():
             before = m.unscheduled(one, other)
             for weight in weights:
                 m.pair(one, other, weight, before)
@@ -257,19 +286,27 @@ def report(verdicts, began):
 def main():
     began = time.monotonic()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=10, help="for each measurement (10)")
+    parser.add_argument("--seconds", type=float, default=10, help="for each pair (10)")
+    parser.add_argument("--reference-seconds", type=float,
+                        help="for each run of one program, and unscheduled ones (as --seconds)")
+    parser.add_argument("--fault-seconds", type=float,
+                        help="of a fault a second (six times --seconds)")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts: " + ",".join(PARTS))
     parser.add_argument("--backend", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--kinds", default=",".join(LOADS), help="which loads: " + ",".join(LOADS))
     parser.add_argument("--weights", default="1,2,4", help="of the second tenant: of 1,2,4")
-    parser.add_argument("--no-lone", action="store_true", help="no comparison with native runs")
     parser.add_argument("--out", help="folder for tenants.json, the daemon's log and its record")
     args = parser.parse_args()
+    parts = [p for p in PARTS if p in args.only.split(",")]
+    if set(args.only.split(",")) != set(parts):
+        parser.error(f"--only: of {','.join(PARTS)}")
     probe = [str(HOST / "mediator" / "gpu_mediator-worker"), "--probe", "--backend", args.backend]
     if subprocess.run(probe, check=False).returncode != 0:
         print("no usable NVIDIA GPU on this machine (the worker's probe says why): skipped")
         return 77
     verdicts = measure(args.backend, args.seconds, args.out, tuple(args.kinds.split(",")),
-                       tuple(int(w) for w in args.weights.split(",")), not args.no_lone)
+                       tuple(int(w) for w in args.weights.split(",")), parts,
+                       args.reference_seconds, args.fault_seconds)
     return report(verdicts, began)
 
 

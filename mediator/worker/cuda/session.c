@@ -263,12 +263,12 @@ int session_make_call(struct cuda_session *s, const struct cuda_request_view *re
 static bool is_allowed(struct worker *w, const struct cuda_request_view *req)
 {
 	const uint32_t function = function_of(req);
-	const uint32_t classes = cuda_function_classes(function);
 
-	if (tenant_allows(&w->tenant, classes))
+	if (tenant_allows(&w->tenant, cuda_function_classes(function)))
 		return true;
 	TENANT_COUNT(&w->tenant, refused, 1);
-	control_refused(w, CTL_REFUSED_CLASS, req->id, classes & ~w->tenant.limits.classes,
+	control_refused(w, CTL_REFUSED_CLASS, req->id,
+			cuda_function_classes(function) & ~w->tenant.limits.classes,
 			cuda_function_name(function));
 	return false;
 }
