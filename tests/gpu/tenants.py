@@ -261,7 +261,8 @@ def measure(backend="cuda", seconds=10, out=None, kinds=tuple(LOADS), weights=WE
     parts = [p for p in parts if p != "lone" or backend == "cuda"]
     with Measurement(backend, seconds, out, reference, fault_seconds) as m:
         print(f"about {planned(parts, kinds, weights, m):.0f} s: {', '.join(parts)}", flush=True)
-        m.calibrate()
+        if parts != ["overhead"]:
+            m.calibrate()
         for kind in kinds if "lone" in parts else ():
             m.lone(kind)
         if "faults" in parts:
