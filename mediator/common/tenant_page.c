@@ -53,7 +53,7 @@ static bool read_once(const struct tenant_limits *page, struct tenant_limits *co
 
 bool tenant_limits_refresh(const struct tenant_limits *page, struct tenant_limits *copy)
 {
-	if (__atomic_load_n(&page->seq, __ATOMIC_ACQUIRE) == copy->seq)
+	if (!tenant_limits_changed(page, copy))
 		return false;
 	for (int i = 0; i < TRIES; i++) {
 		if (read_once(page, copy))

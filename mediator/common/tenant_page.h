@@ -86,6 +86,13 @@ struct tenant_usage {
 /* The daemon: puts new limits in force.  Its `seq` and `version` are the page's business. */
 void tenant_limits_write(struct tenant_limits *page, const struct tenant_limits *limits);
 
+/* A worker: is there something that its copy does not have yet? */
+static inline bool tenant_limits_changed(const struct tenant_limits *page,
+					 const struct tenant_limits *copy)
+{
+	return __atomic_load_n(&page->seq, __ATOMIC_ACQUIRE) != copy->seq;
+}
+
 /*
  * A worker: brings its copy up to date, which is all zero at first.  True: it
  * has changed.  Costs a load if there is nothing new, and never waits: while

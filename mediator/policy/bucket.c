@@ -33,6 +33,23 @@ static uint64_t room(const struct policy_rate *r)
 	return ns > UINT64_MAX / 2 ? UINT64_MAX / 2 : (uint64_t)ns;
 }
 
+struct bucket_rate bucket_rate(const struct policy_rate *r)
+{
+	struct bucket_rate b = {.rate = r->rate};
+
+	if (!r->rate)
+		return b;
+	b.one = price(1, r->rate);
+	b.most = room(r);
+	return b;
+}
+
+/* Mostly it is one unit, or none. */
+static uint64_t price_of(uint64_t units, const struct bucket_rate *r)
+{
+	return units > 1 ? price(units, r->rate) : units ? r->one : 0;
+}
+
 /* The due time that counts: of an empty past, or of a word that makes no sense, none. */
 static uint64_t counted(uint64_t seen, uint64_t now, uint64_t most)
 {
@@ -53,29 +70,25 @@ static uint64_t wait_of(uint64_t from, uint64_t now, uint64_t cost, uint64_t mos
 	return ahead > most - cost ? ahead - (most - cost) : 0;
 }
 
-uint64_t bucket_wait(const uint64_t *due, const struct policy_rate *r, uint64_t now, uint64_t units)
+uint64_t bucket_wait(const uint64_t *due, const struct bucket_rate *r, uint64_t now, uint64_t units)
 {
-	uint64_t most;
-
 	if (!r->rate)
 		return 0;
-	most = room(r);
-	return wait_of(counted(__atomic_load_n(due, __ATOMIC_RELAXED), now, most), now,
-		       price(units, r->rate), most);
+	return wait_of(counted(__atomic_load_n(due, __ATOMIC_RELAXED), now, r->most), now,
+		       price_of(units, r), r->most);
 }
 
-uint64_t bucket_take(uint64_t *due, const struct policy_rate *r, uint64_t now, uint64_t units)
+uint64_t bucket_take(uint64_t *due, const struct bucket_rate *r, uint64_t now, uint64_t units)
 {
-	uint64_t cost, most, seen;
+	uint64_t cost, seen;
 
 	if (!r->rate || !units)
 		return 0;
-	cost = price(units, r->rate);
-	most = room(r);
+	cost = price_of(units, r);
 	seen = __atomic_load_n(due, __ATOMIC_RELAXED);
 	for (int i = 0; i < TRIES; i++) {
-		const uint64_t from = counted(seen, now, most);
-		const uint64_t wait = wait_of(from, now, cost, most);
+		const uint64_t from = counted(seen, now, r->most);
+		const uint64_t wait = wait_of(from, now, cost, r->most);
 
 		/* Nonsense is mended, or it would be ahead of us for ever. */
 		if (wait && from < seen)
@@ -90,21 +103,20 @@ uint64_t bucket_take(uint64_t *due, const struct policy_rate *r, uint64_t now, u
 	return CROWDED_NS;
 }
 
-void bucket_spend(uint64_t *due, const struct policy_rate *r, uint64_t now, uint64_t units)
+void bucket_spend(uint64_t *due, const struct bucket_rate *r, uint64_t now, uint64_t units)
 {
-	uint64_t cost, most, seen;
+	uint64_t cost, seen;
 
 	if (!r->rate || !units)
 		return;
-	cost = price(units, r->rate);
-	most = room(r);
+	cost = price_of(units, r);
 	seen = __atomic_load_n(due, __ATOMIC_RELAXED);
 	for (int i = 0; i < TRIES; i++) {
-		uint64_t to = sum(counted(seen, now, most), cost);
+		uint64_t to = sum(counted(seen, now, r->most), cost);
 
 		/* A debt beyond the horizon would be taken for nonsense, and so be none. */
-		if (to - now > sum(most, BUCKET_HORIZON_NS))
-			to = sum(now, sum(most, BUCKET_HORIZON_NS));
+		if (to - now > sum(r->most, BUCKET_HORIZON_NS))
+			to = sum(now, sum(r->most, BUCKET_HORIZON_NS));
 		if (__atomic_compare_exchange_n(due, &seen, to, false, __ATOMIC_RELAXED,
 						__ATOMIC_RELAXED))
 			return;

@@ -24,14 +24,23 @@
 /* A due time further ahead than this (and the burst) is nobody's honest debt. */
 #define BUCKET_HORIZON_NS (3600ull * 1000000000u)
 
+/* A rate, with what would else be divided for each taking; made by bucket_rate(). */
+struct bucket_rate {
+	uint64_t rate; /* units a second; 0: no limit */
+	uint64_t one;  /* ns that a unit stands for, rounded up */
+	uint64_t most; /* ns that the burst stands for */
+};
+
+struct bucket_rate bucket_rate(const struct policy_rate *r);
+
 /* Takes `units`.  0: taken (also if there is no limit); else ns after which to try again. */
-uint64_t bucket_take(uint64_t *due, const struct policy_rate *r, uint64_t now, uint64_t units);
+uint64_t bucket_take(uint64_t *due, const struct bucket_rate *r, uint64_t now, uint64_t units);
 
 /* How long until `units` could be taken, if nobody else takes any; 0: now. */
-uint64_t bucket_wait(const uint64_t *due, const struct policy_rate *r, uint64_t now,
+uint64_t bucket_wait(const uint64_t *due, const struct bucket_rate *r, uint64_t now,
 		     uint64_t units);
 
 /* Books units that have passed already; later takings wait for them. */
-void bucket_spend(uint64_t *due, const struct policy_rate *r, uint64_t now, uint64_t units);
+void bucket_spend(uint64_t *due, const struct bucket_rate *r, uint64_t now, uint64_t units);
 
 #endif /* VGPU_BUCKET_H */

@@ -5,12 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bucket.h"
-
 /* Ordered against the look at the others': one of two that ask at once sees the other. */
 static void publish_memory(struct worker_tenant *t)
 {
 	__atomic_store_n(&t->mine->memory, t->own.memory, __ATOMIC_SEQ_CST);
+}
+
+void tenant_renew(struct worker_tenant *t)
+{
+	const struct tenant_limits *l = &t->limits;
+
+	if (!tenant_limits_refresh(t->page, &t->limits))
+		return;
+	t->calls =
+		bucket_rate(&(struct policy_rate){.rate = l->calls_rate, .burst = l->calls_burst});
+	t->bytes =
+		bucket_rate(&(struct policy_rate){.rate = l->bytes_rate, .burst = l->bytes_burst});
 }
 
 bool tenant_open(struct worker_tenant *t, const struct tenant_limits *limits,
@@ -25,6 +35,7 @@ bool tenant_open(struct worker_tenant *t, const struct tenant_limits *limits,
 	memset(&t->own, 0, sizeof(t->own));
 	/* Until they can be read nothing is allowed. */
 	t->limits = (struct tenant_limits){.seq = 1};
+	t->calls = t->bytes = (struct bucket_rate){0};
 	tenant_look(t);
 	return true;
 }
@@ -136,32 +147,19 @@ void tenant_memory_seen(const struct worker_tenant *t, uint64_t *free_bytes, uin
 
 /* ------------------------------------------------------------------- rates */
 
-static struct policy_rate calls_of(const struct tenant_limits *l)
-{
-	return (struct policy_rate){.rate = l->calls_rate, .burst = l->calls_burst};
-}
-
-static struct policy_rate bytes_of(const struct tenant_limits *l)
-{
-	return (struct policy_rate){.rate = l->bytes_rate, .burst = l->bytes_burst};
-}
-
 /* Bytes are known only once a request is looked into, so what they cost is waited for here. */
 uint64_t tenant_wait(struct worker_tenant *t, uint64_t now)
 {
-	const struct policy_rate calls = calls_of(&t->limits), bytes = bytes_of(&t->limits);
-	uint64_t wait = bucket_wait(&t->usage->bytes_due, &bytes, now, 0);
+	uint64_t wait = bucket_wait(&t->usage->bytes_due, &t->bytes, now, 0);
 
-	return wait ? wait : bucket_take(&t->usage->calls_due, &calls, now, 1);
+	return wait ? wait : bucket_take(&t->usage->calls_due, &t->calls, now, 1);
 }
 
 void tenant_bytes(struct worker_tenant *t, uint64_t now, uint64_t bytes, uint64_t copied)
 {
-	const struct policy_rate r = bytes_of(&t->limits);
-
 	if (bytes)
 		TENANT_COUNT(t, bytes, bytes);
 	if (copied)
 		TENANT_COUNT(t, host_copied, copied);
-	bucket_spend(&t->usage->bytes_due, &r, now, bytes);
+	bucket_spend(&t->usage->bytes_due, &t->bytes, now, bytes);
 }

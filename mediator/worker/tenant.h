@@ -15,12 +15,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bucket.h"
 #include "policy.h"
 #include "tenant_page.h"
 
 struct worker_tenant {
 	const struct tenant_limits *page; /* what the daemon writes */
 	struct tenant_limits limits;      /* in force; tenant_look() brings it up to date */
+	struct bucket_rate calls, bytes;  /* of the limits */
 	struct tenant_usage *usage;       /* of all sessions of the tenant */
 	struct session_usage *mine;       /* of this one, in `usage` */
 	struct session_usage own;         /* what is true of it; `mine` only tells others */
@@ -54,10 +56,14 @@ static inline void tenant_ends(struct worker_tenant *t)
 /* Pages of its own and no limits: a worker that belongs to nobody, as in tests. */
 void tenant_alone(struct worker_tenant *t);
 
-/* Looks whether the limits have changed; cheap. */
+/* tenant.c: takes limits that have changed. */
+void tenant_renew(struct worker_tenant *t);
+
+/* Looks whether the limits have changed; a load, if they have not. */
 static inline void tenant_look(struct worker_tenant *t)
 {
-	tenant_limits_refresh(t->page, &t->limits);
+	if (tenant_limits_changed(t->page, &t->limits))
+		tenant_renew(t);
 }
 
 /* May it do what needs these classes (enum policy_class), all of them? */
@@ -69,7 +75,7 @@ static inline bool tenant_allows(const struct worker_tenant *t, uint32_t classes
 /* Is there a rate to be kept, of requests or bytes? */
 static inline bool tenant_has_rate(const struct worker_tenant *t)
 {
-	return t->limits.calls_rate || t->limits.bytes_rate;
+	return t->calls.rate || t->bytes.rate;
 }
 
 /* Adds to a counter of this session, for all to see. */

@@ -249,7 +249,8 @@ int session_make_call(struct cuda_session *s, const struct cuda_request_view *re
 	s->new_parent = 0;
 	s->new_second = 0;
 	s->new_data = NULL;
-	charge_give(s, s->new_charged); /* what it was to be for was not kept */
+	if (s->new_charged) /* what it was to be for was not kept */
+		charge_give(s, s->new_charged);
 	s->new_charged = 0;
 	if (b->nheld)
 		buffers_release(b);

@@ -12,14 +12,14 @@
 
 __extension__ typedef unsigned __int128 wide;
 
-static struct policy_rate rate_of(uint64_t rate, uint64_t burst)
+static struct bucket_rate rate_of(uint64_t rate, uint64_t burst)
 {
-	return (struct policy_rate){.rate = rate, .burst = burst};
+	return bucket_rate(&(struct policy_rate){.rate = rate, .burst = burst});
 }
 
 static void test_plain(void)
 {
-	const struct policy_rate r = rate_of(10, 3);
+	const struct bucket_rate r = rate_of(10, 3);
 	uint64_t due = 0, now = 50 * SECOND;
 
 	for (int i = 0; i < 3; i++)
@@ -33,7 +33,7 @@ static void test_plain(void)
 
 static void test_no_limit(void)
 {
-	const struct policy_rate r = rate_of(0, 0);
+	const struct bucket_rate r = rate_of(0, 0);
 	uint64_t due = 7;
 
 	for (int i = 0; i < 1000; i++)
@@ -47,7 +47,7 @@ static void test_no_limit(void)
 static void test_idle(void)
 {
 	static const uint64_t idle[] = {10 * SECOND, 86400 * SECOND, 1ull << 62};
-	const struct policy_rate r = rate_of(100, 1000);
+	const struct bucket_rate r = rate_of(100, 1000);
 
 	for (size_t i = 0; i < G_N_ELEMENTS(idle); i++) {
 		uint64_t due = 0, now = SECOND;
@@ -64,7 +64,7 @@ static void test_idle(void)
 /* More at once than it holds: passes from a full bucket alone, and is paid for after. */
 static void test_oversize(void)
 {
-	const struct policy_rate r = rate_of(1000, 10);
+	const struct bucket_rate r = rate_of(1000, 10);
 	uint64_t due = 0, now = 5 * SECOND;
 
 	g_assert_cmpuint(bucket_take(&due, &r, now, 1), ==, 0);
@@ -76,7 +76,7 @@ static void test_oversize(void)
 
 static void test_spend(void)
 {
-	const struct policy_rate r = rate_of(1000, 10);
+	const struct bucket_rate r = rate_of(1000, 10);
 	uint64_t due = 0, now = 5 * SECOND;
 
 	bucket_spend(&due, &r, now, 2000);
@@ -94,7 +94,7 @@ static void test_spend(void)
 /* Whatever a peer writes into the word, the wait is bounded and so is what passes. */
 static void test_garbage(void)
 {
-	const struct policy_rate r = rate_of(1000, 10);
+	const struct bucket_rate r = rate_of(1000, 10);
 	static const uint64_t words[] = {0, 1, UINT64_MAX, UINT64_MAX - 1, 1ull << 63, 1ull << 40};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
@@ -115,7 +115,7 @@ static void test_extremes(void)
 	for (size_t a = 0; a < G_N_ELEMENTS(some); a++) {
 		for (size_t b = 0; b < G_N_ELEMENTS(some); b++) {
 			for (size_t c = 0; c < G_N_ELEMENTS(some); c++) {
-				const struct policy_rate r = rate_of(some[a], some[b]);
+				const struct bucket_rate r = rate_of(some[a], some[b]);
 				uint64_t due = 0;
 
 				/* From a full bucket anything passes, at any time. */
@@ -145,14 +145,14 @@ static uint64_t any(GRand *g, unsigned int bits)
 }
 
 /* Over each span: no more than its time is worth, the burst, or the one taking beyond it. */
-static void check_spans(const struct taking *t, unsigned int n, const struct policy_rate *r)
+static void check_spans(const struct taking *t, unsigned int n, uint64_t rate, uint64_t burst)
 {
 	for (unsigned int i = 0; i < n; i++) {
 		wide units = 0;
-		uint64_t largest = MAX(r->burst, 1);
+		uint64_t largest = MAX(burst, 1);
 
 		for (unsigned int k = i; k < n; k++) {
-			const wide earned = (wide)(t[k].at - t[i].at) * r->rate / SECOND + 1;
+			const wide earned = (wide)(t[k].at - t[i].at) * rate / SECOND + 1;
 
 			units += t[k].units;
 			largest = MAX(largest, t[k].units);
@@ -166,14 +166,15 @@ static void one_history(guint32 seed)
 	GRand *g = g_rand_new_with_seed(seed);
 	const uint64_t rate = 1 + any(g, 40);
 	/* Bursts of years are saturated, see test_extremes(). */
-	const struct policy_rate r = rate_of(rate, any(g, 40) % (rate * 1000));
+	const uint64_t burst = any(g, 40) % (rate * 1000);
+	const struct bucket_rate r = rate_of(rate, burst);
 	struct taking taken[STEPS];
 	uint64_t due = any(g, 20), now = any(g, 50);
 	unsigned int n = 0;
 
 	for (unsigned int i = 0; i < STEPS; i++) {
 		const uint64_t units =
-			g_rand_boolean(g) ? 1 + any(g, 8) : 1 + any(g, 44) % (MAX(r.burst, 1) + 2);
+			g_rand_boolean(g) ? 1 + any(g, 8) : 1 + any(g, 44) % (MAX(burst, 1) + 2);
 		uint64_t wait = bucket_take(&due, &r, now, units);
 
 		/* It tells how long exactly: then it passes, and a moment before it does not. */
@@ -188,7 +189,7 @@ static void one_history(guint32 seed)
 		if (g_rand_int_range(g, 0, 3) == 0)
 			now += any(g, 36);
 	}
-	check_spans(taken, n, &r);
+	check_spans(taken, n, rate, burst);
 	g_rand_free(g);
 }
 
@@ -201,7 +202,7 @@ static void test_histories(void)
 /* The same inputs give the same outputs. */
 static void test_repeatable(void)
 {
-	const struct policy_rate r = rate_of(12345, 678);
+	const struct bucket_rate r = rate_of(12345, 678);
 	uint64_t a = 0, b = 0;
 	GRand *g = g_rand_new_with_seed(9);
 
@@ -218,7 +219,7 @@ static void test_repeatable(void)
 /* A clock that goes back lets nothing through that the time before did not earn. */
 static void test_clock_jumps(void)
 {
-	const struct policy_rate r = rate_of(1000, 50);
+	const struct bucket_rate r = rate_of(1000, 50);
 
 	for (guint32 seed = 1; seed <= 500; seed++) {
 		GRand *g = g_rand_new_with_seed(seed);
@@ -241,7 +242,7 @@ static void test_clock_jumps(void)
 #define USERS 4
 
 static struct crowd {
-	struct policy_rate r;
+	struct bucket_rate r;
 	uint64_t due, now, end;
 	uint64_t units[USERS];
 } crowd;
