@@ -116,7 +116,7 @@ static void look_around(struct worker *w, int64_t ns)
 			cuda_woken(w);
 	}
 	control_tick(w);
-	w->looked_ns = fdio_now_ns();
+	w->looked_ns = worker_read_clock(w);
 }
 
 /* Publishes a record, or leaves word that there was no room for it. */
@@ -173,7 +173,7 @@ static bool may_take(struct worker *w)
 	tenant_look(t);
 	if (!tenant_has_rate(t) && !w->throttled_ns)
 		return true;
-	now = fdio_now_ns();
+	now = worker_read_clock(w);
 	w->throttle_ns = tenant_wait(t, now);
 	if (w->throttled_ns)
 		TENANT_COUNT(t, throttled_ns, now - w->throttled_ns);
@@ -252,6 +252,8 @@ static bool serve_gpu(struct worker *w)
 	p = cuda_poll(w);
 	if (p == CUDA_RESPONSE)
 		put_response(w);
+	if (p != CUDA_NOTHING && w->turn.leased)
+		worker_read_clock(w);
 	return p != CUDA_NOTHING;
 }
 
@@ -271,7 +273,7 @@ static inline void relax(void)
  */
 static bool spin(struct worker *w, uint64_t ns)
 {
-	uint64_t end = fdio_now_ns() + ns;
+	uint64_t end = worker_read_clock(w) + ns;
 
 	if (w->turn.leased && end > w->looked_ns + LOOK_LEASED_NS)
 		end = w->looked_ns + LOOK_LEASED_NS;
@@ -285,7 +287,7 @@ static bool spin(struct worker *w, uint64_t ns)
 		}
 		if (w->gives_way)
 			sched_yield();
-	} while (fdio_now_ns() < end);
+	} while (worker_read_clock(w) < end);
 	return false;
 }
 
@@ -362,12 +364,10 @@ static void sleep_for_rate(struct worker *w)
 	tell_polling(w);
 }
 
-/* Now and then while requests come. */
+/* Now and then while requests come; where the GPU is shared, behind each. */
 static void look_if_due(struct worker *w)
 {
-	const uint64_t now = fdio_now_ns();
-
-	if (now - w->looked_ns < (w->turn.leased ? LOOK_LEASED_NS : LOOK_NS))
+	if (worker_read_clock(w) - w->looked_ns < (w->turn.leased ? LOOK_LEASED_NS : LOOK_NS))
 		return;
 	look_around(w, 0);
 	worker_count_kicks(w);

@@ -114,7 +114,7 @@ static void give_back(struct worker *w, bool wants)
 	t->draining = false;
 	t->idle_ns = 0;
 	t->asked = wants;
-	set_shut(w, wants, fdio_now_ns());
+	set_shut(w, wants, worker_read_clock(w));
 	say(w, &m);
 }
 /* ---------------------------------------------------------------- the gate */
@@ -138,15 +138,15 @@ static bool is_over(const struct turn *t, uint64_t now)
 bool turn_ask(struct worker *w)
 {
 	struct turn *t = &w->turn;
-	const uint64_t now = fdio_now_ns();
 	bool may;
 
 	if (!t->until)
 		ask(w);
 	if (!t->leased) /* there is no daemon any more */
 		return true;
-	may = t->until && !is_over(t, now) && has_room(w, now);
-	set_shut(w, !may, now);
+	/* The loop reads the clock behind each request. */
+	may = t->until && !is_over(t, w->now_ns) && has_room(w, w->now_ns);
+	set_shut(w, !may, may ? w->now_ns : worker_read_clock(w));
 	if (may)
 		t->idle_ns = 0;
 	return may;
@@ -198,7 +198,7 @@ static void review(struct worker *w, uint64_t now)
 void turn_poll(struct worker *w)
 {
 	struct turn *t = &w->turn;
-	const uint64_t now = fdio_now_ns();
+	const uint64_t now = worker_read_clock(w);
 
 	if (now < t->poll_ns)
 		return;
@@ -277,7 +277,7 @@ void turn_word(struct worker *w, const struct ctl_turn *m)
 	t->poll_ns = 0;
 	t->unsent.type = 0;
 	/* Who was refused tries again, and asks again if need be. */
-	set_shut(w, false, fdio_now_ns());
+	set_shut(w, false, worker_read_clock(w));
 }
 
 void turn_alone(struct worker *w)
@@ -307,14 +307,14 @@ void turn_account(struct worker *w, uint64_t now, uint64_t oldest_ns, bool progr
 
 void turn_begin(struct worker *w)
 {
-	const uint64_t now = fdio_now_ns();
+	const uint64_t now = worker_read_clock(w);
 
 	turn_account(w, now, now, false);
 }
 
 void turn_end(struct worker *w)
 {
-	turn_account(w, fdio_now_ns(), 0, true);
+	turn_account(w, worker_read_clock(w), 0, true);
 	w->turn.poll_ns = 0; /* something of CUDA's may be under way all the same */
 }
 

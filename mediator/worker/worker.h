@@ -16,6 +16,7 @@
 #include "backend.h"
 #include "buffers.h"
 #include "control.h"
+#include "fdio.h"
 #include "memory.h"
 #include "patience.h"
 #include "queue.h"
@@ -49,6 +50,7 @@ struct worker {
 
 	struct turn turn; /* at the GPU */
 
+	uint64_t now_ns; /* the clock as it was last read, see worker_read_clock() */
 	uint64_t started_ns;
 	uint64_t looked_ns; /* for news of anybody but the guest */
 	uint64_t attach_ns; /* when to look for the daemon again */
@@ -92,6 +94,16 @@ G_NORETURN void worker_loop(struct worker *w);
 /* loop.c: what an fd is watched for; closing the fd ends the watch. */
 enum watch { WATCH_KICK, WATCH_LIFELINE, WATCH_CONTROL, WATCH_CUDA };
 void worker_watch(struct worker *w, int fd, uint32_t events, enum watch what);
+
+/*
+ * Reading the clock takes longer than most that is done for a request.  Who can do
+ * with when the loop last did, some requests ago, takes w->now_ns.
+ */
+static inline uint64_t worker_read_clock(struct worker *w)
+{
+	w->now_ns = fdio_now_ns();
+	return w->now_ns;
+}
 
 /* loop.c: brings the count of doorbells in the session page up to date. */
 void worker_count_kicks(struct worker *w);

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "cuda_dispatch.h"
-#include "fdio.h"
 #include "notes.h"
 #include "session.h"
+#include "worker.h"
 
 /* One function as it was enqueued. */
 struct callback {
@@ -183,7 +183,7 @@ CUresult host_vgpuCallback(struct cuda_session *s, CUstream stream, unsigned lon
 		s->drv->cuStreamIsCapturing(stream, &capturing);
 	/* What comes before it is work; itself is none. */
 	if (capturing == CU_STREAM_CAPTURE_STATUS_NONE)
-		marks_make(s, fdio_now_ns());
+		marks_make(s, worker_read_clock(s->worker));
 	marks_forget(s);
 	data = callbacks_new(s, id, capturing == CU_STREAM_CAPTURE_STATUS_NONE);
 	if (!data)

@@ -6,7 +6,6 @@
 
 #include "callbacks.h"
 #include "contexts.h"
-#include "fdio.h"
 #include "session.h"
 #include "waits.h"
 #include "worker.h"
@@ -165,7 +164,7 @@ bool marks_note(struct cuda_session *s, CUstream stream, uint64_t calls)
 	if (!c || !may_record(s, stream))
 		return true;
 	if (m->lanes)
-		marks_make(s, fdio_now_ns());
+		marks_make(s, worker_read_clock(s->worker));
 	if (m->n == MARKS_MAX) {
 		m->calls = 0;
 		return false;
@@ -250,10 +249,9 @@ static struct lane *lane_of_call(struct cuda_session *s, uint64_t now)
 	return l;
 }
 
-static void count(struct cuda_session *s, uint64_t now)
+static void count(struct cuda_session *s, struct lane *l)
 {
 	struct marks *m = &s->marks;
-	struct lane *l = lane_of_call(s, now);
 
 	l->calls += m->calls;
 	if (callbacks_outstanding(s))
@@ -270,7 +268,7 @@ static void count_bracketed(struct cuda_session *s, uint64_t now)
 		.context = m->context, .stream = m->stream, .calls = m->calls, .since = now};
 
 	if (session_context(s, l.context) != CUDA_SUCCESS || !mark_lane(s, &l)) {
-		count(s, now);
+		count(s, lane_of_call(s, now));
 		return;
 	}
 	m->outstanding += m->calls;
@@ -281,7 +279,9 @@ static void count_bracketed(struct cuda_session *s, uint64_t now)
 void marks_made(struct cuda_session *s)
 {
 	struct marks *m = &s->marks;
-	const uint64_t now = fdio_now_ns();
+	struct lane *l = m->begin ? NULL : find_lane(m, m->context, m->stream);
+	/* Only when the first of a lane was made counts; of the others, whether a mark is due. */
+	const uint64_t now = l ? s->worker->now_ns : worker_read_clock(s->worker);
 
 	if (!m->outstanding) {
 		turn_account(s->worker, now, now, false);
@@ -290,7 +290,7 @@ void marks_made(struct cuda_session *s)
 	if (m->begin)
 		count_bracketed(s, now);
 	else
-		count(s, now);
+		count(s, l ? l : lane_of_call(s, now));
 	marks_forget(s);
 	if (is_due(s, now))
 		marks_make(s, now);

@@ -147,6 +147,23 @@ static void test_free(void)
 	stop();
 }
 
+/* Time in which the worker did other things, or slept, is not the GPU's. */
+static void test_began(void)
+{
+	uint64_t before;
+
+	start();
+	turn_poll(test_worker);
+	g_usleep(20000);
+	before = fdio_now_ns();
+	block();
+	g_assert_cmpuint(test_worker->tenant.mine->busy_since, >=, before);
+	flag();
+	while (test_worker->turn.busy)
+		run();
+	stop();
+}
+
 /* Without a lease: it asks once; what comes is held back, and made in its order. */
 static void test_held(void)
 {
@@ -558,6 +575,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/cuda-turns/free", test_free);
+	g_test_add_func("/cuda-turns/began", test_began);
 	g_test_add_func("/cuda-turns/held", test_held);
 	g_test_add_func("/cuda-turns/questions", test_questions);
 	g_test_add_func("/cuda-turns/outstanding", test_outstanding);
