@@ -28,6 +28,8 @@
 
 /* Between two looks at the GPU. */
 #define LOOK_NS (15 * US)
+/* ... with a lease that nobody else wants, as long as there is room for more. */
+#define LOOK_OPEN_NS (100 * US)
 #define LOOK_FREE_NS (250 * US)
 /* ... while the loop sleeps: a part of the time that it has taken. */
 #define NAP_NS (20 * US)
@@ -63,8 +65,10 @@ static void set_shut(struct worker *w, bool shut, uint64_t now)
 	struct turn *t = &w->turn;
 
 	t->shut = shut;
-	if (shut && !t->shut_ns)
+	if (shut && !t->shut_ns) {
 		t->shut_ns = now;
+		t->poll_ns = 0; /* what it waits for may have happened since the last look */
+	}
 	if (shut || !t->shut_ns)
 		return;
 	/* Rates count there, too. */
@@ -195,6 +199,13 @@ static void review(struct worker *w, uint64_t now)
 		give_back(w, false);
 }
 
+static uint64_t look_ns(const struct turn *t)
+{
+	if (!t->leased)
+		return LOOK_FREE_NS;
+	return t->until == CTL_TURN_OPEN && !t->shut ? LOOK_OPEN_NS : LOOK_NS;
+}
+
 void turn_poll(struct worker *w)
 {
 	struct turn *t = &w->turn;
@@ -202,7 +213,7 @@ void turn_poll(struct worker *w)
 
 	if (now < t->poll_ns)
 		return;
-	t->poll_ns = now + (t->leased ? LOOK_NS : LOOK_FREE_NS);
+	t->poll_ns = now + look_ns(t);
 	cuda_gpu_poll(w, now);
 	if (t->unsent.type) {
 		say(w, &t->unsent);

@@ -74,7 +74,7 @@ void marks_give_up(struct cuda_session *s, uint64_t now)
 	m->passed_ns = now;
 }
 
-/* Streams whose next mark has not begun; what follows there has not either. */
+/* Streams whose next mark has not begun, or not passed; what follows there has not either. */
 struct standing {
 	const struct mark *first[LOOK_STREAMS];
 	unsigned int n;
@@ -144,7 +144,7 @@ static void pass(struct cuda_session *s, uint32_t i, uint64_t now)
 /* True: some have passed. */
 static bool look_at_marks(struct cuda_session *s, uint64_t now)
 {
-	struct standing st = {.n = 0};
+	struct standing st = {.n = 0}, behind = {.n = 0};
 	struct marks *m = &s->marks;
 	unsigned int undone = 0;
 	bool some = false;
@@ -154,10 +154,11 @@ static bool look_at_marks(struct cuda_session *s, uint64_t now)
 
 		if (has_yet_to_begin(s, k, &st, now)) {
 			i++;
-		} else if (has_passed(s, k, k->own)) {
+		} else if (!stands(&behind, k) && has_passed(s, k, k->own)) {
 			pass(s, i, now);
 			some = true;
 		} else {
+			behind.first[behind.n++] = k;
 			k->undone = now;
 			undone++;
 			i++;

@@ -164,6 +164,46 @@ static void test_began(void)
 	stop();
 }
 
+static CUresult (*query)(CUevent event);
+static unsigned int queries;
+
+static CUresult count_queries(CUevent event)
+{
+	queries++;
+	return query(event);
+}
+
+/* What lies behind something in its stream that is not done is not asked about. */
+static void test_one_question(void)
+{
+	const struct cuda_driver *drv;
+	struct cuda_driver counting;
+
+	start();
+	drv = test_worker->cuda->drv;
+	counting = *drv;
+	query = drv->cuEventQuery;
+	counting.cuEventQuery = count_queries;
+	block();
+	while (test_worker->cuda->marks.n < 4) {
+		g_usleep(300);
+		run();
+		fill(9);
+	}
+	test_worker->cuda->drv = &counting;
+	test_worker->turn.poll_ns = 0;
+	queries = 0;
+	turn_poll(test_worker);
+	g_assert_cmpuint(queries, ==, 1);
+	test_worker->cuda->drv = drv;
+	flag();
+	g_assert_cmpuint(result(), ==, 9);
+	while (test_worker->turn.busy)
+		run();
+	g_assert_cmpuint(test_worker->cuda->marks.n, ==, 0);
+	stop();
+}
+
 /* Without a lease: it asks once; what comes is held back, and made in its order. */
 static void test_held(void)
 {
@@ -576,6 +616,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/cuda-turns/free", test_free);
 	g_test_add_func("/cuda-turns/began", test_began);
+	g_test_add_func("/cuda-turns/one-question", test_one_question);
 	g_test_add_func("/cuda-turns/held", test_held);
 	g_test_add_func("/cuda-turns/questions", test_questions);
 	g_test_add_func("/cuda-turns/outstanding", test_outstanding);
