@@ -257,21 +257,24 @@ int session_make_call(struct cuda_session *s, const struct cuda_request_view *re
 	return err;
 }
 
+static bool refuse(struct worker *w, const struct cuda_request_view *req)
+{
+	const uint32_t function = function_of(req);
+
+	TENANT_COUNT(&w->tenant, refused, 1);
+	control_refused(w, CTL_REFUSED_CLASS, req->id,
+			cuda_function_classes(function) & ~w->tenant.limits.classes,
+			cuda_function_name(function));
+	return false;
+}
+
 /*
  * May the tenant do this?  Asked once, when the request comes: what was taken
  * is done, also if it is held back for a while.
  */
 static bool is_allowed(struct worker *w, const struct cuda_request_view *req)
 {
-	const uint32_t function = function_of(req);
-
-	if (tenant_allows(&w->tenant, cuda_function_classes(function)))
-		return true;
-	TENANT_COUNT(&w->tenant, refused, 1);
-	control_refused(w, CTL_REFUSED_CLASS, req->id,
-			cuda_function_classes(function) & ~w->tenant.limits.classes,
-			cuda_function_name(function));
-	return false;
+	return tenant_allows(&w->tenant, cuda_function_classes(function_of(req))) || refuse(w, req);
 }
 
 static bool is_launch(uint32_t function)
