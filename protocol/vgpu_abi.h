@@ -37,7 +37,7 @@ typedef uint8_t vgpu_u8;
 #define VGPU_DOORBELL_STRIDE 0x1000
 
 #define VGPU_ABI_MAJOR 1
-#define VGPU_ABI_MINOR 1
+#define VGPU_ABI_MINOR 2
 #define VGPU_ABI_VERSION ((VGPU_ABI_MAJOR << 16) | VGPU_ABI_MINOR)
 #define VGPU_MAGIC 0x55504756u /* "VGPU" */
 

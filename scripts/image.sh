@@ -49,6 +49,7 @@ build_image() {
 	install -m 755 "$build/host/guest-driver/tools/vgpu-smi" "$root/bin/"
 	install -m 755 "$build/host/tests/bench/guest/vgpu_bench" "$root/bin/"
 	install -m 755 "$build/host/tests/vm/guest/hostile" "$root/bin/"
+	install -m 755 "$build/host/tests/vm/guest/busy" "$root/bin/"
 	strip --strip-debug "$root"/lib/modules/*.ko
 	install -m 755 tests/vm/guest/shell "$root/bin/"
 	install -m 755 tests/vm/guest/init "$root/init"

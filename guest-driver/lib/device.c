@@ -172,6 +172,13 @@ static int map_queue(struct vgpu_session *s, const struct vgpu_stub_info *info)
 	return 0;
 }
 
+/* Did the host say no, to the device or to this session? */
+static bool is_refusal(int error)
+{
+	return error == ECONNREFUSED || error == EACCES || error == EUSERS || error == EDQUOT ||
+	       error == ESHUTDOWN;
+}
+
 /* The module has the host's words for whoever may look, which is everybody. */
 static void find_reason(const char *path)
 {
@@ -202,7 +209,8 @@ int device_open(struct vgpu_session *s, const char *path)
 	if (s->fd < 0) {
 		int error = errno;
 
-		if (error == ECONNREFUSED)
+		/* Not where the file's mode says no: those words are about somebody else. */
+		if (is_refusal(error) && access(path, R_OK | W_OK) == 0)
 			find_reason(path);
 		return fail(error);
 	}

@@ -9,7 +9,9 @@
  *
  * Functions return 0 or a count, or -1 with errno: EIO the session is lost (open
  * another), ENODEV the device is gone, ENOTCONN the host's daemon is not there,
- * ECONNREFUSED it refuses this machine or user,
+ * ECONNREFUSED it refuses this machine or user, EACCES the tenant is quarantined,
+ * EUSERS it has as many sessions as it may, EDQUOT its rings may not be so deep,
+ * ESHUTDOWN the host begins no sessions for now,
  * ETIMEDOUT, EPROTO the host broke the protocol.  A session may be used by one
  * thread at a time, but for what vgpu_session_ring() says.
  */
@@ -41,8 +43,9 @@ enum vgpu_wait_mode {
 struct vgpu_session *vgpu_session_open(const char *where);
 
 /*
- * After vgpu_session_open() failed with ECONNREFUSED: the host's words, such as
- * what its administrator has to do; else "".  Of the last one in this process.
+ * After vgpu_session_open() failed because the host said no: its words, such as what
+ * its administrator has to do, or how long a quarantine lasts; else "".  Of the last
+ * one in this process.
  */
 const char *vgpu_open_reason(void);
 

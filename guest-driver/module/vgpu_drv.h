@@ -99,7 +99,8 @@ struct vgpu_dev {
 	bool alive;
 	bool gone;
 	bool left_alone;
-	spinlock_t select_lock; /* QUEUE_SELECT and what follows it */
+	spinlock_t select_lock; /* QUEUE_SELECT and what follows it; refusal */
+	char refusal[VGPU_REASON_TEXT_MAX]; /* of the last session, or empty */
 	struct mutex command_lock; /* one register command at a time */
 	wait_queue_head_t wait;
 
@@ -258,6 +259,7 @@ extern unsigned int vgpu_buffers;
 int vgpu_dev_enter(struct vgpu_dev *vdev);
 void vgpu_dev_leave(struct vgpu_dev *vdev);
 int vgpu_regs_identify(struct vgpu_dev *vdev);
+void vgpu_regs_reason_locked(struct vgpu_dev *vdev, char *text);
 void vgpu_regs_reason(struct vgpu_dev *vdev, char *text);
 int vgpu_regs_reset(struct vgpu_dev *vdev);
 int vgpu_regs_negotiate(struct vgpu_dev *vdev);

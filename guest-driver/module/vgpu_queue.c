@@ -181,6 +181,19 @@ void vgpu_queue_stop(struct vgpu_session *s)
 	vgpu_dev_leave(vdev);
 }
 
+/* Once for each session: says why the host has ended it, or did not begin it. */
+static void vgpu_queue_failed(struct vgpu_session *s, bool starting, int error,
+			      const char *reason)
+{
+	struct vgpu_dev *vdev = s->vdev;
+
+	if (cmpxchg(&s->lost, 0, error) || !*reason)
+		return;
+	dev_warn_ratelimited(&vdev->dev, "the host %s: %s\n",
+			     starting ? "refuses a session" : "has ended a session",
+			     reason);
+}
+
 /**
  * vgpu_queue_refresh - read the queue's state and tell who waits for it
  * @s: attached session
@@ -188,6 +201,8 @@ void vgpu_queue_stop(struct vgpu_session *s)
 void vgpu_queue_refresh(struct vgpu_session *s)
 {
 	struct vgpu_dev *vdev = s->vdev;
+	bool starting = READ_ONCE(s->state) == VGPU_QUEUE_STATE_STARTING;
+	char reason[VGPU_REASON_TEXT_MAX] = "";
 	u32 state, error;
 
 	if (vgpu_dev_enter(vdev))
@@ -196,11 +211,16 @@ void vgpu_queue_refresh(struct vgpu_session *s)
 	vgpu_write(vdev, VGPU_REG_QUEUE_SELECT, s->queue);
 	state = vgpu_read(vdev, VGPU_REG_QUEUE_STATE);
 	error = vgpu_read(vdev, VGPU_REG_QUEUE_ERROR);
+	if (state == VGPU_QUEUE_STATE_FAILED && (starting || !READ_ONCE(s->lost)))
+		vgpu_regs_reason_locked(vdev, reason);
+	/* before anybody learns that it failed, and looks for it */
+	if (starting && state != VGPU_QUEUE_STATE_STARTING)
+		strscpy(vdev->refusal, reason, sizeof(vdev->refusal));
 	spin_unlock(&vdev->select_lock);
 	vgpu_dev_leave(vdev);
 
-	if (state == VGPU_QUEUE_STATE_FAILED && !READ_ONCE(s->lost))
-		WRITE_ONCE(s->lost, vgpu_errno(error) ?: -EIO);
+	if (state == VGPU_QUEUE_STATE_FAILED)
+		vgpu_queue_failed(s, starting, vgpu_errno(error) ?: -EIO, reason);
 	if (state != READ_ONCE(s->state)) {
 		WRITE_ONCE(s->state, state);
 		wake_up_all(&s->wait);

@@ -49,18 +49,17 @@ int vgpu_errno(s32 status)
 }
 
 /**
- * vgpu_regs_reason - why the host refuses the device
- * @vdev: device; the caller holds the gate, or nobody else has the device yet
+ * vgpu_regs_reason_locked - why the host refuses the device or the selected queue
+ * @vdev: device; the caller holds the gate and select_lock
  * @text: room for VGPU_REASON_TEXT_MAX bytes
  *
  * Empty if it does not, or if the device is too old to say.  Bytes that a
  * terminal might take for more than text are replaced.
  */
-void vgpu_regs_reason(struct vgpu_dev *vdev, char *text)
+void vgpu_regs_reason_locked(struct vgpu_dev *vdev, char *text)
 {
 	unsigned int i;
 
-	spin_lock(&vdev->select_lock);
 	for (i = 0; i < VGPU_REASON_TEXT_MAX; i += 4) {
 		__le32 word;
 
@@ -70,12 +69,28 @@ void vgpu_regs_reason(struct vgpu_dev *vdev, char *text)
 			break;
 		memcpy(text + i, &word, sizeof(word));
 	}
-	spin_unlock(&vdev->select_lock);
 	text[min(i, VGPU_REASON_TEXT_MAX - 1)] = '\0';
 	for (; *text; text++) {
 		if (!isascii(*text) || !isprint(*text))
 			*text = '?';
 	}
+}
+
+/**
+ * vgpu_regs_reason - why the host refuses the device, or refused a session
+ * @vdev: device; the caller holds the gate, or nobody else has the device yet
+ * @text: room for VGPU_REASON_TEXT_MAX bytes
+ *
+ * The session is the last one that wanted to begin.
+ */
+void vgpu_regs_reason(struct vgpu_dev *vdev, char *text)
+{
+	spin_lock(&vdev->select_lock);
+	if (vgpu_read(vdev, VGPU_REG_STATUS) & VGPU_STATUS_REFUSED)
+		vgpu_regs_reason_locked(vdev, text);
+	else
+		strscpy(text, vdev->refusal, VGPU_REASON_TEXT_MAX);
+	spin_unlock(&vdev->select_lock);
 }
 
 /**

@@ -42,7 +42,7 @@ int open_session(struct context *c)
 		return EXIT_PASSED;
 	}
 	error = errno;
-	if (error == ECONNREFUSED && *vgpu_open_reason())
+	if (*vgpu_open_reason())
 		fprintf(stderr, "gpu_test: %s: the host refuses: %s\n", path, vgpu_open_reason());
 	else
 		fprintf(stderr, "gpu_test: %s: %s%s\n", path, strerror(error), hint(error));

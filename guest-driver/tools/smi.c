@@ -210,6 +210,10 @@ static int no_session(const char *path, int error)
 {
 	const char *hint = "";
 
+	if (*vgpu_open_reason()) {
+		fprintf(stderr, "vgpu-smi: %s: the host refuses: %s\n", path, vgpu_open_reason());
+		return EXIT_FAILURE;
+	}
 	if (error == ENOTCONN)
 		hint = " (is gpu_mediator running on the host?)";
 	else if (error == EBUSY || error == EUSERS)

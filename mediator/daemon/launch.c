@@ -93,7 +93,7 @@ int launch_worker(char *const argv[], int control, int out_fd, pid_t *pid, GErro
 	return pidfd;
 }
 
-char *launch_reap(pid_t pid, bool *killed)
+char *launch_reap(pid_t pid, int *signum)
 {
 	int status;
 	pid_t ret;
@@ -101,7 +101,7 @@ char *launch_reap(pid_t pid, bool *killed)
 	do {
 		ret = waitpid(pid, &status, WNOHANG);
 	} while (ret < 0 && errno == EINTR);
-	*killed = ret == pid && WIFSIGNALED(status);
+	*signum = ret == pid && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	if (ret != pid)
 		return g_strdup("the worker ended");
 	if (WIFSIGNALED(status))

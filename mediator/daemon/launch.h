@@ -23,8 +23,8 @@ int launch_worker(char *const argv[], int control, int out_fd, pid_t *pid, GErro
 
 /*
  * Reaps a child that has ended.  Its end in words, which the caller frees;
- * *killed: it was a signal.
+ * *signum: the signal that ended it, or 0.
  */
-char *launch_reap(pid_t pid, bool *killed);
+char *launch_reap(pid_t pid, int *signum);
 
 #endif /* VGPU_DAEMON_LAUNCH_H */

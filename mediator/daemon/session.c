@@ -113,14 +113,17 @@ static void log_end(const struct session *s, const char *how)
 		 p->in_flight ? "; a request was in flight" : "");
 }
 
-/* Of a worker that is nobody's child: what it has left in its tenant's page. */
-static char *last_trace(const struct session *s, bool *crashed)
+/*
+ * Of a worker that is nobody's child: what it has left in its tenant's page.  By which
+ * signal it crashed is not known, so it may have been ours.
+ */
+static char *last_trace(const struct session *s, int *signum)
 {
 	struct session_usage used;
 
 	usage_of_session(s, &used);
-	*crashed = used.life == USAGE_SERVES;
-	return g_strdup(*crashed ? "the worker crashed, or was killed" : "the worker ended");
+	*signum = used.life == USAGE_SERVES ? SIGKILL : 0;
+	return g_strdup(*signum ? "the worker crashed, or was killed" : "the worker ended");
 }
 
 /* The process is gone: nobody touches the guest's memory any more. */
@@ -128,15 +131,19 @@ static gboolean on_process_end(gint fd, GIOCondition condition, gpointer data)
 {
 	struct session *s = data;
 	struct daemon *d = s->d;
-	bool killed = false;
-	char *how = s->is_child ? launch_reap(s->pid, &killed) : last_trace(s, &killed);
+	int signum = 0;
+	char *how = s->is_child ? launch_reap(s->pid, &signum) : last_trace(s, &signum);
 
 	(void)fd;
 	(void)condition;
 	s->pid_source = 0;
 	if (s->control >= 0)
 		news_drain(s); /* its last words */
-	if (killed && s->state != SESSION_ENDING)
+	/*
+	 * We end it by SIGKILL only.  Its guest may have known of the crash before us, and
+	 * have had the session stopped.
+	 */
+	if (signum && (signum != SIGKILL || s->state != SESSION_ENDING))
 		faults_count(s, FAULT_CRASH);
 	if (!*s->reason)
 		set_reason(s, -EIO, how);

@@ -216,11 +216,15 @@ static int take(struct worker *w, bool *slow)
 	return w->held_length ? 0 : length;
 }
 
-/* Is there something in the ring that may be taken? */
+/*
+ * Is there something that may be taken?  What was held back is no longer in the
+ * ring, and nobody rings for it: the gate may have opened just before we sleep.
+ */
 static bool has_request(const struct worker *w)
 {
-	return queue_has_request(&w->queue) && !(w->held_length && turn_is_shut(w)) &&
-	       !cuda_is_full(w);
+	if (cuda_is_full(w))
+		return false;
+	return w->held_length ? !turn_is_shut(w) : queue_has_request(&w->queue);
 }
 
 static enum served serve(struct worker *w)

@@ -24,6 +24,7 @@ struct queue {
 	uint32_t id; /* its number in messages */
 	uint32_t state;
 	int32_t error;
+	char reason[VGPU_REASON_MAX]; /* the daemon's words, where it is FAILED */
 
 	/* As set by the guest. */
 	uint64_t addr;

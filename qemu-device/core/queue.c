@@ -116,10 +116,13 @@ static void make_gone(struct vgpu_core *c, struct queue *q)
 		q->gone_at = c->now + UNKNOWN_WORKER;
 }
 
-static void fail(struct vgpu_core *c, struct queue *q, int32_t error)
+/* `reason` is what the daemon said, or "": the guest may read it. */
+static void fail(struct vgpu_core *c, struct queue *q, int32_t error, const char *reason)
 {
 	take_down(c, q);
 	q->error = error;
+	memset(q->reason, 0, sizeof(q->reason));
+	snprintf(q->reason, sizeof(q->reason), "%s", reason);
 	set_state(c, q, VGPU_QUEUE_STATE_FAILED);
 	make_gone(c, q);
 }
@@ -183,7 +186,7 @@ void queue_start(struct vgpu_core *c, struct queue *q)
 		err = c->ops->make_queue_fds(c->opaque, q->id, &fds[0], &fds[1]);
 	}
 	if (err)
-		fail(c, q, err);
+		fail(c, q, err, "");
 	else
 		send_start(c, q, fds);
 }
@@ -277,7 +280,7 @@ void queue_link_lost(struct vgpu_core *c, struct queue *q)
 	q->pending = 0;
 	q->known = false;
 	if (q->state == VGPU_QUEUE_STATE_STARTING)
-		fail(c, q, -ENOTCONN);
+		fail(c, q, -ENOTCONN, "");
 	else if (q->state == VGPU_QUEUE_STATE_STOPPING)
 		make_gone(c, q);
 }
@@ -297,7 +300,7 @@ static void adopt(struct vgpu_core *c, struct queue *q, const struct vgpu_msg_qu
 		return; /* stopped meanwhile; settling sends the stop */
 	if (is_reg(q) && !regcmd_attach(c, fds[2])) {
 		queue_log(c, q, VGPU_LOG_ERROR, "the ring the daemon made cannot be used", "");
-		fail(c, q, -EIO);
+		fail(c, q, -EIO, "");
 		return;
 	}
 	c->ops->queue_up(c->opaque, q->id, q->vector);
@@ -313,7 +316,7 @@ static void refused(struct vgpu_core *c, struct queue *q, const struct vgpu_msg_
 	link_text(s->reason, sizeof(s->reason), reason, sizeof(reason));
 	queue_log(c, q, VGPU_LOG_WARNING, "the daemon refused to start it", reason);
 	if (q->state == VGPU_QUEUE_STATE_STARTING)
-		fail(c, q, s->status);
+		fail(c, q, s->status, reason);
 }
 
 bool queue_started(struct vgpu_core *c, const struct vgpu_msg_queue_start_reply *r, int *fds,
@@ -365,18 +368,19 @@ bool queue_resumed(struct vgpu_core *c, const struct vgpu_msg_queue_reply *r)
 	link_text(r->status.reason, sizeof(r->status.reason), reason, sizeof(reason));
 	queue_log(c, q, VGPU_LOG_WARNING, "could not be resumed", reason);
 	if (q->state == VGPU_QUEUE_STATE_RUNNING)
-		fail(c, q, -EIO);
+		fail(c, q, -EIO, reason);
 	return true;
 }
 
-static void worker_lost(struct vgpu_core *c, struct queue *q, const char *reason)
+/* `how` is for the log; `reason` the daemon's word, if it was that. */
+static void worker_lost(struct vgpu_core *c, struct queue *q, const char *how, const char *reason)
 {
 	bool running = q->state == VGPU_QUEUE_STATE_RUNNING;
 
 	mark_gone(c, q);
 	if (running) {
-		queue_log(c, q, VGPU_LOG_WARNING, "its worker is gone", reason);
-		fail(c, q, -EIO);
+		queue_log(c, q, VGPU_LOG_WARNING, "its worker is gone", how);
+		fail(c, q, -EIO, reason);
 	}
 }
 
@@ -393,7 +397,7 @@ bool queue_lost(struct vgpu_core *c, const struct vgpu_msg_queue_reply *r)
 		return true;
 	link_text(r->status.reason, sizeof(r->status.reason), reason, sizeof(reason));
 	q->known = false;
-	worker_lost(c, q, reason);
+	worker_lost(c, q, reason, reason);
 	return true;
 }
 
@@ -402,6 +406,6 @@ void vgpu_core_lifeline_hup(struct vgpu_core *c, uint32_t id)
 	struct queue *q = queue_by_id(c, id);
 
 	if (q && q->lifeline >= 0)
-		worker_lost(c, q, "lifeline");
+		worker_lost(c, q, "lifeline", "");
 	core_settle(c);
 }

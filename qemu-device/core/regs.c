@@ -42,9 +42,15 @@ static uint32_t read_control(const struct vgpu_core *c)
 static uint32_t read_reason(const struct vgpu_core *c)
 {
 	const char *text = c->link.refusal;
+	size_t size = sizeof(c->link.refusal);
 	uint32_t value = 0;
 
-	if (c->reason_select >= sizeof(c->link.refusal) / 4)
+	if (!*text && c->select < c->nqueues &&
+	    c->queue[c->select].state == VGPU_QUEUE_STATE_FAILED) {
+		text = c->queue[c->select].reason;
+		size = sizeof(c->queue[c->select].reason);
+	}
+	if (c->reason_select >= size / 4)
 		return 0;
 	for (uint32_t i = 0; i < 4; i++)
 		value |= (uint32_t)(uint8_t)text[4 * c->reason_select + i] << 8 * i;

@@ -139,6 +139,34 @@ static void crash(const struct daemon_proc *p, struct frontend *f)
 	fqueue_free(q);
 }
 
+/* The daemon hears of the crash when the guest has already had the session stopped. */
+static void crash_and_stop(struct daemon_proc *p, struct frontend *f)
+{
+	GArray *before = daemon_workers(p);
+	struct vgpu_msg_queue m = {.queue = 0};
+	struct vgpu_msg_queue_reply r;
+	struct vgpu_msg_header h;
+	struct fqueue *q;
+	size_t nfds = 0;
+	pid_t worker;
+
+	f->ram_used = 0;
+	q = fqueue_new(f, 0, 256, 0);
+	g_assert_cmpint(nop(q), ==, 0);
+	worker = new_worker(p, before);
+	g_array_unref(before);
+	m.session = q->session;
+	daemon_signal(p, SIGSTOP);
+	frontend_send(f, VGPU_MSG_QUEUE_STOP, VGPU_MSG_NEED_REPLY, &m, sizeof(m), NULL, 0);
+	/* Not by SIGSEGV, which sanitizers catch. */
+	g_assert_cmpint(kill(worker, SIGABRT), ==, 0);
+	fqueue_expect_hup(q);
+	daemon_signal(p, SIGCONT);
+	g_assert_true(frontend_recv(f, &h, &r, sizeof(r), NULL, &nfds));
+	g_assert_cmpuint(h.request, ==, VGPU_MSG_QUEUE_STOP);
+	fqueue_free(q);
+}
+
 /* The one worker that there is. */
 static pid_t only_worker(const struct daemon_proc *p)
 {
@@ -495,6 +523,19 @@ static void test_unknown_end(void)
 	daemon_stop(p);
 }
 
+/* A guest that is quick to clean up after a crash does not make it undone. */
+static void test_crash_and_stop(void)
+{
+	struct daemon_proc *p = start("[faults]\nfaults=1\nquarantine=1h\n");
+	struct frontend *f = connect_as(p, "vm1");
+
+	crash_and_stop(p, f);
+	WAIT_UNTIL(count_audit(p, "\"fault\":\"crash\"") == 1);
+	expect_shut_out(f, "too often, for another 3");
+	frontend_free(f);
+	daemon_stop(p);
+}
+
 /* A piece of work that takes too long; the worker hangs in it. */
 static void test_too_long(void)
 {
@@ -528,6 +569,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/faults/no-fault", test_no_fault);
 	g_test_add_func("/faults/adopted", test_adopted);
 	g_test_add_func("/faults/unknown-end", test_unknown_end);
+	g_test_add_func("/faults/crash-and-stop", test_crash_and_stop);
 	g_test_add_func("/faults/too-long", test_too_long);
 	return g_test_run();
 }

@@ -20,6 +20,8 @@
 #define TENANTS 8u
 /* Requests in the ring: its owner wants the GPU even if it has no processor for a while. */
 #define AHEAD 400u
+/* Sessions that come and go. */
+#define ROUNDS (SANITIZED ? 10 : 50)
 
 /* --------------------------------------------------------------- the record */
 
@@ -324,6 +326,38 @@ static void test_idle(void)
 	daemon_stop(p);
 }
 
+/* One request at a time: nothing in the ring but what waits for its turn. */
+static gpointer work_singly(gpointer data)
+{
+	struct tenant *t = data;
+
+	while (!g_atomic_int_get(&t->stop)) {
+		submit(t);
+		receive(t);
+	}
+	return NULL;
+}
+
+/* Others come and go in the midst of work, and who waits for them hears of it each time. */
+static void test_come_and_go(void)
+{
+	struct daemon_proc *p = start_with("", "");
+	struct tenant *stays = tenant_new(p, 0, 64);
+
+	stays->thread = g_thread_new("tenant", work_singly, stays);
+	for (int i = 0; i < ROUNDS; i++) {
+		struct tenant *comes = tenant_new(p, 1, 64);
+
+		for (int k = 0; k < 50; k++)
+			submit(comes);
+		receive(comes);
+		tenant_free(comes);
+		wait_for_work(stays, 1);
+	}
+	tenant_free(stays);
+	daemon_stop(p);
+}
+
 /*
  * Longer than a turn, but less than what is left behind: a sanitizer makes it many
  * times as long.
@@ -430,6 +464,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/turns/overstay", test_overstay);
 	g_test_add_func("/turns/alone", test_alone);
 	g_test_add_func("/turns/idle", test_idle);
+	g_test_add_func("/turns/come-and-go", test_come_and_go);
 	g_test_add_func("/turns/death", test_death);
 	g_test_add_func("/turns/no-daemon", test_no_daemon);
 	g_test_add_func("/turns/cap", test_cap);

@@ -61,7 +61,7 @@ class WithoutDaemon(unittest.TestCase):
         with QTest(device(self.nowhere)) as t:
             t.enable()
             self.assertEqual(t.reg(q.MAGIC), 0x55504756)
-            self.assertEqual(t.reg(q.ABI_VERSION), 0x10001)
+            self.assertEqual(t.reg(q.ABI_VERSION), 0x10002)
             self.assertEqual(t.reg(q.STATUS), q.QUEUES)
             self.assertEqual(t.reg(q.FEATURES_LO), 7)
             self.assertEqual(t.reg(q.DATA_OFFSET), 0x100)

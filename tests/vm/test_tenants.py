@@ -45,7 +45,8 @@ class Tenants(unittest.TestCase):
             self.expect_tenant("second", "beta")
             # Each has its own sessions: one that has all it may does not take from the other.
             one.check("exec 8<>/dev/vgpu_stub 9<>/dev/vgpu_stub; "
-                      "gpu_test nop 2>&1 | grep -q 'Too many users' && ! gpu_test nop")
+                      "gpu_test nop 2>&1 | grep -q 'the tenant has the 2 sessions that it may "
+                      "have' && ! gpu_test nop")
             self.assertIn("1024 elements, 0 errors", two.check("gpu_test vector_add"))
             self.assertIn("1024 elements, 0 errors", one.check("gpu_test vector_add"))
 

@@ -30,6 +30,7 @@ HOST = pathlib.Path(os.environ.get("VGPU_HOST_BUILD", BUILD / "host"))
 # Where what runs in a guest comes from: not sanitized where the host's side is.
 GUEST = pathlib.Path(os.environ.get("VGPU_GUEST_BUILD", HOST))
 DAEMON = HOST / "mediator" / "gpu_mediator"
+CTL = HOST / "mediator" / "ctl" / "gpu_mediatorctl"
 
 _nonce = itertools.count(1)
 
@@ -143,6 +144,20 @@ class Daemon:
             return self.log_path.read_text(errors="replace")
         except FileNotFoundError:
             return ""
+
+    def ctl(self, *words):
+        """What gpu_mediatorctl says at the control socket, out of its JSON; None: nothing."""
+        command = [str(CTL), "--socket", str(self.folder / "run" / "control.sock"), "--json", *words]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=PATIENCE, check=False)
+        if done.returncode != 0:
+            raise Failure(f"gpu_mediatorctl {words}: {done.returncode}: {done.stderr}")
+        return json.loads(done.stdout) if done.stdout else None
+
+    def audit(self):
+        """The audit log's lines."""
+        text = (self.folder / "run" / "audit.log").read_text()
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
     def workers(self):
         """Process ids of the workers of this folder's daemons, dead or alive."""

@@ -46,6 +46,7 @@ static const struct {
 	{"registered", registered_cases},
 	{"error", error_cases},
 	{"exhaustion", exhaustion_cases},
+	{"classes", classes_cases},
 };
 
 static const struct test_case *running;

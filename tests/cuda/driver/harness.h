@@ -32,7 +32,7 @@ extern const struct test_case memory_cases[], copy_cases[], stream_cases[], defa
 	per_thread_cases[], callback_cases[], graph_cases[], thread_cases[], module_cases[],
 	array_cases[], error_cases[], pinned_cases[], exhaustion_cases[], launch_cases[],
 	query_cases[], graph_node_cases[], registered_cases[], capture_cases[],
-	graph_memory_cases[];
+	graph_memory_cases[], classes_cases[];
 
 /* What a case may use; valid after start(). */
 extern CUdevice device;

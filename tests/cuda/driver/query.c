@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What can be asked before and about a device. */
+#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -150,12 +151,38 @@ static void limits(void)
 	CHECK(greatest <= least);
 }
 
+/* NVML's memory is CUDA's: for who shares a GPU, what he may have. */
+static void nvml_memory(void)
+{
+	enum { BYTES = 4 << 20 };
+	unsigned long long m[3] = {0}; /* total, free, used */
+	size_t free_bytes = 0, total = 0;
+	int (*init)(void), (*find)(unsigned int, void **), (*info)(void *, void *);
+	void *handle = NULL, *library = dlopen("libnvidia-ml.so.1", RTLD_NOW);
+
+	if (!library)
+		skip("no NVML: %s", dlerror());
+	*(void **)&init = dlsym(library, "nvmlInit_v2");
+	*(void **)&find = dlsym(library, "nvmlDeviceGetHandleByIndex_v2");
+	*(void **)&info = dlsym(library, "nvmlDeviceGetMemoryInfo");
+	CHECK(init && find && info);
+	start();
+	device_alloc(BYTES);
+	CK(cuMemGetInfo(&free_bytes, &total));
+	CHECK_EQ(init(), 0);
+	CHECK_EQ(find(0, &handle), 0);
+	CHECK_EQ(info(handle, m), 0);
+	printf("  NVML: %llu bytes, %llu free; CUDA: %zu, %zu free\n", m[0], m[1], total,
+	       free_bytes);
+	CHECK_EQ(m[1] + m[2], m[0]);
+	CHECK(m[2] >= BYTES);
+	/* The driver keeps some for itself. */
+	CHECK(mediated() ? m[0] == total : m[0] >= total);
+}
+
 const struct test_case query_cases[] = {
-	{"before_init", before_init, ANYWHERE},
-	{"by_address", by_address, ANYWHERE},
-	{"properties", properties, ANYWHERE},
-	{"error_strings", error_strings, ANYWHERE},
-	{"contexts", contexts, ANYWHERE},
-	{"limits", limits, COMPLETE},
-	{0},
+	{"before_init", before_init, ANYWHERE}, {"by_address", by_address, ANYWHERE},
+	{"properties", properties, ANYWHERE},   {"error_strings", error_strings, ANYWHERE},
+	{"contexts", contexts, ANYWHERE},       {"limits", limits, COMPLETE},
+	{"nvml_memory", nvml_memory, ANYWHERE}, {0},
 };

@@ -92,6 +92,8 @@ uint32_t state(struct fake *f, uint32_t q);
 int queue_error(struct fake *f, uint32_t q);
 void run_queue(struct fake *f, uint32_t q, uint64_t session);
 void drop_link(struct fake *f);
+/* The words that a guest reads (NULL: none); all else of the registers reads 0. */
+void expect_reason(struct fake *f, const char *words);
 
 /* The worker's side of the register session. */
 bool worker_take(struct fake *f, struct vgpu_request *rq, void *body, size_t *length);

@@ -54,31 +54,6 @@ static void test_hello_unshared(void)
 	fake_free(f);
 }
 
-/* The words that a guest reads; all else of the registers reads 0. */
-static void expect_reason(struct fake *f, const char *words)
-{
-	char text[VGPU_REASON_TEXT_MAX];
-
-	for (uint32_t i = 0; i < sizeof(text) / 4; i++) {
-		uint32_t value;
-
-		set_reg(f, VGPU_REG_REASON_SELECT, i);
-		value = reg(f, VGPU_REG_REASON);
-		memcpy(text + 4 * i, &value, 4);
-	}
-	g_assert_nonnull(memchr(text, 0, sizeof(text)));
-	if (words)
-		g_assert_nonnull(strstr(text, words));
-	else
-		g_assert_cmpstr(text, ==, "");
-	for (size_t i = strlen(text); i < sizeof(text); i++)
-		g_assert_cmpint(text[i], ==, 0);
-	set_reg(f, VGPU_REG_REASON_SELECT, sizeof(text) / 4);
-	g_assert_cmphex(reg(f, VGPU_REG_REASON), ==, 0);
-	set_reg(f, VGPU_REG_REASON_SELECT, UINT32_MAX);
-	g_assert_cmphex(reg(f, VGPU_REG_REASON), ==, 0);
-}
-
 static void refuse_with(const struct vgpu_msg_hello_reply *r, const char *words)
 {
 	struct fake *f = fake_new();

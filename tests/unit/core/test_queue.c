@@ -176,11 +176,20 @@ static void test_start_refused(void)
 	control(f, 0, VGPU_QUEUE_START);
 	answer_start(f, 0, 0, -EFAULT);
 	assert_failed(f, 0, -EFAULT);
+	expect_reason(f, "because");
+	set_reg(f, VGPU_REG_QUEUE_SELECT, 1); /* it is the queue's own */
+	expect_reason(f, NULL);
 	g_assert_cmpuint(vgpu_core_workers(f->c), ==, 0);
 	expect(f, VGPU_MSG_QUEUE_START);
 	control(f, 0, VGPU_QUEUE_STOP);
 	g_assert_cmpuint(state(f, 0), ==, STOPPED);
 	g_assert_cmpint(queue_error(f, 0), ==, 0);
+	expect_reason(f, NULL);
+	/* Who fails again for another cause does not say the old one. */
+	f->make_result = -EMFILE;
+	control(f, 0, VGPU_QUEUE_START);
+	assert_failed(f, 0, -EMFILE);
+	expect_reason(f, NULL);
 	expect_nothing(f);
 	fake_free(f);
 }
@@ -277,6 +286,7 @@ static void test_lost(void)
 	answer_queue(f, VGPU_MSG_QUEUE_LOST, 0, 5, -EPROTO);
 	assert_failed(f, 0, -EIO);
 	g_assert_nonnull(strstr(f->last_log, "because"));
+	expect_reason(f, "because");
 	g_assert_cmpint(fake_q(f, 0)->lifeline, ==, -1);
 	control(f, 0, VGPU_QUEUE_STOP);
 	g_assert_cmpuint(state(f, 0), ==, STOPPED);
@@ -286,6 +296,7 @@ static void test_lost(void)
 	run_queue(f, 0, 6);
 	hang_up(f, 0);
 	assert_failed(f, 0, -EIO);
+	expect_reason(f, NULL);
 	control(f, 0, VGPU_QUEUE_STOP);
 	expect(f, VGPU_MSG_QUEUE_STOP);
 	answer_queue(f, VGPU_MSG_QUEUE_LOST, 0, 6, -EIO); /* it crossed */
