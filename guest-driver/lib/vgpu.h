@@ -41,8 +41,9 @@ enum vgpu_wait_mode {
 struct vgpu_session *vgpu_session_open(const char *where);
 
 /*
- * After vgpu_session_open() failed with ECONNREFUSED: the host's words, such as
- * what its administrator has to do; else "".  Of the last one in this process.
+ * After vgpu_session_open() failed: the host's words, such as what its
+ * administrator has to do, or "".  Over the socket there are some whenever the
+ * host refuses, by a device with ECONNREFUSED only.  Of the last one in this process.
  */
 const char *vgpu_open_reason(void);
 
