@@ -311,7 +311,7 @@ static void test_again_and_again(void)
 	g_assert_cmpint(nop(before), ==, 0);
 	expect_answer(p, "{\"verb\":\"tenants\",\"tenant\":\"vm1\"}\n",
 		      "\"faults\":{\"crash\":5,\"gpu-error\":0,\"kernel-time\":0,\"memory\":0,"
-		      "\"queue\":4},\"quarantine\":{\"active\":true,\"count\":5");
+		      "\"queue\":4,\"host-memory\":0},\"quarantine\":{\"active\":true,\"count\":5");
 	expect_answer(p, "{\"verb\":\"status\"}\n", "\"tenants_quarantined\":1");
 	expect_answer(p, "{\"verb\":\"tenants\",\"tenant\":\"vm2\"}\n", "\"active\":false");
 	g_assert_cmpuint(count_audit(p, "\"kind\":\"fault\""), ==, 9);
@@ -429,7 +429,7 @@ static void test_no_fault(void)
 
 static void expect_faults(const struct daemon_proc *p, const char *faults)
 {
-	char *words = g_strdup_printf("\"faults\":{%s}", faults);
+	char *words = g_strdup_printf("\"faults\":{%s,\"host-memory\":0}", faults);
 
 	expect_answer(p, "{\"verb\":\"tenants\",\"tenant\":\"vm1\"}\n", words);
 	g_free(words);
