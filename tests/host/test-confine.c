@@ -274,6 +274,32 @@ static void test_require(void)
 	g_free(groups);
 }
 
+/* Of two daemons with the same users the second one says so, and it alone. */
+static void test_two_daemons(void)
+{
+	const guint base = 1000000000u + (guint)getpid() % 10000 * 65536;
+	char *config = g_strdup_printf(CPU "[worker]\nuid-base=%u\n", base);
+	char *other = g_strdup_printf(CPU "[worker]\nuid-base=%u\n", base + 65536);
+	char *warning =
+		g_strdup_printf("another daemon on this host has [worker] uid-base=%u", base);
+	struct daemon_proc *first = daemon_start(config), *second = daemon_start(config);
+	struct daemon_proc *third = daemon_start(other);
+
+	daemon_expect_log(second, warning);
+	g_assert_false(daemon_log_has(first, "another daemon"));
+	g_assert_false(daemon_log_has(third, "another daemon"));
+	/* The name is nobody's once its holder is dead. */
+	daemon_crash(first);
+	daemon_again(first);
+	g_assert_false(daemon_log_has(first, "another daemon"));
+	daemon_stop(third);
+	daemon_stop(second);
+	daemon_stop(first);
+	g_free(warning);
+	g_free(other);
+	g_free(config);
+}
+
 static bool sleeps(pid_t pid)
 {
 	char *stat = proc_text(pid, "stat");
@@ -468,6 +494,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/confine/tenants", test_tenants);
 	g_test_add_func("/confine/require", test_require);
 	g_test_add_func("/confine/waits", test_waits);
+	g_test_add_func("/confine/two-daemons", test_two_daemons);
 	g_test_add_func("/confine/gpu", test_gpu);
 	g_test_add_func("/confine/group-double", test_group_double);
 	g_test_add_func("/confine/group", test_group);
