@@ -44,6 +44,9 @@ int open_session(struct context *c)
 	error = errno;
 	if (*vgpu_open_reason())
 		fprintf(stderr, "gpu_test: %s: the host refuses: %s\n", path, vgpu_open_reason());
+	else if (*vgpu_open_reason())
+		fprintf(stderr, "gpu_test: %s: %s: %s\n", path, strerror(error),
+			vgpu_open_reason());
 	else
 		fprintf(stderr, "gpu_test: %s: %s%s\n", path, strerror(error), hint(error));
 	if (error == ENOENT || error == ENXIO || error == ENODEV)

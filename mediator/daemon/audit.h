@@ -52,6 +52,7 @@ enum audit_cause {
 	AUDIT_RATE,
 	AUDIT_TIME,        /* its share or cap of GPU time */
 	AUDIT_KERNEL_TIME, /* a piece of GPU work took too long */
+	AUDIT_HOST_PROCESSES,
 	AUDIT_FAULTS,
 	AUDIT_QUARANTINED,
 	AUDIT_DRAINING,

@@ -34,6 +34,7 @@ static const char *const causes[AUDIT_CAUSES] = {
 	[AUDIT_RATE] = "rate",
 	[AUDIT_TIME] = "gpu-time",
 	[AUDIT_KERNEL_TIME] = "kernel-time",
+	[AUDIT_HOST_PROCESSES] = "host-processes",
 	[AUDIT_FAULTS] = "faults",
 	[AUDIT_QUARANTINED] = "quarantined",
 	[AUDIT_DRAINING] = "draining",

@@ -10,6 +10,7 @@
 #include "session.h"
 #include "tenant.h"
 #include "vgpu_abi.h"
+#include "worker_groups.h"
 
 static void send_queue(struct client *c, uint32_t request, uint32_t flags, uint32_t queue,
 		       uint64_t session, int status, const char *reason)
@@ -86,7 +87,15 @@ static int may_start(const struct client *c, const struct vgpu_msg_queue_start *
 	return 0;
 }
 
-/* The statuses that may_start() and session_start() give; -EUSERS is the tenant's there. */
+/* There are too many of something. */
+static enum audit_cause cause_of_many(const struct tenant *t)
+{
+	if (t->sessions >= t->policy->sessions)
+		return AUDIT_SESSIONS;
+	return worker_group_is_full(t) ? AUDIT_HOST_PROCESSES : AUDIT_HOST_LIMIT;
+}
+
+/* The statuses that may_start() and session_start() give. */
 static enum audit_cause cause_of(const struct client *c, int status)
 {
 	if (status == -EDQUOT)
@@ -98,8 +107,7 @@ static enum audit_cause cause_of(const struct client *c, int status)
 	if (status == -ENODEV)
 		return AUDIT_GPUS;
 	if (status == -EUSERS)
-		return c->tenant->sessions >= c->tenant->policy->sessions ? AUDIT_SESSIONS
-									  : AUDIT_HOST_LIMIT;
+		return cause_of_many(c->tenant);
 	return status == -EINVAL || status == -EBUSY ? AUDIT_PROTOCOL : AUDIT_RESOURCES;
 }
 

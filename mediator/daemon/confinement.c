@@ -15,7 +15,7 @@ static const struct {
 	{"root", "they see the host's file system"},
 	{"system-calls", "they have all system calls: the kernel has no filters, or this was "
 			 "built without libseccomp or with a sanitizer"},
-	{"cgroup", "memory and processes of a tenant are not limited: no cgroup is delegated"},
+	{"cgroup", "they have no control group, so a tenant has no limit of host memory"},
 };
 
 _Static_assert(CTL_CONFINED_ALL == (1u << G_N_ELEMENTS(parts)) - 1, "each part has a name");

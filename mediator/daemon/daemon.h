@@ -38,6 +38,7 @@ struct daemon {
 	struct policy_set *policies; /* in force */
 	GPtrArray *own_sockets;      /* struct listener, of single tenants */
 
+	int users_claim;     /* worker_users.c; -1: none */
 	char *groups;        /* worker_groups.c; NULL: tenants have no control groups */
 	uint32_t unconfined; /* enum ctl_confined_part that workers lack; confinement.c */
 	struct memory_watch *memory_watch; /* memory_watch.c; NULL: nothing is checked */

@@ -20,7 +20,7 @@ const char *fault_cause_name(enum fault_cause cause)
 	static const char *const names[FAULT_CAUSES] = {
 		[FAULT_CRASH] = "crash",   [FAULT_GPU_ERROR] = "gpu-error",
 		[FAULT_MEMORY] = "memory", [FAULT_KERNEL_TIME] = "kernel-time",
-		[FAULT_QUEUE] = "queue",
+		[FAULT_QUEUE] = "queue",   [FAULT_HOST_MEMORY] = "host-memory",
 	};
 
 	return names[cause];
@@ -176,6 +176,7 @@ static void audit_fault(const struct session *s, enum fault_cause cause)
 		[FAULT_KERNEL_TIME] = "its work on the GPU took too long",
 		[FAULT_MEMORY] = "it held more device memory than it is charged for",
 		[FAULT_QUEUE] = "its guest made nonsense of the queue",
+		[FAULT_HOST_MEMORY] = "its tenant's workers were over host-memory",
 	};
 	const struct audit_about about = session_audit(s);
 	JsonObject *o = json_object_new();

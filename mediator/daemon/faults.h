@@ -20,6 +20,7 @@ enum fault_cause {
 	FAULT_KERNEL_TIME, /* a piece of GPU work took too long */
 	FAULT_MEMORY,      /* it held more device memory than it admitted to */
 	FAULT_QUEUE,       /* its guest made nonsense of the queue */
+	FAULT_HOST_MEMORY, /* the kernel killed its worker for the tenant's host-memory */
 	FAULT_CAUSES,
 };
 

@@ -35,6 +35,7 @@
 #include "tenants.h"
 #include "turns.h"
 #include "worker_groups.h"
+#include "worker_users.h"
 
 /* Killed workers are given so long to be gone. */
 #define QUIT_SECONDS 5
@@ -238,6 +239,7 @@ static bool set_up(struct app *app, GError **err)
 	if (!open_audit(d, d->config, err) || !gate_choose(d, err) || !turns_open(d, err))
 		return false;
 	audit_daemon(d, "it begins");
+	worker_users_claim(d);
 	worker_groups_open(d);
 	tenants = tenants_prepare(d, d->config, err);
 	if (!tenants)
@@ -274,6 +276,7 @@ static void tear_down(struct app *app)
 	g_ptr_array_free(d->clients, TRUE);
 	tenants_close(d);
 	worker_groups_close(d);
+	fdio_clear(&d->users_claim);
 	if (d->audit)
 		audit_daemon(d, "it ends");
 	audit_free(d->audit);
@@ -289,7 +292,7 @@ static void init(struct daemon *d)
 	d->loop = g_main_loop_new(NULL, FALSE);
 	d->sessions = g_hash_table_new(g_int64_hash, g_int64_equal);
 	d->clients = g_ptr_array_new();
-	d->socket_lock = d->runtime_lock = d->adoption = -1;
+	d->socket_lock = d->runtime_lock = d->adoption = d->users_claim = -1;
 	tenants_init(d);
 }
 

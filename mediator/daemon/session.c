@@ -20,6 +20,7 @@
 #include "turns.h"
 #include "usage.h"
 #include "vgpu_abi.h"
+#include "worker_memory.h"
 
 /* How long to wait before a worker that does not listen is told of memory again. */
 #define RETRY_MS 100
@@ -126,25 +127,52 @@ static char *last_trace(const struct session *s, int *signum)
 	return g_strdup(*signum ? "the worker crashed, or was killed" : "the worker ended");
 }
 
+/* It was killed, and not by us: whose fault is that?  Words to be freed, or NULL. */
+static char *judge_death(struct session *s)
+{
+	enum worker_death death = s->tenant ? worker_memory_death(s->tenant) : WORKER_DEATH_OTHER;
+
+	if (death == WORKER_DEATH_HOST_SHORT)
+		return g_strdup("the kernel killed the worker: the host has no memory left");
+	if (death == WORKER_DEATH_LIMIT) {
+		faults_count(s, FAULT_HOST_MEMORY);
+		return g_strdup("the kernel killed the worker: those of its tenant together are "
+				"over host-memory");
+	}
+	faults_count(s, FAULT_CRASH);
+	return NULL;
+}
+
+/*
+ * How it ended; the caller frees it.  We end it by SIGKILL only.  Its guest may have
+ * known of a crash before us, and have had the session stopped.
+ */
+static char *how_it_ended(struct session *s)
+{
+	int signum = 0;
+	char *how = s->is_child ? launch_reap(s->pid, &signum) : last_trace(s, &signum);
+	const bool ours = signum == SIGKILL && s->state == SESSION_ENDING;
+	char *why = signum && !ours ? judge_death(s) : NULL;
+
+	if (!why)
+		return how;
+	g_free(how);
+	return why;
+}
+
 /* The process is gone: nobody touches the guest's memory any more. */
 static gboolean on_process_end(gint fd, GIOCondition condition, gpointer data)
 {
 	struct session *s = data;
 	struct daemon *d = s->d;
-	int signum = 0;
-	char *how = s->is_child ? launch_reap(s->pid, &signum) : last_trace(s, &signum);
+	char *how;
 
 	(void)fd;
 	(void)condition;
 	s->pid_source = 0;
 	if (s->control >= 0)
 		news_drain(s); /* its last words */
-	/*
-	 * We end it by SIGKILL only.  Its guest may have known of the crash before us, and
-	 * have had the session stopped.
-	 */
-	if (signum && (signum != SIGKILL || s->state != SESSION_ENDING))
-		faults_count(s, FAULT_CRASH);
+	how = how_it_ended(s);
 	if (!*s->reason)
 		set_reason(s, -EIO, how);
 	log_end(s, s->reason);

@@ -124,11 +124,51 @@ static gboolean on_timeout(gpointer data)
 	return G_SOURCE_REMOVE;
 }
 
+static bool is_required(const struct daemon *d)
+{
+	return strcmp(d->config->worker_confine, "require") == 0;
+}
+
+/* Is there a place for another process of the tenant? */
+static int find_group(const struct session *s, char reason[VGPU_REASON_MAX])
+{
+	if (!s->d->groups && is_required(s->d)) {
+		g_strlcpy(reason,
+			  "the host has no control group to limit a tenant's workers, which "
+			  "[worker] confine=require wants; its log says why",
+			  VGPU_REASON_MAX);
+		return -EIO;
+	}
+	if (!worker_group_is_full(s->tenant))
+		return 0;
+	g_snprintf(reason, VGPU_REASON_MAX,
+		   "the tenant's workers have the %u processes and threads that they may "
+		   "(host-processes); end a session, or ask the host's administrator",
+		   policy_host_processes(s->tenant->policy));
+	return -EUSERS;
+}
+
+/* Its place among processes, and then all that it needs. */
+static int equip(struct session *s, const struct vgpu_msg_queue_start *start, struct parts *p,
+		 int kick, int call, const char **why)
+{
+	int ret = worker_group_enter(s->tenant, s->pid);
+
+	if (ret && is_required(s->d)) {
+		*why = "the worker could not be put into a control group";
+		return ret;
+	}
+	*why = "the worker could not be told what to do";
+	ret = send_setup(s, start, p, kick, call);
+	return ret ? ret : session_send_memory(s);
+}
+
 /* Starts the process and gives it all it needs. */
 static int bring_up(struct session *s, const struct vgpu_msg_queue_start *start, struct parts *p,
 		    int kick, int call, char reason[VGPU_REASON_MAX])
 {
 	GError *err = NULL;
+	const char *why;
 	int ret = make_parts(s, start, p);
 
 	if (ret) {
@@ -136,6 +176,9 @@ static int bring_up(struct session *s, const struct vgpu_msg_queue_start *start,
 			   g_strerror(-ret));
 		return ret;
 	}
+	ret = find_group(s, reason);
+	if (ret)
+		return ret;
 	s->pidfd = launch(s, p->control[1], &err);
 	if (s->pidfd < 0) {
 		g_strlcpy(reason, err->message, VGPU_REASON_MAX);
@@ -143,17 +186,14 @@ static int bring_up(struct session *s, const struct vgpu_msg_queue_start *start,
 		return -EIO;
 	}
 	s->is_child = true;
-	worker_group_enter(s->tenant, s->pid);
 	s->lifeline = p->lifeline[0];
 	p->lifeline[0] = -1;
 	session_watch(s);
 	session_attach(s, p->control[0]);
-	ret = send_setup(s, start, p, kick, call);
+	ret = equip(s, start, p, kick, call, &why);
 	p->control[0] = -1;
-	if (!ret)
-		ret = session_send_memory(s);
 	if (ret) { /* it has a process: its end is reported when that is gone */
-		session_kill(s, ret, "the worker could not be told what to do");
+		session_kill(s, ret, why);
 	} else {
 		turns_enter(s);
 		s->timer = g_timeout_add_seconds(s->d->config->start_timeout, on_timeout, s);

@@ -16,6 +16,7 @@
 #include "log.h"
 #include "state_file.h"
 #include "tenants.h"
+#include "worker_groups.h"
 
 #define GROUP "session"
 
@@ -234,6 +235,8 @@ static void find_tenant(struct session *s, GKeyFile *file)
 
 	if (!t || slot > G_MAXUINT || !tenant_enter_at(t, s, (guint)slot))
 		session_kill(s, -EACCES, "its tenant is no longer there");
+	else
+		worker_group_enter(t, s->pid); /* it may have had none */
 	if (t)
 		tenant_unref(t);
 	g_free(name);

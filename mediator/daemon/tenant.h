@@ -11,6 +11,7 @@
 #include "memory_judge.h"
 #include "policy.h"
 #include "tenant_page.h"
+#include "worker_memory.h"
 
 struct session;
 
@@ -27,11 +28,12 @@ struct tenant {
 	struct tenant_limits *limits; /* we alone can write */
 	struct tenant_usage *usage;   /* believe nothing of it: workers write */
 	struct session *slot[TENANT_SESSIONS_MAX];
-	guint sessions;              /* slots in use */
-	uint64_t number;             /* turns.c; 0: it has none yet */
-	guint connections;           /* client.c */
-	struct memory_record memory; /* memory_watch.c */
-	struct faults *faults;       /* faults.c; never NULL */
+	guint sessions;                   /* slots in use */
+	uint64_t number;                  /* turns.c; 0: it has none yet */
+	guint connections;                /* client.c */
+	struct memory_record memory;      /* memory_watch.c */
+	struct worker_memory host_memory; /* worker_memory.c */
+	struct faults *faults;            /* faults.c; never NULL */
 	uint32_t flags; /* TENANT_*: what its guests are told; tenant_publish() after a change */
 	struct session_usage gone; /* what sessions that have ended used; usage.c */
 };

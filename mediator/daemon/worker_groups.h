@@ -18,13 +18,23 @@ struct tenant;
 void worker_groups_open(struct daemon *d);
 void worker_groups_close(struct daemon *d);
 
-/* A worker of the tenant has begun, and read nothing yet: it goes into the tenant's group. */
-void worker_group_enter(struct tenant *t, pid_t pid);
+/* The path of the tenant's group, made or not; NULL: there are none.  The caller frees it. */
+char *worker_group_of(const struct tenant *t);
+
+/* Does it have all the processes that it may?  Then no worker of it may begin. */
+bool worker_group_is_full(const struct tenant *t);
+
+/*
+ * A worker goes into its tenant's group: one that has begun and waits for its
+ * first message, or one of a daemon before us.  0, also where there are no
+ * groups; else a negative errno, and it is in none, as the log says.
+ */
+int worker_group_enter(struct tenant *t, pid_t pid);
 
 /* Its limits are others now: for workers that run as well. */
 void worker_group_limits(const struct tenant *t);
 
-/* The last of the tenant is gone. */
+/* The tenant is gone, and so is its last session. */
 void worker_group_remove(const struct tenant *t);
 
 #endif /* VGPU_DAEMON_WORKER_GROUPS_H */

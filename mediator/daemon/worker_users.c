@@ -2,10 +2,15 @@
 /* A user for the workers of each tenant. */
 #include "worker_users.h"
 
+#include <errno.h>
 #include <pwd.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "state.h"
 #include "state_file.h"
 
@@ -27,6 +32,30 @@ void worker_users_owner(const struct daemon *d, uid_t *uid, gid_t *gid)
 {
 	*uid = d->config->worker_uid;
 	*gid = has_users(d) ? d->config->worker_uid_base : (gid_t)-1;
+}
+
+/*
+ * Daemons have no file in common, so it is a name, which goes with who holds it.
+ * Anybody can take one, hence no more than a warning.  Nobody listens there.
+ */
+void worker_users_claim(struct daemon *d)
+{
+	const guint base = d->config->worker_uid_base;
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	socklen_t size = offsetof(struct sockaddr_un, sun_path) + 1;
+
+	if (!has_users(d))
+		return;
+	size += (socklen_t)g_snprintf(addr.sun_path + 1, sizeof(addr.sun_path) - 1,
+				      "gpu_mediator-uid-base-%u", base);
+	d->users_claim = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (d->users_claim >= 0 && bind(d->users_claim, (struct sockaddr *)&addr, size) < 0 &&
+	    errno == EADDRINUSE)
+		log_warning(NULL,
+			    "another daemon on this host has [worker] uid-base=%u too: workers of "
+			    "its tenants and of ours may have the same user, and be able to end "
+			    "each other; give one of them another number, at least %u away",
+			    base, WORKER_USERS);
 }
 
 /* The one that the file has for it; 0: none. */

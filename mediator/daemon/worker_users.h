@@ -19,6 +19,13 @@
  */
 bool worker_user_of(struct daemon *d, const char *tenant, uid_t *uid, gid_t *gid, GError **err);
 
+/*
+ * Takes these users for this daemon, as far as daemons of this host (that is, of
+ * one network namespace) know of each other: the log warns of another with the
+ * same [worker] uid-base.
+ */
+void worker_users_claim(struct daemon *d);
+
 /* The users and the group that reach what all workers need; (uid_t)-1: as it is. */
 void worker_users_owner(const struct daemon *d, uid_t *uid, gid_t *gid);
 

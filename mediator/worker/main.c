@@ -4,13 +4,16 @@
  * gpu_mediator with its control socket at CTL_WORKER_FD; with --probe it tries
  * a backend and says what it found.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
 #include <locale.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,6 +82,19 @@ static bool control_is_there(void)
 	struct stat st;
 
 	return fstat(CTL_WORKER_FD, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+/*
+ * The daemon says its first word when this process is in its tenant's control
+ * group.  Until then nothing may be taken of the host: it would be charged to
+ * the daemon, and a thread made by then would be one too many.
+ */
+static void wait_for_place(void)
+{
+	struct pollfd p = {.fd = CTL_WORKER_FD, .events = POLLIN};
+
+	while (poll(&p, 1, -1) < 0 && errno == EINTR)
+		;
 }
 
 /*
@@ -227,8 +243,11 @@ int main(int argc, char **argv)
 	const struct vgpu_backend_ops *ops = NULL;
 	GError *err = NULL;
 
-	if (control_is_there())
+	if (control_is_there()) {
+		wait_for_place();
 		leave_high_addresses(argv);
+		prctl(PR_SET_NAME, "gpu_mediator-worker"); /* which that has made "exe" */
+	}
 	setlocale(LC_ALL, "");
 	if (parse(&o, argc, argv, &err)) {
 		if (o.version) {

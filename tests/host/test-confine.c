@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "frontend.h"
 #include "sanitized.h"
 
@@ -205,25 +207,139 @@ static void test_tenants(void)
 	daemon_stop(p);
 }
 
-/* What cannot be had is said, unless the administrator insists on it. */
-static void test_require(void)
+static void empty_file(const char *dir, const char *name)
 {
-	struct daemon_proc *p = daemon_start(CPU "[worker]\nuid-base=0\n");
+	char *path = g_build_filename(dir, name, NULL);
+
+	g_assert_true(g_file_set_contents(path, "", 0, NULL));
+	g_free(path);
+}
+
+/* Plain files in place of the kernel's control groups, with that of tenant vm1. */
+static char *make_group_double(void)
+{
+	static const char *const files[] = {"memory.max", "pids.max", "cgroup.procs"};
+	char *groups = g_dir_make_tmp("vgpu-groups-XXXXXX", NULL);
+	char *group = g_build_filename(groups, "tenant-vm1", NULL);
+
+	empty_file(groups, "cgroup.subtree_control");
+	g_assert_cmpint(g_mkdir(group, 0755), ==, 0);
+	for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
+		empty_file(group, files[i]);
+	g_free(group);
+	return groups;
+}
+
+static void expect_refusal(struct frontend *f, const char *why)
+{
+	struct fqueue *q = fqueue_prepare(f, 0, 256, 0);
+
+	g_assert_cmpint(fqueue_start(q), <, 0);
+	if (!strstr(q->reason, why))
+		g_error("there is no \"%s\" in: %s", why, q->reason);
+	fqueue_free(q);
+}
+
+/* What cannot be had is said, unless the administrator insists on it. */
+static void check_require(const char *more, const char *why)
+{
+	char *config = g_strconcat(CPU "[worker]\nuid-base=0\n", more, NULL);
+	char *strict = g_strconcat(config, "confine=require\n", NULL);
+	struct daemon_proc *p = daemon_start_closed(config, "[tenant]\nusers=0\n");
 	struct frontend *f = frontend_new(p, "vm", 4 * MIB);
 	struct fqueue *q = fqueue_new(f, 0, 256, 0);
 
 	g_assert_cmpuint(uid_of(new_worker(p, NULL)), ==, 0);
 	daemon_expect_log(p, "less confined than they could be: they have the daemon's user");
 	fqueue_end(q);
-	g_file_set_contents(p->config, CPU "[worker]\nuid-base=0\nconfine=require\n", -1, NULL);
+	g_file_set_contents(p->config, strict, -1, NULL);
 	daemon_signal(p, SIGHUP);
 	daemon_expect_log(p, "configuration reloaded");
-	q = fqueue_prepare(f, 0, 256, 0);
-	g_assert_cmpint(fqueue_start(q), <, 0);
-	g_assert_nonnull(strstr(q->reason, SANITIZED ? "root directory" : "daemon's user"));
-	fqueue_free(q);
+	expect_refusal(f, why);
 	frontend_free(f);
 	daemon_stop(p);
+	g_free(strict);
+	g_free(config);
+}
+
+static void test_require(void)
+{
+	char *groups = make_group_double();
+	char *more = g_strdup_printf("cgroup=%s\n", groups);
+
+	check_require(more, SANITIZED ? "root directory" : "daemon's user");
+	check_require("cgroup=/nowhere\n", "no control group");
+	remove_tree(groups);
+	g_free(more);
+	g_free(groups);
+}
+
+/* Of two daemons with the same users the second one says so, and it alone. */
+static void test_two_daemons(void)
+{
+	const guint base = 1000000000u + (guint)getpid() % 10000 * 65536;
+	char *config = g_strdup_printf(CPU "[worker]\nuid-base=%u\n", base);
+	char *other = g_strdup_printf(CPU "[worker]\nuid-base=%u\n", base + 65536);
+	char *warning =
+		g_strdup_printf("another daemon on this host has [worker] uid-base=%u", base);
+	struct daemon_proc *first = daemon_start(config), *second = daemon_start(config);
+	struct daemon_proc *third = daemon_start(other);
+
+	daemon_expect_log(second, warning);
+	g_assert_false(daemon_log_has(first, "another daemon"));
+	g_assert_false(daemon_log_has(third, "another daemon"));
+	/* The name is nobody's once its holder is dead. */
+	daemon_crash(first);
+	daemon_again(first);
+	g_assert_false(daemon_log_has(first, "another daemon"));
+	daemon_stop(third);
+	daemon_stop(second);
+	daemon_stop(first);
+	g_free(warning);
+	g_free(other);
+	g_free(config);
+}
+
+static bool sleeps(pid_t pid)
+{
+	char *stat = proc_text(pid, "stat");
+	const bool yes = g_str_has_prefix(strrchr(stat, ')'), ") S ");
+
+	g_free(stat);
+	return yes;
+}
+
+/* Before the daemon has spoken, it may not be in its group, and does nothing at all. */
+static void test_waits(void)
+{
+	char *dir = g_path_get_dirname(g_getenv("GPU_MEDIATOR"));
+	char *program = g_build_filename(dir, "gpu_mediator-worker", NULL);
+	int control[2], status;
+	char *text;
+	pid_t pid;
+
+	g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control), ==, 0);
+	pid = fork();
+	g_assert_cmpint(pid, >=, 0);
+	if (pid == 0) {
+		/* Where it is already there it would be closed. */
+		dup2(dup(control[1]), CTL_WORKER_FD);
+		execl(program, program, "--backend=cpu", "--confine=try", NULL);
+		_exit(127);
+	}
+	close(control[1]);
+	text = g_strdup("");
+	WAIT_UNTIL((g_free(text), text = proc_text(pid, "cmdline"), strstr(text, "worker")) &&
+		   sleeps(pid));
+	g_free(text);
+	text = proc_text(pid, "status");
+	expect_line(text, "NoNewPrivs:\t0");
+	g_free(text);
+	close(control[0]);
+	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+	g_assert_true(WIFEXITED(status));
+	g_free(program);
+	g_free(dir);
 }
 
 static bool sees(pid_t pid, const char *path)
@@ -283,14 +399,6 @@ static void expect_file(const char *dir, const char *name, const char *wanted)
 	g_free(path);
 }
 
-static void empty_file(const char *dir, const char *name)
-{
-	char *path = g_build_filename(dir, name, NULL);
-
-	g_assert_true(g_file_set_contents(path, "", 0, NULL));
-	g_free(path);
-}
-
 /* In a group (or what looks like one) a worker has its tenant's limits, also new ones. */
 static void check_group(const char *groups, const char *group)
 {
@@ -320,17 +428,12 @@ static void check_group(const char *groups, const char *group)
 	g_free(config);
 }
 
-/* Plain files in place of the kernel's: what is written where. */
+/* What is written where. */
 static void test_group_double(void)
 {
-	static const char *const files[] = {"memory.max", "pids.max", "cgroup.procs"};
-	char *groups = g_dir_make_tmp("vgpu-groups-XXXXXX", NULL);
+	char *groups = make_group_double();
 	char *group = g_build_filename(groups, "tenant-vm1", NULL);
 
-	empty_file(groups, "cgroup.subtree_control");
-	g_assert_cmpint(g_mkdir(group, 0755), ==, 0);
-	for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
-		empty_file(group, files[i]);
 	check_group(groups, group);
 	remove_tree(groups);
 	g_free(group);
@@ -390,6 +493,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/confine/status", test_status);
 	g_test_add_func("/confine/tenants", test_tenants);
 	g_test_add_func("/confine/require", test_require);
+	g_test_add_func("/confine/waits", test_waits);
+	g_test_add_func("/confine/two-daemons", test_two_daemons);
 	g_test_add_func("/confine/gpu", test_gpu);
 	g_test_add_func("/confine/group-double", test_group_double);
 	g_test_add_func("/confine/group", test_group);

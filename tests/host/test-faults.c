@@ -187,26 +187,6 @@ static void next_daemon(struct daemon_proc *p, struct frontend *f, struct fqueue
 	g_assert_cmpint(fqueue_resume(q), ==, 0);
 }
 
-/* The same, with the worker come by at the new one. */
-static void change_daemon(struct daemon_proc *p, struct frontend *f, struct fqueue *q)
-{
-	daemon_crash(p);
-	next_daemon(p, f, q);
-	WAIT_UNTIL(fqueue_call(q, VGPU_CMD_TEXT, NULL, 0, "adopted", 7, NULL, 0) == 0 &&
-		   daemon_log_has(p, "text \"adopted\""));
-}
-
-/* A session of vm1 whose worker another daemon started, and that has come by at this one. */
-static struct fqueue *adopted(struct daemon_proc *p, struct frontend *f)
-{
-	struct fqueue *q;
-
-	f->ram_used = 0;
-	q = fqueue_new(f, 0, 256, 0);
-	change_daemon(p, f, q);
-	return q;
-}
-
 /* One whose guest makes nonsense of its ring. */
 static void spoil_one(struct fqueue *q)
 {
@@ -266,6 +246,36 @@ static guint count_audit(const struct daemon_proc *p, const char *words)
 	g_free(text);
 	g_free(path);
 	return n;
+}
+
+/* Has the worker of vm1 taken this daemon's pages, and carried over what it had used? */
+static bool has_come_by(const struct daemon_proc *p)
+{
+	char *answer = control(p, "{\"verb\":\"tenants\",\"tenant\":\"vm1\"}\n");
+	const bool yes = strstr(answer, "\"calls\":") && !strstr(answer, "\"calls\":0,");
+
+	g_free(answer);
+	return yes;
+}
+
+/* As next_daemon(), with the worker come by at the new one. */
+static void change_daemon(struct daemon_proc *p, struct frontend *f, struct fqueue *q)
+{
+	g_assert_cmpint(nop(q), ==, 0);
+	daemon_crash(p);
+	next_daemon(p, f, q);
+	WAIT_UNTIL(has_come_by(p));
+}
+
+/* A session of vm1 whose worker another daemon started, and that has come by at this one. */
+static struct fqueue *adopted(struct daemon_proc *p, struct frontend *f)
+{
+	struct fqueue *q;
+
+	f->ram_used = 0;
+	q = fqueue_new(f, 0, 256, 0);
+	change_daemon(p, f, q);
+	return q;
 }
 
 /* ---------------------------------------------------------------- another one */
@@ -339,7 +349,7 @@ static void test_again_and_again(void)
 	g_assert_cmpint(nop(before), ==, 0);
 	expect_answer(p, "{\"verb\":\"tenants\",\"tenant\":\"vm1\"}\n",
 		      "\"faults\":{\"crash\":5,\"gpu-error\":0,\"kernel-time\":0,\"memory\":0,"
-		      "\"queue\":4},\"quarantine\":{\"active\":true,\"count\":5");
+		      "\"queue\":4,\"host-memory\":0},\"quarantine\":{\"active\":true,\"count\":5");
 	expect_answer(p, "{\"verb\":\"status\"}\n", "\"tenants_quarantined\":1");
 	expect_answer(p, "{\"verb\":\"tenants\",\"tenant\":\"vm2\"}\n", "\"active\":false");
 	g_assert_cmpuint(count_audit(p, "\"kind\":\"fault\""), ==, 9);
@@ -457,7 +467,7 @@ static void test_no_fault(void)
 
 static void expect_faults(const struct daemon_proc *p, const char *faults)
 {
-	char *words = g_strdup_printf("\"faults\":{%s}", faults);
+	char *words = g_strdup_printf("\"faults\":{%s,\"host-memory\":0}", faults);
 
 	expect_answer(p, "{\"verb\":\"tenants\",\"tenant\":\"vm1\"}\n", words);
 	g_free(words);

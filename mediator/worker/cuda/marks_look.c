@@ -17,7 +17,7 @@
 #define STALL_NS (200 * MS)
 #define STALL_CALLS 4u
 
-/* Marks that have not passed, looked at in one poll. */
+/* Streams whose first mark has not passed, looked at in one poll. */
 #define LOOK_MARKS 4u
 /* Streams in which marks wait for their turn to begin, looked at in one poll. */
 #define LOOK_STREAMS 64u
@@ -146,21 +146,22 @@ static bool look_at_marks(struct cuda_session *s, uint64_t now)
 {
 	struct standing st = {.n = 0}, behind = {.n = 0};
 	struct marks *m = &s->marks;
-	unsigned int undone = 0;
 	bool some = false;
 
-	for (uint32_t i = 0; i < m->n && undone < LOOK_MARKS;) {
+	for (uint32_t i = 0; i < m->n && behind.n < LOOK_MARKS;) {
 		struct mark *k = &m->mark[i];
 
 		if (has_yet_to_begin(s, k, &st, now)) {
 			i++;
-		} else if (!stands(&behind, k) && has_passed(s, k, k->own)) {
+		} else if (stands(&behind, k)) {
+			k->undone = now;
+			i++;
+		} else if (has_passed(s, k, k->own)) {
 			pass(s, i, now);
 			some = true;
 		} else {
 			behind.first[behind.n++] = k;
 			k->undone = now;
-			undone++;
 			i++;
 		}
 	}
