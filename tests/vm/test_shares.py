@@ -20,8 +20,10 @@ WEIGHTS = (1, 1, 2, 2, 4, 4, 8, 8)
 ENOUGH_S = 4
 # A share is right if it is off by less than this factor; all alike would be off by
 # 2.5 or more.  Who had no processor for long may be at a loss: then once more.
-FACTOR = 1.5
-ROUNDS = 3
+FACTOR = 1.8
+ROUNDS = 5
+# So much in the ring that a guest without a processor for a while still wants the GPU.
+SIZE, AHEAD = 192, 400
 
 
 class Shares(unittest.TestCase):
@@ -52,7 +54,7 @@ class Shares(unittest.TestCase):
     def begin(self, vms):
         """Each at work, with requests waiting."""
         for vm in vms:
-            vm.background("busy", "busy")
+            vm.background(f"busy {SIZE} {AHEAD}", "busy")
         had = self.account(vms)
         wait_until("all to have had a turn",
                    lambda: all(b > a for a, b in zip(had, self.account(vms))), pause=0.2)
