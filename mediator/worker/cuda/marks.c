@@ -84,14 +84,24 @@ static void take_lane(struct marks *m, struct lane *l)
 	*l = m->lane[--m->lanes];
 }
 
+/* Nobody will know when its work is done. */
+static void drop_lane(struct marks *m, struct lane *l)
+{
+	m->outstanding -= l->calls;
+	m->stuck -= l->stuck;
+	take_lane(m, l);
+}
+
 /* True: the lane is no more, and another one may be in its place. */
 static bool end_lane(struct cuda_session *s, struct lane *l)
 {
 	struct marks *m = &s->marks;
 
-	if (session_context(s, l->context) != CUDA_SUCCESS)
-		m->outstanding -= l->calls; /* what it was in is gone */
-	else if (!mark_lane(s, l))
+	if (session_context(s, l->context) != CUDA_SUCCESS) {
+		drop_lane(m, l); /* the context has gone, and its work with it */
+		return true;
+	}
+	if (!mark_lane(s, l))
 		return false;
 	take_lane(m, l);
 	return true;
@@ -130,8 +140,7 @@ static void leave_legacy(struct cuda_session *s)
 		if (!is_legacy(l->stream)) {
 			i++;
 		} else if (!end_lane(s, l)) { /* very many marks are outstanding: these will do */
-			m->outstanding -= l->calls;
-			take_lane(m, l);
+			drop_lane(m, l);
 		}
 	}
 	m->legacy = false;
@@ -225,8 +234,7 @@ void marks_stream_goes(struct cuda_session *s, CUstream stream)
 		l->stream = c->side;
 		return;
 	}
-	m->outstanding -= l->calls;
-	take_lane(m, l);
+	drop_lane(m, l);
 }
 
 /* Where the call in progress is counted. */
