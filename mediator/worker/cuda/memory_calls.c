@@ -56,7 +56,19 @@ CUresult host_cuMemAlloc_v2(struct cuda_session *s, CUdeviceptr *dptr, size_t by
 	return r == CUDA_ERROR_OUT_OF_MEMORY ? short_of(s) : r;
 }
 
-/* Rows as wide as the driver makes them, which it tells only afterwards. */
+/*
+ * Drivers make rows as wide as a multiple of this.  What one makes wider is charged
+ * afterwards; only if that fails something is freed at once, which waits for the GPU.
+ */
+#define PITCH 512u
+
+static uint64_t charge_of_rows(uint64_t width, uint64_t height)
+{
+	const uint64_t row = vgpu_cuda_product(width / PITCH + !!(width % PITCH), PITCH);
+
+	return charge_of(vgpu_cuda_product(row, height));
+}
+
 static CUresult keep_pitched(struct cuda_session *s, CUdeviceptr at, uint64_t bytes,
 			     uint64_t charged)
 {
@@ -72,7 +84,7 @@ static CUresult keep_pitched(struct cuda_session *s, CUdeviceptr at, uint64_t by
 CUresult host_cuMemAllocPitch_v2(struct cuda_session *s, CUdeviceptr *dptr, size_t *pitch,
 				 size_t width, size_t height, unsigned int element)
 {
-	const uint64_t charged = charge_of(vgpu_cuda_product(width, height));
+	const uint64_t charged = charge_of_rows(width, height);
 	CUresult r = may_allocate(s, s->drv->cuMemAllocPitch_v2, charged);
 
 	if (r == CUDA_SUCCESS) {

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <glib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cuda-program.h"
 #include "entry.h"
@@ -145,6 +146,21 @@ static void test_pitch(void)
 }
 
 /* What a context takes along when it goes. */
+/* Who gets no memory waits for nothing: here it would be for ever. */
+static void test_pitch_behind_function(void)
+{
+	start();
+	make_stream(HANDLE(STREAM, 20));
+	QUIET(vgpuCallback, CTX, REQ(vgpuCallback, .stream = HANDLE(STREAM, 20), .id = 7));
+	while (!strstr(calls_notes->str, "3:7"))
+		cuda_poll(test_worker);
+	alarm(60);
+	assert_result(pitch(1, LIMIT / 8), CUDA_ERROR_OUT_OF_MEMORY);
+	alarm(0);
+	QUIET(vgpuCallbackDone, 0, REQ(vgpuCallbackDone, .id = 7));
+	calls_stop();
+}
+
 static void test_context(void)
 {
 	const uint64_t other = HANDLE(CONTEXT, 7);
@@ -879,6 +895,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/cuda-tenant/plain", test_plain);
 	g_test_add_func("/cuda-tenant/tiny", test_tiny);
 	g_test_add_func("/cuda-tenant/pitch", test_pitch);
+	g_test_add_func("/cuda-tenant/pitch-behind-function", test_pitch_behind_function);
 	g_test_add_func("/cuda-tenant/context", test_context);
 	g_test_add_func("/cuda-tenant/contexts", test_contexts);
 	g_test_add_func("/cuda-tenant/primary-context", test_primary_context);
