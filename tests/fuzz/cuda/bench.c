@@ -31,6 +31,8 @@
 
 /* The tenant's, enough for what a session begins with and soon reached. */
 #define MEMORY_LIMIT ((uint64_t)32 << 20)
+/* Nothing takes so long; but where there is a limit, work is marked in another way. */
+#define KERNEL_NS ((uint64_t)3600 * 1000000000u)
 
 static struct worker worker;
 static uint8_t *ram;
@@ -42,7 +44,7 @@ static void make_tenant(void)
 	const struct tenant_limits l = {.classes = POLICY_ALL,
 					.memory = MEMORY_LIMIT,
 					.context = MEMORY_LIMIT / 8,
-					.kernel_ns = TENANT_NO_LIMIT,
+					.kernel_ns = KERNEL_NS,
 					.cap_percent = 100};
 
 	tenant_limits_write(&limits, &l);
@@ -57,6 +59,26 @@ static void check_tenant(void)
 	CHECK(worker.tenant.own.memory == usage.session[1].memory);
 	CHECK(worker.tenant.own.contexts == usage.session[1].contexts);
 	CHECK(worker.tenant.own.contexts <= 2);
+}
+
+/* Each call that is under way is counted in one place. */
+static void check_marks(void)
+{
+	const struct marks *m = worker.cuda ? &worker.cuda->marks : NULL;
+	uint64_t marked = 0, unmarked = 0;
+
+	for (uint32_t i = 0; m && i < m->n; i++) {
+		CHECK(m->mark[i].own && m->mark[i].calls);
+		CHECK(m->mark[i].stuck <= m->mark[i].calls);
+		marked += m->mark[i].calls;
+	}
+	for (uint32_t i = 0; m && i < m->lanes; i++) {
+		CHECK(m->lane[i].calls && m->lane[i].stuck <= m->lane[i].calls);
+		unmarked += m->lane[i].calls;
+	}
+	CHECK(!m || (m->n <= MARKS_MAX && m->lanes <= LANES_MAX));
+	CHECK(!m || (m->unmarked == unmarked && m->outstanding == marked + unmarked));
+	CHECK(!m || (m->stuck <= m->outstanding && !m->calls && !m->begin));
 }
 
 static void make_ram(void)
@@ -145,7 +167,7 @@ void worker_broken(struct worker *w, int status, const char *reason)
 	(void)w;
 	(void)status;
 	(void)reason;
-	abort(); /* there are no limits here */
+	abort(); /* nothing is beyond the limits here */
 }
 
 void control_warning(struct worker *w, uint64_t request, const char *text)
@@ -293,6 +315,7 @@ static void look(void)
 		CHECK(worker.rsp.header.length <= VGPU_RECORD_MAX);
 	answer_callbacks();
 	check_tenant();
+	check_marks();
 }
 
 /* Some calls come while others have the GPU, and are held back until they have not. */

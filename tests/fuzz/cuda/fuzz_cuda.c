@@ -33,7 +33,7 @@ static uint64_t address_of(uint64_t word)
 
 static void send(const struct fuzz_item *it, const uint8_t *desc, const uint8_t *body)
 {
-	_Alignas(8) static uint8_t rec[2 * VGPU_RECORD_MAX];
+	_Alignas(8) static uint8_t rec[VGPU_RECORD_MAX];
 	struct vgpu_request h = {.command = VGPU_CMD_CUDA,
 				 .flags = it->flags & 1 ? VGPU_REQUEST_QUIET : 0,
 				 .ndesc = it->ndesc};
@@ -41,17 +41,18 @@ static void send(const struct fuzz_item *it, const uint8_t *desc, const uint8_t 
 				      .context = it->flags & 2   ? 0
 						 : it->flags & 4 ? BENCH(CONTEXT, 2)
 								 : BENCH(CONTEXT, 1)};
+	const size_t descs = it->ndesc * sizeof(struct vgpu_desc);
 	size_t at = sizeof(h), start;
 
-	memcpy(rec + at, desc, it->ndesc * sizeof(struct vgpu_desc));
-	at += it->ndesc * sizeof(struct vgpu_desc);
+	if (sizeof(h) + descs + sizeof(call) + it->length > VGPU_RECORD_MAX)
+		return;
+	memcpy(rec + at, desc, descs);
+	at += descs;
 	memcpy(rec + at, &call, sizeof(call));
 	at += sizeof(call);
 	start = at;
 	memcpy(rec + at, body, it->length);
 	at += it->length;
-	if (at > VGPU_RECORD_MAX)
-		return;
 	if (getenv("FUZZ_SHOW")) /* to understand a crash: what was called */
 		fprintf(stderr, "%s%s, %u bytes, %u descriptors\n",
 			cuda_function_name(it->function) ? cuda_function_name(it->function) : "?",
