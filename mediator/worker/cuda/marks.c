@@ -161,7 +161,6 @@ bool marks_note(struct cuda_session *s, CUstream stream, uint64_t calls)
 	struct marks *m = &s->marks;
 	struct cuda_context *c;
 
-	marks_forget(s);
 	if (m->legacy && !is_legacy(stream))
 		leave_legacy(s);
 	m->context = s->context;

@@ -74,8 +74,8 @@ void marks_init(struct marks *m);
 /* ------------------------------------------------------------ making: marks.c */
 
 /*
- * The call in progress enqueues into `stream`, and counts for `calls`.  False: it
- * cannot be told apart from others now, and must wait.
+ * The call in progress enqueues into `stream`, and counts for `calls`; nothing of it
+ * is noted yet.  False: it cannot be told apart from others now, and must wait.
  */
 bool marks_note(struct cuda_session *s, CUstream stream, uint64_t calls);
 
