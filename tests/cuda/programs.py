@@ -188,6 +188,13 @@ def make_initrd(target, entries):
     return target
 
 
+def driver_initrd(folder):
+    """One with the driver's cases, as /opt/cuda/driver_tests; None where they were not built."""
+    if not DRIVER_TESTS.exists():
+        return None
+    return make_initrd(folder / "initrd", guest_entries([DRIVER_TESTS]))
+
+
 # ------------------------------------------------ host folders for the guest
 
 def mksquashfs():

@@ -30,10 +30,7 @@ class Limits(unittest.TestCase):
         cls.daemon.tenant("vm1", cls.text("level=untrusted\n"))
         cls.daemon.start()
         cls.addClassCleanup(cls.daemon.stop)
-        initrd = None
-        if programs.DRIVER_TESTS.exists():
-            initrd = programs.make_initrd(cls.daemon.folder / "initrd",
-                                          programs.guest_entries([programs.DRIVER_TESTS]))
+        initrd = programs.driver_initrd(cls.daemon.folder)
         cls.vm = cls.enterClassContext(VM(cls.daemon, "limited", initrd=initrd))
         cls.vm.ready()
 

@@ -67,11 +67,8 @@ class Matrix(unittest.TestCase):
         for name in ("guest", "other"):
             cls.write(name, "level=low\n")
         cls.daemon.start()
-        cls.cuda = programs.DRIVER_TESTS.exists()
-        initrd = None
-        if cls.cuda:
-            initrd = programs.make_initrd(cls.daemon.folder / "initrd",
-                                          programs.guest_entries([programs.DRIVER_TESTS]))
+        initrd = programs.driver_initrd(cls.daemon.folder)
+        cls.cuda = initrd is not None
         cls.guest = cls.enterClassContext(VM(cls.socket("guest"), "guest", initrd=initrd))
         cls.registers = cls.enterClassContext(VM(cls.socket("guest"), "registers", shared=False,
                                                  memory="192M"))

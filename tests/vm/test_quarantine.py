@@ -29,11 +29,8 @@ class Quarantine(unittest.TestCase):
         for name in ("good", "bad"):
             cls.write(name, "")
         cls.daemon.start()
-        cls.cuda = programs.DRIVER_TESTS.exists()
-        initrd = None
-        if cls.cuda:
-            initrd = programs.make_initrd(cls.daemon.folder / "initrd",
-                                          programs.guest_entries([programs.DRIVER_TESTS]))
+        initrd = programs.driver_initrd(cls.daemon.folder)
+        cls.cuda = initrd is not None
         cls.good = cls.enterClassContext(VM(cls.socket("good"), "good"))
         cls.bad = cls.enterClassContext(VM(cls.socket("bad"), "bad", initrd=initrd))
         for vm in (cls.good, cls.bad):

@@ -11,28 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "harness.h"
-
-#define TRY(call)                                                                               \
-	do {                                                                                    \
-		CUresult r_ = (call);                                                           \
-		if (r_ != CUDA_SUCCESS) {                                                       \
-			fprintf(stderr, "%s:%d: %s: %d\n", __FILE__, __LINE__, #call, (int)r_); \
-			exit(1);                                                                \
-		}                                                                               \
-	} while (0)
+#include "load.h"
 
 static CUfunction function;
-
-static double seconds_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void make_ready(void)
 {

@@ -13,9 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "harness.h"
+#include "load.h"
 
 #define BATCHES 64
 
@@ -27,23 +27,6 @@ static struct {
 	double seconds;
 	bool calibrate;
 } options = {.rounds = 1000, .batch = 1, .ahead = 8, .seconds = 1};
-
-#define TRY(call)                                                                               \
-	do {                                                                                    \
-		CUresult r_ = (call);                                                           \
-		if (r_ != CUDA_SUCCESS) {                                                       \
-			fprintf(stderr, "%s:%d: %s: %d\n", __FILE__, __LINE__, #call, (int)r_); \
-			exit(1);                                                                \
-		}                                                                               \
-	} while (0)
-
-static double seconds_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static CUfunction function;
 static CUstream stream;
