@@ -109,8 +109,11 @@ static void queue(void)
 
 /* --------------------------------------------------- each way to have memory */
 
-/* The size that the device has not got any more. */
+/* The size that the device has not got any more: whole rows of pitches and arrays. */
 static size_t piece;
+/* The longest row of a mipmapped array: of shorter ones it would be more than there may be. */
+#define ARRAY_WIDTH 32768u
+#define ROW_BYTES (ARRAY_WIDTH * 4 * sizeof(float))
 
 static CUresult by_alloc(void)
 {
@@ -159,19 +162,21 @@ static CUresult by_handle(void)
 
 static CUresult by_array(void)
 {
-	CUDA_ARRAY_DESCRIPTOR d = {.Width = 4096, .Format = CU_AD_FORMAT_FLOAT, .NumChannels = 4};
+	CUDA_ARRAY_DESCRIPTOR d = {
+		.Width = ARRAY_WIDTH, .Format = CU_AD_FORMAT_FLOAT, .NumChannels = 4};
 	CUarray array;
 
-	d.Height = piece / 65536;
+	d.Height = piece / ROW_BYTES;
 	return cuArrayCreate(&array, &d);
 }
 
 static CUresult by_mipmapped_array(void)
 {
-	CUDA_ARRAY3D_DESCRIPTOR d = {.Width = 4096, .Format = CU_AD_FORMAT_FLOAT, .NumChannels = 4};
+	CUDA_ARRAY3D_DESCRIPTOR d = {
+		.Width = ARRAY_WIDTH, .Format = CU_AD_FORMAT_FLOAT, .NumChannels = 4};
 	CUmipmappedArray array;
 
-	d.Height = piece / 65536;
+	d.Height = piece / ROW_BYTES;
 	return cuMipmappedArrayCreate(&array, &d, 2);
 }
 
@@ -242,7 +247,7 @@ static void every_way(void)
 	start();
 	works();
 	CK(cuMemGetInfo(&free_bytes, &total));
-	piece = free_bytes / 16 / 65536 * 65536; /* whole rows of pitches and arrays */
+	piece = free_bytes / 16 / ROW_BYTES * ROW_BYTES;
 	while (n < MOST && cuMemAlloc(&p[n], piece) == CUDA_SUCCESS)
 		n++;
 	CHECK(n >= 8);
