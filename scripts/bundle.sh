@@ -75,6 +75,9 @@ run_bundle() {
 		# shellcheck disable=SC2016
 		bundle_elf "$build/host/$file" "$bundle/build/host/$(dirname "$file")" '$ORIGIN/../../../lib'
 	done
+	# shellcheck disable=SC2016
+	bundle_elf "$build/host/mediator/ctl/gpu_mediatorctl" "$bundle/build/host/mediator/ctl" \
+		'$ORIGIN/../../../../lib'
 	while read -r file; do
 		# shellcheck disable=SC2016
 		bundle_elf "$file" "$bundle/build/host/${file#"$build/host/"}.d" '$ORIGIN/../../../../../lib'
