@@ -33,6 +33,16 @@ struct cuda_context *contexts_current(struct cuda_session *s)
 	return contexts_of(s, s->context);
 }
 
+/* NULL: none is free. */
+static struct own_event *take_free(struct cuda_context *c, int kind)
+{
+	struct own_event *e = c->free_events[kind];
+
+	if (e)
+		c->free_events[kind] = e->next;
+	return e;
+}
+
 void contexts_shut(struct cuda_session *s, uint64_t handle)
 {
 	struct cuda_object *o = handles_object(&s->handles, handle, VGPU_CUDA_CONTEXT);
@@ -40,12 +50,13 @@ void contexts_shut(struct cuda_session *s, uint64_t handle)
 
 	if (!c || session_context(s, handle) != CUDA_SUCCESS)
 		return;
-	while (c->free_events) {
-		struct own_event *e = c->free_events;
+	for (int kind = 0; kind < EVENT_KINDS; kind++) {
+		struct own_event *e;
 
-		c->free_events = e->next;
-		s->drv->cuEventDestroy_v2(e->event);
-		free(e);
+		while ((e = take_free(c, kind))) {
+			s->drv->cuEventDestroy_v2(e->event);
+			free(e);
+		}
 	}
 	if (c->side)
 		s->drv->cuStreamDestroy_v2(c->side);
@@ -70,11 +81,11 @@ void contexts_gone(struct cuda_session *s, struct cuda_object *o)
 		return;
 	for (unsigned int i = 0; i < CONTEXT_LIMITS; i++)
 		charge_give(s, c->limit[i].charged);
-	while (c->free_events) {
-		struct own_event *e = c->free_events;
+	for (int kind = 0; kind < EVENT_KINDS; kind++) {
+		struct own_event *e;
 
-		c->free_events = e->next;
-		free(e);
+		while ((e = take_free(c, kind)))
+			free(e);
 	}
 	if (c->slots)
 		munmap(c->slots, (size_t)SLOTS * SLOT_BYTES);
@@ -119,29 +130,29 @@ void contexts_drop_stream(struct cuda_session *s, uint64_t handle, CUstream stre
 	}
 }
 
-struct own_event *contexts_event(struct cuda_session *s, struct cuda_context *c)
+struct own_event *contexts_event(struct cuda_session *s, struct cuda_context *c,
+				 enum own_event_kind kind)
 {
-	struct own_event *e = c->free_events;
+	const unsigned int flags =
+		CU_EVENT_DISABLE_TIMING | (kind == EVENT_TO_SLEEP ? CU_EVENT_BLOCKING_SYNC : 0);
+	struct own_event *e = take_free(c, kind);
 
-	if (e) {
-		c->free_events = e->next;
+	if (e || !s->drv->cuEventCreate)
 		return e;
-	}
-	if (!s->drv->cuEventCreate)
-		return NULL;
 	e = calloc(1, sizeof(*e));
-	if (e && s->drv->cuEventCreate(&e->event, CU_EVENT_DISABLE_TIMING |
-							  CU_EVENT_BLOCKING_SYNC) != CUDA_SUCCESS) {
+	if (e && s->drv->cuEventCreate(&e->event, flags) != CUDA_SUCCESS) {
 		free(e);
 		e = NULL;
 	}
+	if (e)
+		e->kind = kind;
 	return e;
 }
 
 void contexts_event_back(struct cuda_context *c, struct own_event *e)
 {
-	e->next = c->free_events;
-	c->free_events = e;
+	e->next = c->free_events[e->kind];
+	c->free_events[e->kind] = e;
 }
 
 CUstream contexts_side(struct cuda_session *s, struct cuda_context *c)
@@ -155,7 +166,7 @@ CUstream contexts_side(struct cuda_session *s, struct cuda_context *c)
 void contexts_inherit(struct cuda_session *s, struct cuda_context *c, CUstream stream)
 {
 	CUstream side = contexts_side(s, c);
-	struct own_event *e = side ? contexts_event(s, c) : NULL;
+	struct own_event *e = side ? contexts_event(s, c, EVENT_TO_ASK) : NULL;
 
 	if (!e)
 		return;

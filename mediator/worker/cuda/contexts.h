@@ -15,9 +15,16 @@
 struct cuda_object;
 struct cuda_session;
 
+/*
+ * What an event of ours is for.  One that a thread may sleep on has the GPU raise
+ * an interrupt, for which the stream is held up: some 2.4 us on an H100.
+ */
+enum own_event_kind { EVENT_TO_ASK, EVENT_TO_SLEEP, EVENT_KINDS };
+
 /* An event of ours, in a list while it is free. */
 struct own_event {
 	CUevent event;
+	enum own_event_kind kind;
 	struct own_event *next;
 };
 
@@ -47,7 +54,7 @@ struct cuda_context {
 	struct flow_count used; /* of the default stream */
 	struct flow_count gone; /* of streams that went before their work was done */
 	struct flow_count made; /* streams, not calls */
-	struct own_event *free_events;
+	struct own_event *free_events[EVENT_KINDS];
 	uint8_t *slots; /* SLOTS of SLOT_BYTES */
 	uint64_t slots_taken;
 	bool slots_registered;
@@ -105,7 +112,8 @@ bool contexts_add_stream(struct cuda_session *s, uint64_t handle, CUstream strea
 void contexts_drop_stream(struct cuda_session *s, uint64_t handle, CUstream stream);
 
 /* An event of ours in the current context `c`; NULL if the driver has none. */
-struct own_event *contexts_event(struct cuda_session *s, struct cuda_context *c);
+struct own_event *contexts_event(struct cuda_session *s, struct cuda_context *c,
+				 enum own_event_kind kind);
 void contexts_event_back(struct cuda_context *c, struct own_event *e);
 
 /* The stream of ours in the current context, or NULL. */

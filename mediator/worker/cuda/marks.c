@@ -31,7 +31,7 @@ void marks_init(struct marks *m)
 
 static struct own_event *record(struct cuda_session *s, struct cuda_context *c, CUstream stream)
 {
-	struct own_event *own = contexts_event(s, c);
+	struct own_event *own = contexts_event(s, c, EVENT_TO_ASK);
 
 	if (own && s->drv->cuEventRecord(own->event, stream) != CUDA_SUCCESS) {
 		contexts_event_back(c, own);
@@ -193,7 +193,7 @@ void marks_forget(struct cuda_session *s)
 
 /* -------------------------------------------------------------- after the call */
 
-static bool is_due(const struct cuda_session *s, uint64_t now)
+bool marks_are_due(const struct cuda_session *s, uint64_t now)
 {
 	const struct marks *m = &s->marks;
 
@@ -299,6 +299,6 @@ void marks_made(struct cuda_session *s)
 	else
 		count(s, l ? l : lane_of_call(s, now));
 	marks_forget(s);
-	if (is_due(s, now))
+	if (marks_are_due(s, now))
 		marks_make(s, now);
 }

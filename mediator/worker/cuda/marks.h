@@ -61,6 +61,7 @@ struct marks {
 	uint64_t calls; /* it counts for so many; 0: it enqueues nothing */
 	struct own_event *begin;
 	uint64_t unmarked;    /* calls of all lanes */
+	uint64_t seen;        /* ... when that was last looked at */
 	uint64_t outstanding; /* calls in all */
 	uint64_t stuck;       /* ... of which nobody waits for these: marks_give_up() */
 	uint64_t passed_ns;   /* when one was last done, or the first one made */
@@ -87,6 +88,9 @@ void marks_made(struct cuda_session *s);
 
 /* Marks what all streams have got, before something follows that is no work. */
 void marks_make(struct cuda_session *s, uint64_t now);
+
+/* Has enough been made since the last marks? */
+bool marks_are_due(const struct cuda_session *s, uint64_t now);
 
 /* Marks what `stream` of the current context has got, before that can no more be done. */
 void marks_flush(struct cuda_session *s, CUstream stream);

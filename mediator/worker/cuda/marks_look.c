@@ -229,6 +229,26 @@ static void end_lanes(struct marks *m)
 	count_all(m);
 }
 
+/*
+ * Nothing that is under way is marked.  While more comes, that is seen to when it is
+ * due; marks as often as looks would hold up a GPU that is busy with short kernels.
+ * True: nothing is under way any more.
+ */
+static bool look_at_lanes(struct cuda_session *s, uint64_t now)
+{
+	struct marks *m = &s->marks;
+	const bool comes = m->unmarked != m->seen;
+
+	m->seen = m->unmarked;
+	if (all_is_idle(s)) {
+		end_lanes(m);
+		return true;
+	}
+	if (!comes || marks_are_due(s, now))
+		marks_make(s, now);
+	return false;
+}
+
 void marks_poll(struct cuda_session *s, uint64_t now)
 {
 	struct marks *m = &s->marks;
@@ -238,14 +258,8 @@ void marks_poll(struct cuda_session *s, uint64_t now)
 	if (!m->outstanding)
 		return;
 	some = look_at_marks(s, now);
-	if (!m->n && m->outstanding) {
-		if (all_is_idle(s)) {
-			end_lanes(m);
-			some = true;
-		} else {
-			marks_make(s, now);
-		}
-	}
+	if (!m->n && m->outstanding)
+		some |= look_at_lanes(s, now);
 	if (context)
 		session_context(s, context);
 	if (m->outstanding)

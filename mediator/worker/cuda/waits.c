@@ -218,7 +218,7 @@ static void pin(struct cuda_session *s, struct wait *w)
 	if (session_context(s, w->context) != CUDA_SUCCESS)
 		return;
 	c = contexts_current(s);
-	w->own = c ? contexts_event(s, c) : NULL;
+	w->own = c ? contexts_event(s, c, EVENT_TO_SLEEP) : NULL;
 	if (!w->own || mark(s, w, c, w->own->event) != CUDA_SUCCESS) {
 		w->on = WAIT_CONTEXT; /* the stream or event may go before this wait does */
 		return;

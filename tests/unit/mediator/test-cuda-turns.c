@@ -204,6 +204,34 @@ static void test_one_question(void)
 	stop();
 }
 
+/* While calls come, looks leave marks to when they are due. */
+static void test_looks_mark_little(void)
+{
+	struct marks *m;
+
+	start();
+	m = &test_worker->cuda->marks;
+	do { /* a call that is not marked: none is due yet */
+		flag();
+		synchronize();
+		while (test_worker->turn.busy)
+			run();
+		m->least_ns = 0;
+		m->marked_ns = fdio_now_ns();
+		block();
+	} while (m->n);
+	for (int more = 0; more < 2; more++) {
+		m->seen = 0; /* as if there were more than at the last look */
+		marks_poll(test_worker->cuda, m->marked_ns);
+		g_assert_cmpuint(m->n, ==, 0);
+		g_assert_cmpuint(m->outstanding, ==, 1);
+	}
+	marks_poll(test_worker->cuda, m->marked_ns);
+	g_assert_cmpuint(m->n, ==, 1);
+	flag();
+	stop();
+}
+
 /* Without a lease: it asks once; what comes is held back, and made in its order. */
 static void test_held(void)
 {
@@ -631,6 +659,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/cuda-turns/long-enough", test_long_enough);
 	g_test_add_func("/cuda-turns/streams", test_streams);
 	g_test_add_func("/cuda-turns/too-long-beside", test_too_long_beside);
+	g_test_add_func("/cuda-turns/looks-mark-little", test_looks_mark_little);
 	g_test_add_func("/cuda-turns/excused", test_excused);
 	g_test_add_func("/cuda-turns/not-excused", test_not_excused);
 	g_test_add_func("/cuda-turns/before-function", test_before_function);

@@ -227,7 +227,7 @@ static void test_context_again(void)
 	g_assert_null(((struct cuda_context *)handles_object(&test_worker->cuda->handles, OTHER,
 							     VGPU_CUDA_CONTEXT)
 			       ->data)
-			      ->free_events);
+			      ->free_events[EVENT_TO_SLEEP]);
 	calls_stop();
 }
 
