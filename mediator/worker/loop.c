@@ -29,6 +29,8 @@
 #define LOOK_REQUESTS 32u
 /* ... and between two looks at the GPU, while somebody waits for it. */
 #define LOOK_GPU_REQUESTS 8u
+/* ... and at the clock, while a lease lasts until somebody else wants one. */
+#define LOOK_OPEN_REQUESTS 4u
 #define LOOK_NS 5000000u
 /* ... where the daemon may want the GPU for others. */
 #define LOOK_LEASED_NS 200000u
@@ -171,7 +173,7 @@ static bool may_take(struct worker *w)
 	uint64_t now;
 
 	tenant_look(t);
-	if (!tenant_has_rate(t) && !w->throttled_ns)
+	if ((!tenant_has_rate(t) || tenant_has_paid(t, w->now_ns)) && !w->throttled_ns)
 		return true;
 	now = worker_read_clock(w);
 	w->throttle_ns = tenant_wait(t, now);
@@ -368,7 +370,15 @@ static void sleep_for_rate(struct worker *w)
 	tell_polling(w);
 }
 
-/* Now and then while requests come; where the GPU is shared, behind each. */
+/* Where the GPU is shared: is it time to read the clock, behind the request of that number? */
+static bool is_clock_due(const struct worker *w, unsigned int served)
+{
+	if (!w->turn.leased)
+		return false;
+	return w->turn.until != CTL_TURN_OPEN || served % LOOK_OPEN_REQUESTS == 0;
+}
+
+/* Now and then while requests come. */
 static void look_if_due(struct worker *w)
 {
 	if (worker_read_clock(w) - w->looked_ns < (w->turn.leased ? LOOK_LEASED_NS : LOOK_NS))
@@ -394,7 +404,7 @@ void worker_loop(struct worker *w)
 	for (;;) {
 		enum served what = serve(w);
 
-		if (w->turn.leased)
+		if (is_clock_due(w, served))
 			look_if_due(w);
 		if (what == SERVED) {
 			if (++served % LOOK_GPU_REQUESTS)

@@ -5,10 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Requests that a session pays for in advance. */
+#define AHEAD_MOST 31u
+
 /* Ordered against the look at the others': one of two that ask at once sees the other. */
 static void publish_memory(struct worker_tenant *t)
 {
 	__atomic_store_n(&t->mine->memory, t->own.memory, __ATOMIC_SEQ_CST);
+}
+
+/* All sessions together at most a 64th of what may pass at once. */
+static uint64_t ahead_of(uint64_t burst)
+{
+	const uint64_t most = burst / 64 / TENANT_SESSIONS_MAX;
+
+	return most < AHEAD_MOST ? most : AHEAD_MOST;
 }
 
 void tenant_renew(struct worker_tenant *t)
@@ -17,8 +28,11 @@ void tenant_renew(struct worker_tenant *t)
 
 	if (!tenant_limits_refresh(t->page, &t->limits))
 		return;
-	t->calls =
-		bucket_rate(&(struct policy_rate){.rate = l->calls_rate, .burst = l->calls_burst});
+	/* What sessions have paid for comes out of the burst, so no more passes than that. */
+	t->ahead = l->calls_rate ? ahead_of(l->calls_burst) : AHEAD_MOST;
+	t->paid = 0;
+	t->calls = bucket_rate(&(struct policy_rate){
+		.rate = l->calls_rate, .burst = l->calls_burst - TENANT_SESSIONS_MAX * t->ahead});
 	t->bytes =
 		bucket_rate(&(struct policy_rate){.rate = l->bytes_rate, .burst = l->bytes_burst});
 }
@@ -152,7 +166,17 @@ uint64_t tenant_wait(struct worker_tenant *t, uint64_t now)
 {
 	uint64_t wait = bucket_wait(&t->usage->bytes_due, &t->bytes, now, 0);
 
-	return wait ? wait : bucket_take(&t->usage->calls_due, &t->calls, now, 1);
+	if (wait)
+		return wait;
+	if (t->paid) {
+		t->paid--;
+		return 0;
+	}
+	if (t->ahead && !bucket_take(&t->usage->calls_due, &t->calls, now, 1 + t->ahead)) {
+		t->paid = t->ahead;
+		return 0;
+	}
+	return bucket_take(&t->usage->calls_due, &t->calls, now, 1);
 }
 
 void tenant_bytes(struct worker_tenant *t, uint64_t now, uint64_t bytes, uint64_t copied)

@@ -23,6 +23,8 @@ struct worker_tenant {
 	const struct tenant_limits *page; /* what the daemon writes */
 	struct tenant_limits limits;      /* in force; tenant_look() brings it up to date */
 	struct bucket_rate calls, bytes;  /* of the limits */
+	uint64_t ahead;                   /* requests that it pays for in advance; 0: none */
+	uint64_t paid;                    /* of them, those that are still to come */
 	struct tenant_usage *usage;       /* of all sessions of the tenant */
 	struct session_usage *mine;       /* of this one, in `usage` */
 	struct session_usage own;         /* what is true of it; `mine` only tells others */
@@ -109,7 +111,20 @@ uint64_t tenant_memory(const struct worker_tenant *t);
 void tenant_memory_seen(const struct worker_tenant *t, uint64_t *free_bytes, uint64_t *total);
 
 /* ------------------------------------------------------------------- rates */
-/* One request is about to be taken: 0, or ns until it may be. */
+/*
+ * One request is about to be taken, and was paid for with an earlier one.  False:
+ * tenant_wait() has to say.  So a page that all sessions share is not asked for each.
+ */
+static inline bool tenant_has_paid(struct worker_tenant *t, uint64_t now)
+{
+	if (!t->paid ||
+	    (t->bytes.rate && __atomic_load_n(&t->usage->bytes_due, __ATOMIC_RELAXED) > now))
+		return false;
+	t->paid--;
+	return true;
+}
+
+/* The same: 0, or ns until it may be. */
 uint64_t tenant_wait(struct worker_tenant *t, uint64_t now);
 
 /* Payload went to or from the device. */

@@ -148,7 +148,7 @@ bool turn_ask(struct worker *w)
 		ask(w);
 	if (!t->leased) /* there is no daemon any more */
 		return true;
-	/* The loop reads the clock behind each request. */
+	/* The loop reads the clock behind each request, if the lease has an end. */
 	may = t->until && !is_over(t, w->now_ns) && has_room(w, w->now_ns);
 	set_shut(w, !may, may ? w->now_ns : worker_read_clock(w));
 	if (may)

@@ -330,6 +330,45 @@ static void test_rates(void)
 	g_assert_cmpuint(tenant_wait(&b, now + 999000000), ==, 0);
 }
 
+/* One request as the loop takes it: was it let through? */
+static bool passes(struct worker_tenant *t, uint64_t now)
+{
+	return tenant_has_paid(t, now) || !tenant_wait(t, now);
+}
+
+/* Sessions pay in advance where the burst is large, and yet no more passes than that. */
+static void test_paid_in_advance(void)
+{
+	struct worker_tenant a = {0}, b = {0};
+	const uint64_t now = 1000000000, burst = 4 * 64 * TENANT_SESSIONS_MAX;
+	uint64_t passed = 0;
+
+	pages(TENANT_NO_LIMIT);
+	limits.calls_rate = 1000;
+	limits.calls_burst = burst;
+	limits.bytes_rate = limits.bytes_burst = 1000000;
+	tenant_open(&a, &limits, &usage, 0);
+	tenant_open(&b, &limits, &usage, 1);
+	g_assert_cmpuint(a.ahead, ==, 4);
+	g_assert_true(passes(&a, now));
+	g_assert_cmpuint(a.paid, ==, 4);
+	/* A debt of bytes is waited for all the same, and then what was paid for counts. */
+	tenant_bytes(&b, now, 3000000, 0);
+	g_assert_false(passes(&a, now));
+	g_assert_cmpuint(a.paid, ==, 4);
+	g_assert_true(passes(&a, now + 3000000000));
+	g_assert_cmpuint(a.paid, ==, 3);
+	while (passes(&a, now + 3000000000) || passes(&b, now + 3000000000))
+		passed++;
+	g_assert_cmpuint(passed, <=, burst);
+	g_assert_cmpuint(passed, >=, burst - burst / 64 - 10);
+	/* Of another limit nothing is paid for. */
+	a.paid = 4;
+	limits.seq += 2;
+	tenant_look(&a);
+	g_assert_cmpuint(a.paid, ==, 0);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -344,5 +383,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/tenant/reclaim", test_reclaim);
 	g_test_add_func("/tenant/together", test_together);
 	g_test_add_func("/tenant/rates", test_rates);
+	g_test_add_func("/tenant/paid-in-advance", test_paid_in_advance);
 	return g_test_run();
 }
