@@ -370,12 +370,13 @@ static void sleep_for_rate(struct worker *w)
 	tell_polling(w);
 }
 
-/* Where the GPU is shared: is it time to read the clock, behind the request of that number? */
-static bool is_clock_due(const struct worker *w, unsigned int served)
+/* Where the GPU is shared: is it time to read the clock, with so many requests served? */
+static bool is_clock_due(const struct worker *w, enum served what, unsigned int served)
 {
 	if (!w->turn.leased)
 		return false;
-	return w->turn.until != CTL_TURN_OPEN || served % LOOK_OPEN_REQUESTS == 0;
+	return w->turn.until != CTL_TURN_OPEN || what != SERVED ||
+	       served % LOOK_OPEN_REQUESTS == 0;
 }
 
 /* Now and then while requests come. */
@@ -404,7 +405,7 @@ void worker_loop(struct worker *w)
 	for (;;) {
 		enum served what = serve(w);
 
-		if (is_clock_due(w, served))
+		if (is_clock_due(w, what, served))
 			look_if_due(w);
 		if (what == SERVED) {
 			if (++served % LOOK_GPU_REQUESTS)
