@@ -17,6 +17,8 @@ import time
 os.environ.setdefault("VGPU_QEMU", "graft")
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests" / "cuda"), str(TOP / "tests" / "vm")]
+import memory  # noqa: E402
+import placement  # noqa: E402
 import tenants  # noqa: E402
 from suite import Suite  # noqa: E402
 from vm import HOST, Failure  # noqa: E402
@@ -74,6 +76,16 @@ def steps(suite, args):
             yield lambda: suite.guest_share(torch_too=not args.no_torch)
 
 
+def of_tenants(args):
+    """Verdicts on all that needs a GPU, and on a second one where there is one."""
+    verdicts = tenants.measure(args.backend, args.seconds, args.out)
+    if args.backend == "cuda":
+        verdicts += memory.measure()
+        if placement.missing() is None:
+            verdicts += placement.measure(args.seconds)
+    return verdicts
+
+
 def main():
     args = arguments()
     began = time.monotonic()
@@ -81,7 +93,7 @@ def main():
         print("no usable NVIDIA GPU on this machine (the worker's probe says why): skipped")
         return 77
     if args.tenants:
-        return tenants.report(tenants.measure(args.backend, args.seconds, args.out), began)
+        return tenants.report(of_tenants(args), began)
     with Suite(args.backend, args.only, args.out, report) as suite:
         for step in steps(suite, args):
             try:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Two GPUs: where sessions of tenants go, and what they get there.
 
-In the tree and in the bundle; exit status 0, 1, or 77 where there are not two GPUs.
+Part of gpu_test.py (--tenants); also by itself, in the tree and in the bundle; exit status 0, 1, or 77 where there are not two GPUs.
 """
 
 import re
@@ -71,15 +71,23 @@ def measure(seconds):
         return m.verdicts
 
 
-def main():
-    began = time.monotonic()
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10
+def missing():
+    """The number of a GPU that is needed and not there; None: all are."""
     worker = str(HOST / "mediator" / "gpu_mediator-worker")
     for gpu in range(GPUS):
         probe = [worker, "--probe", "--backend=cuda", f"--device={gpu}"]
         if subprocess.run(probe, check=False, stdout=subprocess.DEVNULL).returncode != 0:
-            print(f"there is no usable GPU {gpu} on this machine: skipped")
-            return 77
+            return gpu
+    return None
+
+
+def main():
+    began = time.monotonic()
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10
+    gpu = missing()
+    if gpu is not None:
+        print(f"there is no usable GPU {gpu} on this machine: skipped")
+        return 77
     return tenants.report(measure(seconds), began)
 
 
