@@ -173,7 +173,7 @@ static bool may_take(struct worker *w)
 	uint64_t now;
 
 	tenant_look(t);
-	if ((!tenant_has_rate(t) || tenant_has_paid(t, w->now_ns)) && !w->throttled_ns)
+	if (!w->throttled_ns && (!tenant_has_rate(t) || tenant_has_paid(t, w->now_ns)))
 		return true;
 	now = worker_read_clock(w);
 	w->throttle_ns = tenant_wait(t, now);
@@ -375,8 +375,9 @@ static bool is_clock_due(const struct worker *w, enum served what, unsigned int 
 {
 	if (!w->turn.leased)
 		return false;
-	return w->turn.until != CTL_TURN_OPEN || what != SERVED ||
-	       served % LOOK_OPEN_REQUESTS == 0;
+	if (w->turn.until != CTL_TURN_OPEN || what != SERVED || commands_is_long(w->record))
+		return true;
+	return served % LOOK_OPEN_REQUESTS == 0;
 }
 
 /* Now and then while requests come. */

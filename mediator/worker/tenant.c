@@ -24,13 +24,14 @@ static uint64_t ahead_of(uint64_t burst)
 
 void tenant_renew(struct worker_tenant *t)
 {
-	const struct tenant_limits *l = &t->limits;
+	const struct tenant_limits before = t->limits, *l = &t->limits;
 
 	if (!tenant_limits_refresh(t->page, &t->limits))
 		return;
+	if (l->calls_rate != before.calls_rate || l->calls_burst != before.calls_burst)
+		t->paid = 0;
 	/* What sessions have paid for comes out of the burst, so no more passes than that. */
 	t->ahead = l->calls_rate ? ahead_of(l->calls_burst) : AHEAD_MOST;
-	t->paid = 0;
 	t->calls = bucket_rate(&(struct policy_rate){
 		.rate = l->calls_rate, .burst = l->calls_burst - TENANT_SESSIONS_MAX * t->ahead});
 	t->bytes =
@@ -50,6 +51,7 @@ bool tenant_open(struct worker_tenant *t, const struct tenant_limits *limits,
 	/* Until they can be read nothing is allowed. */
 	t->limits = (struct tenant_limits){.seq = 1};
 	t->calls = t->bytes = (struct bucket_rate){0};
+	t->paid = 0;
 	tenant_look(t);
 	return true;
 }

@@ -113,7 +113,7 @@ void tenant_memory_seen(const struct worker_tenant *t, uint64_t *free_bytes, uin
 /* ------------------------------------------------------------------- rates */
 /*
  * One request is about to be taken, and was paid for with an earlier one.  False:
- * tenant_wait() has to say.  So a page that all sessions share is not asked for each.
+ * tenant_wait() has to say.  So a word that all sessions share is not written for each.
  */
 static inline bool tenant_has_paid(struct worker_tenant *t, uint64_t now)
 {

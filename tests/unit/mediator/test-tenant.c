@@ -362,8 +362,12 @@ static void test_paid_in_advance(void)
 		passed++;
 	g_assert_cmpuint(passed, <=, burst);
 	g_assert_cmpuint(passed, >=, burst - burst / 64 - 10);
-	/* Of another limit nothing is paid for. */
+	/* It stays paid for while the limit is the same, and no longer. */
 	a.paid = 4;
+	limits.seq += 2;
+	tenant_look(&a);
+	g_assert_cmpuint(a.paid, ==, 4);
+	limits.calls_rate++;
 	limits.seq += 2;
 	tenant_look(&a);
 	g_assert_cmpuint(a.paid, ==, 0);
