@@ -79,10 +79,17 @@ def steps(suite, args):
 def of_tenants(args):
     """Verdicts on all that needs a GPU, and on a second one where there is one."""
     verdicts = tenants.measure(args.backend, args.seconds, args.out)
-    if args.backend == "cuda":
-        verdicts += memory.measure()
-        if placement.missing() is None:
-            verdicts += placement.measure(args.seconds)
+    if args.backend != "cuda":
+        return verdicts
+    parts = [("memory", memory.measure)]
+    if placement.missing() is None:
+        parts.append(("placement", lambda: placement.measure(args.seconds)))
+    for name, measure in parts:
+        try:
+            verdicts += measure()
+        except Failure as e:
+            print(f"{name}: FAILED: {e}", flush=True)
+            verdicts.append((name, False, str(e)))
     return verdicts
 
 

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Device memory by the GPU's own word: what sessions are charged for, and what they hold.
 
-Part of gpu_test.py (--tenants); also by itself, in the tree and in the bundle.  A program takes memory in several ways; after each the
-worker's memory as gpu_mediator-watch reads it from NVML is compared with the charge.
+Part of gpu_test.py (--tenants); also by itself, in the tree and in the bundle.  A
+program takes memory in several ways; after each the worker's memory as
+gpu_mediator-watch reads it from NVML is compared with the charge.
 Then a tenant holds more than it may, and loses its session.  Exit status: 0, 1, or
 77 without a GPU.
 """

@@ -78,7 +78,9 @@ class Client:
         where = processors()
         if where:
             os.sched_setaffinity(self.process.pid, where[:1])
-            os.sched_setaffinity(worker, where[1:])
+            # A container's root may not have a say about another user's process.
+            with contextlib.suppress(PermissionError):
+                os.sched_setaffinity(worker, where[1:])
 
     def fail(self, what):
         self.close()

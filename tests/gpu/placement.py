@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Two GPUs: where sessions of tenants go, and what they get there.
 
-Part of gpu_test.py (--tenants); also by itself, in the tree and in the bundle; exit status 0, 1, or 77 where there are not two GPUs.
+Part of gpu_test.py (--tenants); also by itself, in the tree and in the bundle; exit
+status 0, 1, or 77 where there are not two GPUs.
 """
 
 import re
